@@ -48,7 +48,7 @@ type Process struct {
 	Unit      string     `json:"unit"`
 	Args      []string   `json:"args,omitempty"` // only when asked for
 	Container *Container `json:"container,omitempty"`
-	Root      string     `json:"root,omitempty"` // id of its mount namespace when it is not ours
+	Root      string     `json:"root,omitempty"` // its mount namespace ("mnt:[4026532841]", and the directory if it is chrooted) when that is not ours
 	Listens   []Listen   `json:"listens"`
 	Outbound  []Outbound `json:"outbound,omitempty"`
 	Objects   []Mapped   `json:"objects"`
@@ -101,6 +101,9 @@ type Mapped struct {
 	// Package is set where it differs from the object's (another root with the same bytes).
 	Package *owner.Package `json:"package,omitempty"`
 	Unread  string         `json:"unread,omitempty"` // why the content could not be read
+	// Doubt says what else may be wrong with this mapping though its state is as told: the file's inode changed after the process
+	// started while its time of writing is older (owner, mode or links changed, or written in place and the time put back).
+	Doubt string `json:"doubt,omitempty"`
 }
 
 // Object is an analysed object with its owner.
@@ -122,7 +125,7 @@ type Module struct {
 type Dormant struct {
 	Path    string   `json:"path"`
 	ID      string   `json:"id,omitempty"` // Object.ID
-	Start   string   `json:"starts"`       // unit, timer, cron, init, path, opt, image
+	Start   string   `json:"starts"`       // unit, timer, cron, init, path, opt, image, file
 	Unit    string   `json:"unit,omitempty"`
 	Needs   []string `json:"needs,omitempty"` // ids of the libraries it would map
 	Modules []Module `json:"modules,omitempty"`
