@@ -3,6 +3,7 @@ package act
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -37,14 +38,20 @@ type Act struct {
 
 // Order is one act for one host with its authority.
 type Order struct {
-	ID       string          `json:"id"` // plan digest, step, host, attempt: idempotence key; never reused for another act
-	Host     string          `json:"host"`
-	Step     string          `json:"step"`
-	Act      Act             `json:"act"`
-	Undo     bool            `json:"undo,omitempty"` // do the act's Undo from the journal's record of order Of
-	Of       string          `json:"of,omitempty"`
-	Deadline time.Duration   `json:"deadline_ms"` // encoded as milliseconds
-	Mandate  json.RawMessage `json:"mandate,omitempty"`
+	ID         string          `json:"id"` // OrderID: idempotence key, never reused for another act
+	Host       string          `json:"host"`
+	Step       string          `json:"step"`
+	Act        Act             `json:"act"`
+	Undo       bool            `json:"undo,omitempty"`    // do the act's Undo from the journal's record of order Of
+	Confirm    bool            `json:"confirm,omitempty"` // keep what order Of did: it must not undo itself
+	Of         string          `json:"of,omitempty"`
+	DeadlineMS int64           `json:"deadline_ms"` // 0: the host's default for the act
+	Mandate    json.RawMessage `json:"mandate,omitempty"`
+}
+
+// OrderID names one attempt at one step of a plan on one host. digest is mandate.Header.Digest, or a UUID for an order given by hand.
+func OrderID(digest, step, host string, attempt int) string {
+	return fmt.Sprintf("%s/%s/%s/%d", digest, step, host, attempt)
 }
 
 // Status is how an order ended.
