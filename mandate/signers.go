@@ -63,7 +63,7 @@ func parseSigner(text string, zone *time.Location) (signer, error) {
 			return s, fault.New(fault.Unsupported, "principal %.60q: each must name one person, without wildcards", p)
 		}
 	}
-	if first, _ := word(rest); !isKeyType(first) {
+	if first, _ := word(rest); first != "" && !isKeyType(first) {
 		var options string
 		options, rest = word(rest)
 		if err := s.options(options, zone); err != nil {
