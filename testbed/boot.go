@@ -130,11 +130,10 @@ func (h *Host) start(g *guest) (func() int, error) {
 		return nil, err
 	}
 	return func() int {
-		var exit *exec.ExitError
-		if err := cmd.Wait(); errors.As(err, &exit) {
-			return exit.ExitCode()
+		if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
+			return -1
 		}
-		return 0
+		return cmd.ProcessState.ExitCode()
 	}, nil
 }
 
@@ -166,16 +165,16 @@ func (h *Host) powerOff(t testing.TB) {
 	}
 	g.mu.Lock()
 	g.stopped = true
-	err := g.process.Kill()
 	g.mu.Unlock()
-	if err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Errorf("%s: %v", h.Name, err)
-	}
+	group, err := filepath.EvalSymlinks(h.group())
+	must(t, err)
+	killGroup(filepath.Join(group, "payload"))
 	select {
 	case <-g.ended:
 	case <-time.After(patience):
 		t.Errorf("%s does not end", h.Name)
 	}
+	renewGroup(group)
 }
 
 // Kill cuts the power: nothing is flushed, nobody is told. Start boots the host again from the same disk.
@@ -187,7 +186,6 @@ func (h *Host) Kill(t testing.TB) {
 // Start boots a killed host and waits until it accepts a login.
 func (h *Host) Start(t testing.TB) {
 	t.Helper()
-	emptyGroup(h.group())
 	must(t, h.boot())
 	must(t, h.await())
 }

@@ -18,17 +18,28 @@ func (h *Host) makeGroup(t testing.TB) {
 	t.Cleanup(func() { removeGroup(group) })
 }
 
-// emptyGroup removes the groups that a killed guest left below its own.
-func emptyGroup(link string) {
-	if group, err := filepath.EvalSymlinks(link); err == nil {
+// killGroup ends every process of the guest at once (they outlive a killed nspawn) and waits until the groups below its own are gone.
+func killGroup(group string) {
+	_ = os.WriteFile(filepath.Join(group, "cgroup.kill"), []byte("1"), 0) // a group that is gone has nobody to kill
+	for range 100 {
 		removeBelow(group)
+		if below, err := filepath.Glob(filepath.Join(group, "*", "cgroup.procs")); err != nil || len(below) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// removeGroup removes a cgroup bottom-up, once its last processes are gone.
+// renewGroup empties a group and makes it anew: Linux kills a process that is started into a group that once was killed.
+func renewGroup(group string) {
+	removeGroup(group)
+	_ = os.Mkdir(group, 0o755) // the next boot says so where this failed
+}
+
+// removeGroup ends whatever still is in a cgroup and removes it.
 func removeGroup(group string) {
+	killGroup(group)
 	for range 100 {
-		removeBelow(group)
 		if err := os.Remove(group); err == nil || os.IsNotExist(err) {
 			return
 		}

@@ -64,13 +64,14 @@ func (h *Host) Heal(t testing.TB) {
 }
 
 // raiseInotify lets more than 21 hosts run; the limit is put back when the test ends.
-func raiseInotify(t testing.TB) {
+func raiseInotify(t testing.TB, dir string) {
 	t.Helper()
 	old, err := os.ReadFile(inotify)
 	must(t, err)
 	if n, err := strconv.Atoi(strings.TrimSpace(string(old))); err != nil || n >= 1024 {
 		return
 	}
+	must(t, os.WriteFile(filepath.Join(dir, "inotify"), old, 0o600)) // for sweep
 	must(t, os.WriteFile(inotify, []byte("1024"), 0o644))
 	t.Cleanup(func() { must(t, os.WriteFile(inotify, old, 0o644)) })
 }
@@ -84,14 +85,14 @@ func sweep(t testing.TB, dir string) {
 	for _, root := range roots {
 		unmount(root)
 	}
-	if names, err := filepath.Glob("/run/netns/st-*"); err == nil {
-		for _, name := range names {
-			run(t, "ip", "netns", "del", filepath.Base(name))
-		}
-	}
 	if links, err := filepath.Glob("/sys/class/net/ve-st-*"); err == nil {
 		for _, link := range links {
 			run(t, "ip", "link", "del", filepath.Base(link))
+		}
+	}
+	if names, err := filepath.Glob("/run/netns/st-*"); err == nil {
+		for _, name := range names {
+			run(t, "ip", "netns", "del", filepath.Base(name))
 		}
 	}
 	if _, err := os.Stat("/sys/class/net/" + bridgeName); err == nil {
@@ -101,6 +102,9 @@ func sweep(t testing.TB, dir string) {
 		for _, group := range groups {
 			removeGroup(group)
 		}
+	}
+	if old, err := os.ReadFile(filepath.Join(dir, "inotify")); err == nil {
+		must(t, os.WriteFile(inotify, old, 0o644))
 	}
 	must(t, os.RemoveAll(dir))
 }

@@ -80,7 +80,7 @@ func Up(t testing.TB, n int, options ...Option) []*Host {
 	must(t, os.MkdirAll(b.dir, 0o700))
 	t.Cleanup(func() { must(t, os.RemoveAll(b.dir)) })
 	b.makeKey(t)
-	raiseInotify(t)
+	raiseInotify(t, b.dir)
 	bridge(t)
 	b.images(t)
 	b.serveRepo(t)
