@@ -72,7 +72,10 @@ type choice struct {
 }
 
 func (m *Machine) choose(now time.Time, running []Effect) *choice {
-	c := &choice{m: m, now: now, running: map[spot]bool{}, room: m.newRoom(), fresh: !m.aborted && !m.halted() && now.Before(m.plan.Expires)}
+	c := &choice{m: m, now: now, running: map[spot]bool{}, room: m.newRoom(), fresh: !m.aborted && !m.halted() && m.inTime(now)}
+	if now.Before(m.plan.NotBefore) && !m.aborted && !m.halted() {
+		c.wakeAt(m.plan.NotBefore)
+	}
 	for _, e := range running {
 		at, err := m.find(e.Step, e.Target)
 		if err != nil {
@@ -192,6 +195,11 @@ func (m *Machine) inTurn(at spot) bool {
 
 // turnsOpen tells whether the step may have targets that finish a turn, so that a full ring does not end the search.
 func (m *Machine) turnsOpen(s *step) bool { return s.Turn != "" && len(m.busy[s.Ring]) > 0 }
+
+// inTime: the plan is valid.
+func (m *Machine) inTime(now time.Time) bool {
+	return !now.Before(m.plan.NotBefore) && now.Before(m.plan.Expires)
+}
 
 // halted: a pause, or too many failures.
 func (m *Machine) halted() bool { return m.paused || m.stopped() != "" }

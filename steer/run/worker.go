@@ -16,7 +16,7 @@ func (m *Machine) mayBegin(e Effect, now time.Time) bool {
 	if err != nil || m.aborted {
 		return false
 	}
-	return m.inTurn(at) || !m.halted() && now.Before(m.plan.Expires) && m.steps[at.step].ring <= m.until
+	return m.inTurn(at) || !m.halted() && m.inTime(now) && m.steps[at.step].ring <= m.until
 }
 
 func (d *driver) workOf(e Effect) Work {
@@ -26,7 +26,7 @@ func (d *driver) workOf(e Effect) Work {
 	}
 	s := &d.m.steps[at.step]
 	return Work{
-		ID: strings.Join([]string{d.m.digest, e.Step, e.Target, fmt.Sprint(e.Attempt)}, "/"), Digest: d.m.digest, Plan: d.m.plan, Step: s.Step,
+		ID: act.OrderID(d.m.digest, e.Step, e.Target, e.Attempt), Digest: d.m.digest, Plan: d.m.plan, Step: s.Step,
 		Target: s.Targets[at.target], Attempt: e.Attempt, Began: s.targets[at.target].began,
 	}
 }
