@@ -1,0 +1,286 @@
+package why
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// rootServers are the addresses of the thirteen root servers (IANA's root hints file; they change about once a decade).
+func rootServers() []string {
+	return []string{
+		"198.41.0.4", "170.247.170.2", "192.33.4.12", "199.7.91.13", "192.203.230.10", "192.5.5.241", "192.112.36.4",
+		"198.97.190.53", "192.36.148.17", "192.58.128.30", "193.0.14.129", "199.7.83.42", "202.12.27.33",
+	}
+}
+
+// fromRoot walks the delegation and asks every server of the zone that answers for the name.
+func (n *nameLook) fromRoot(ctx context.Context) Layer {
+	n.detail.Asked = "root"
+	roots := n.q.RootHints
+	if roots == nil {
+		roots = rootServers()
+	}
+	walker := newWalker(n.ask, roots)
+	name, check := n.host, "dig +trace "+n.host
+	var found []address
+	for range maxAliases + 1 {
+		path, stuck := walker.authority(ctx, name, 0)
+		n.recordPath(path)
+		if stuck != nil {
+			return n.stuck(ctx, path, stuck, check)
+		}
+		zone := path[len(path)-1]
+		votes := walker.askAll(ctx, zone, name, dns.TypeA)
+		six := walker.askAll(ctx, zone, name, dns.TypeAAAA)
+		n.recordServers(ctx, walker, zone, votes)
+		n.compare(zone, name, votes, check)
+		best := agreed(votes)
+		if best == nil {
+			return n.stuck(ctx, path, votes, check)
+		}
+		if best.Rcode == dns.RcodeNameError {
+			n.own(ctx, nil)
+			return n.noSuchName(check)
+		}
+		if sec := n.security(ctx, walker, path, best, name); sec.State == "broken" {
+			return n.failed(DNSBroken, "delv "+n.host, sec.Says, "The name's digital signature does not check out ("+sec.Says+"): resolvers that check signatures refuse it.",
+				"The domain's owner has to renew or mend its DNSSEC signatures.")
+		}
+		aliases, ips := follow(best.Answer, name, zone.name)
+		if best6 := agreed(six); best6 != nil {
+			_, more := follow(best6.Answer, name, zone.name)
+			ips = append(ips, more...)
+		}
+		n.detail.Aliases = append(n.detail.Aliases, aliases...)
+		for _, alias := range aliases {
+			n.note(OK, "dig "+n.host+" CNAME", "the name is another name for %s", printable(alias))
+		}
+		for _, ip := range ips {
+			found = append(found, address{ip, "dns"})
+		}
+		if len(found) > 0 || len(aliases) == 0 {
+			break
+		}
+		name = aliases[len(aliases)-1]
+	}
+	if len(found) == 0 {
+		return n.noAddress(check)
+	}
+	n.own(ctx, found)
+	return n.found(found, check)
+}
+
+func (n *nameLook) recordPath(path []*zone) {
+	for _, z := range path {
+		if slices.ContainsFunc(n.detail.Path, func(d ZoneDetail) bool { return d.Zone == z.name }) {
+			continue
+		}
+		d := ZoneDetail{Zone: z.name}
+		for _, s := range z.servers {
+			d.Servers = append(d.Servers, ServerDetail{Name: strings.TrimSuffix(s.name, "."), Addr: s.addr, State: "not_asked"})
+		}
+		n.detail.Path = append(n.detail.Path, d)
+		if z.name != "." {
+			n.note(OK, "dig NS "+z.name, "%s is delegated to %s", printable(z.name), plural(len(z.servers), "name server address", "name server addresses"))
+		}
+	}
+}
+
+// recordServers notes how each server of the last zone answered.
+func (n *nameLook) recordServers(ctx context.Context, walker *walker, z *zone, votes []server) {
+	serials := map[string]uint32{}
+	for _, s := range walker.askAll(ctx, z, z.name, dns.TypeSOA) {
+		if s.err == nil {
+			for _, rr := range s.reply.Answer {
+				if soa, ok := rr.(*dns.SOA); ok {
+					serials[s.addr] = soa.Serial
+				}
+			}
+		}
+	}
+	for i := range n.detail.Path {
+		if n.detail.Path[i].Zone != z.name {
+			continue
+		}
+		n.detail.Path[i].Servers = nil
+		for _, s := range votes {
+			state, says := serverState(s)
+			n.detail.Path[i].Servers = append(n.detail.Path[i].Servers, ServerDetail{
+				Name: strings.TrimSuffix(s.name, "."), Addr: s.addr, State: state, Says: says, TookMS: ms(s.took), Serial: serials[s.addr],
+			})
+		}
+	}
+	distinct := map[uint32]bool{}
+	for _, serial := range serials {
+		distinct[serial] = true
+	}
+	if len(distinct) > 1 {
+		n.note(Slowly, "dig +nssearch "+z.name, "the name servers of %s hold different versions of the zone (%d serial numbers): a change may still be under way", printable(z.name), len(distinct))
+	}
+}
+
+// serverState names how one server answered.
+func serverState(s server) (state, says string) {
+	switch {
+	case s.err != nil:
+		if isTimeout(s.err) {
+			return "timeout", "no answer"
+		}
+		return "error", plainNet(s.err)
+	case s.reply.Rcode == dns.RcodeNameError && s.reply.Authoritative:
+		return "nxdomain", "says the name does not exist"
+	case s.reply.Rcode == dns.RcodeRefused:
+		return "refused", "refuses to answer for this zone (lame delegation)"
+	case s.reply.Rcode == dns.RcodeServerFailure:
+		return "servfail", "says it failed"
+	case s.reply.Rcode != dns.RcodeSuccess && s.reply.Authoritative:
+		return "error", "answers " + dns.RcodeToString[s.reply.Rcode]
+	case !s.reply.Authoritative:
+		return "lame", "is named for this zone but does not hold it (lame delegation)"
+	case len(s.reply.Answer) == 0:
+		return "no_data", "knows the name, but no address"
+	}
+	return "ok", ""
+}
+
+// compare points out servers that do not answer, and servers that disagree.
+func (n *nameLook) compare(z *zone, name string, votes []server, check string) {
+	answers := map[string][]string{}
+	for _, s := range votes {
+		state, says := serverState(s)
+		who := strings.TrimSuffix(s.name, ".")
+		if s.addr != "" {
+			who += " (" + hostOf(s.addr) + ")"
+		}
+		switch state {
+		case "ok", "no_data", "nxdomain":
+			key := answerKey(s.reply, name)
+			answers[key] = append(answers[key], who)
+		default:
+			n.note(Slowly, "dig @"+hostOf(s.addr)+" "+name+" A +norecurse", "%s of %s %s", printable(who), printable(z.name), says)
+		}
+	}
+	if len(answers) < 2 {
+		return
+	}
+	var says []string
+	for key, who := range answers {
+		sort.Strings(who)
+		says = append(says, strings.Join(who, ", ")+": "+key)
+	}
+	sort.Strings(says)
+	n.note(Slowly, check, "the name servers disagree: %s", printable(strings.Join(says, " / ")))
+}
+
+// answerKey is what one server says, comparable.
+func answerKey(m *dns.Msg, name string) string {
+	if m.Rcode == dns.RcodeNameError {
+		return "no such name"
+	}
+	aliases, ips := follow(m.Answer, name, ".")
+	parts := slices.Clone(aliases)
+	for _, ip := range ips {
+		parts = append(parts, ip.String())
+	}
+	if len(parts) == 0 {
+		return "no address"
+	}
+	sort.Strings(parts)
+	return strings.Join(parts, " ")
+}
+
+// agreed picks the answer to go on with: one with records before one without, an answer before a denial.
+func agreed(votes []server) *dns.Msg {
+	var best *dns.Msg
+	rank := func(m *dns.Msg) int {
+		switch {
+		case m == nil:
+			return -1
+		case m.Rcode == dns.RcodeSuccess && len(m.Answer) > 0:
+			return 2
+		case m.Rcode == dns.RcodeSuccess:
+			return 1
+		}
+		return 0
+	}
+	for _, s := range votes {
+		switch state, _ := serverState(s); state {
+		case "ok", "no_data", "nxdomain":
+			if rank(s.reply) > rank(best) {
+				best = s.reply
+			}
+		}
+	}
+	return best
+}
+
+// stuck explains why the walk ended before an answer.
+func (n *nameLook) stuck(ctx context.Context, path []*zone, tried []server, check string) Layer {
+	z := path[len(path)-1]
+	if z.name == "." && n.q.RootHints == nil && len(n.q.System) > 0 {
+		return n.byResolver(ctx, n.q.System, "the root servers cannot be asked from here (this network may answer in their place, or let only its own resolver out): asked that instead, so the name servers were not looked at one by one")
+	}
+	n.recordTried(z, tried)
+	states := map[string]int{}
+	for _, s := range tried {
+		state, says := serverState(s)
+		states[state]++
+		n.note(Failed, "dig @"+hostOf(s.addr)+" "+n.host+" A +norecurse", "%s (%s) %s", printable(strings.TrimSuffix(s.name, ".")), hostOf(s.addr), says)
+	}
+	says := fmt.Sprintf("none of the %s for %s gives an answer", plural(len(tried), "name server address", "name server addresses"), printable(z.name))
+	return n.failed(DNSBroken, check, says, "The name service of "+printable(z.name)+" is broken: "+says+".",
+		"Only the domain's owner or its DNS provider can mend this; a cached answer may still work for some people.")
+}
+
+func (n *nameLook) recordTried(z *zone, tried []server) {
+	for i := range n.detail.Path {
+		if n.detail.Path[i].Zone != z.name {
+			continue
+		}
+		n.detail.Path[i].Servers = nil
+		for _, s := range tried {
+			state, says := serverState(s)
+			n.detail.Path[i].Servers = append(n.detail.Path[i].Servers, ServerDetail{Name: strings.TrimSuffix(s.name, "."), Addr: s.addr, State: state, Says: says, TookMS: ms(s.took)})
+		}
+	}
+}
+
+// own compares with what this machine's resolver tells its programs.
+func (n *nameLook) own(ctx context.Context, found []address) {
+	if len(n.q.System) == 0 {
+		return
+	}
+	look := &nameLook{walk: n.walk, host: n.host, ask: n.ask}
+	theirs, code, err := look.recurse(ctx, n.q.System[0])
+	check := "dig " + n.host
+	switch {
+	case err != nil:
+		n.note(Slowly, check, "this machine's own resolver %s does not answer (%s): programs here cannot find the site, although its name service works", n.q.System[0], plainNet(err))
+	case code == dns.RcodeNameError && found != nil:
+		n.note(Slowly, check, "this machine's own resolver says that the name does not exist, although it does: an old answer, or a filter")
+	case code != dns.RcodeSuccess && code != dns.RcodeNameError:
+		n.note(Slowly, check, "this machine's own resolver answers %s, although the site's name servers work", dns.RcodeToString[code])
+	case found == nil && len(theirs) > 0:
+		n.note(Slowly, check, "this machine's own resolver still has an address for the name: an old answer")
+	}
+	for _, a := range theirs {
+		n.detail.Own = append(n.detail.Own, a.ip.String())
+	}
+	if found != nil && len(theirs) > 0 && !overlap(found, theirs) {
+		n.note(OK, check, "this machine's own resolver gives other addresses: usual with CDNs, else an old answer or a filter")
+	}
+}
+
+func overlap(a, b []address) bool {
+	seen := map[netip.Addr]bool{}
+	for _, x := range a {
+		seen[x.ip] = true
+	}
+	return slices.ContainsFunc(b, func(x address) bool { return seen[x.ip] })
+}

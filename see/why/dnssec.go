@@ -1,0 +1,240 @@
+package why
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// DNSSEC is the state of the name's signatures.
+type DNSSEC struct {
+	State string `json:"state"` // unsigned, valid, broken, unknown
+	Says  string `json:"says"`
+}
+
+// rootAnchors are the DS records of the root's key-signing keys of 2017 and 2024 (IANA's root-anchors.xml).
+func rootAnchors() []string {
+	return []string{
+		". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+		". IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
+	}
+}
+
+// security checks the chain of signatures from the root's anchor to the answer, and records the result.
+func (n *nameLook) security(ctx context.Context, walker *walker, path []*zone, answer *dns.Msg, name string) DNSSEC {
+	sec := n.chain(ctx, walker, path, answer, name)
+	n.detail.DNSSEC = &sec
+	state := OK
+	if sec.State == "broken" {
+		state = Failed
+	}
+	n.note(state, "delv "+name, "DNSSEC: %s", sec.Says)
+	return sec
+}
+
+func (n *nameLook) chain(ctx context.Context, walker *walker, path []*zone, answer *dns.Msg, name string) DNSSEC {
+	trusted, err := n.anchors()
+	if err != nil {
+		return DNSSEC{"unknown", "the trust anchors given cannot be read: " + err.Error()}
+	}
+	var keys []*dns.DNSKEY
+	anchored := true
+	for _, z := range path {
+		if z.name == "." {
+			if len(trusted) == 0 {
+				anchored = false
+				continue
+			}
+		} else {
+			next := dsIn(z.ds)
+			if len(next) == 0 {
+				if anchored {
+					return DNSSEC{"unsigned", "not signed: " + printable(z.parent.name) + " publishes no key for " + printable(z.name)}
+				}
+				return DNSSEC{"unsigned", "not signed"}
+			}
+			if anchored {
+				if sec := verify(toSet(next), z.ds, keys, "the delegation of "+printable(z.name)); sec.State != "valid" {
+					return sec
+				}
+			}
+			trusted = next
+		}
+		var sec DNSSEC
+		if keys, sec = zoneKeys(ctx, walker, z, trusted); sec.State != "valid" {
+			return sec
+		}
+	}
+	sec := answerSigned(answer, name, keys)
+	if sec.State == "broken" && !path[len(path)-1].sure {
+		return DNSSEC{"unknown", "where the zone of the answer begins could not be seen, so its signatures were not judged"}
+	}
+	if sec.State == "valid" && !anchored {
+		return DNSSEC{"unknown", "signatures fit each other, but there is no anchor for the root (give one with --trust-anchor)"}
+	}
+	return sec
+}
+
+func (n *nameLook) anchors() ([]*dns.DS, error) {
+	texts := n.q.Anchors
+	if texts == nil && n.q.RootHints == nil {
+		texts = rootAnchors()
+	}
+	var out []*dns.DS
+	for _, text := range texts {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			return nil, err
+		}
+		if ds, ok := rr.(*dns.DS); ok {
+			out = append(out, ds)
+		}
+	}
+	return out, nil
+}
+
+func dsIn(rrs []dns.RR) []*dns.DS {
+	var out []*dns.DS
+	for _, rr := range rrs {
+		if ds, ok := rr.(*dns.DS); ok {
+			out = append(out, ds)
+		}
+	}
+	return out
+}
+
+func toSet(ds []*dns.DS) []dns.RR {
+	out := make([]dns.RR, len(ds))
+	for i := range ds {
+		out[i] = ds[i]
+	}
+	return out
+}
+
+// zoneKeys fetches a zone's keys and checks them against what its parent published.
+func zoneKeys(ctx context.Context, walker *walker, z *zone, trusted []*dns.DS) ([]*dns.DNSKEY, DNSSEC) {
+	reply, _ := walker.askAny(ctx, z, z.name, dns.TypeDNSKEY)
+	if reply == nil {
+		return nil, DNSSEC{"unknown", "the keys of " + printable(z.name) + " could not be fetched"}
+	}
+	var keys []*dns.DNSKEY
+	var set []dns.RR
+	for _, rr := range reply.Answer {
+		if key, ok := rr.(*dns.DNSKEY); ok {
+			keys, set = append(keys, key), append(set, rr)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, DNSSEC{"broken", "the parent says that " + printable(z.name) + " is signed, but it has no keys"}
+	}
+	var entry []*dns.DNSKEY
+	understood := false
+	for _, ds := range trusted {
+		for _, key := range keys {
+			if key.KeyTag() != ds.KeyTag || key.Algorithm != ds.Algorithm {
+				continue
+			}
+			made := key.ToDS(ds.DigestType)
+			if made == nil {
+				continue
+			}
+			understood = true
+			if strings.EqualFold(made.Digest, ds.Digest) {
+				entry = append(entry, key)
+			}
+		}
+	}
+	if len(entry) == 0 {
+		if !understood && !anyDigestKnown(trusted) {
+			return nil, DNSSEC{"unknown", "the key of " + printable(z.name) + " is published with a digest that we do not know"}
+		}
+		return nil, DNSSEC{"broken", "none of the keys of " + printable(z.name) + " is the one its parent names"}
+	}
+	return keys, verify(set, reply.Answer, entry, "the keys of "+printable(z.name))
+}
+
+func anyDigestKnown(ds []*dns.DS) bool {
+	for _, d := range ds {
+		if d.DigestType == dns.SHA1 || d.DigestType == dns.SHA256 || d.DigestType == dns.SHA384 {
+			return true
+		}
+	}
+	return false
+}
+
+// answerSigned checks the signature over the first record set of the answer, or over the denial's SOA.
+func answerSigned(answer *dns.Msg, name string, keys []*dns.DNSKEY) DNSSEC {
+	section := answer.Answer
+	owner := dns.CanonicalName(dns.Fqdn(name))
+	if len(section) == 0 {
+		section = answer.Ns
+	}
+	var set []dns.RR
+	for _, rr := range section {
+		h := rr.Header()
+		if h.Rrtype == dns.TypeRRSIG || (len(answer.Answer) > 0 && dns.CanonicalName(h.Name) != owner) {
+			continue
+		}
+		if len(set) == 0 || (h.Rrtype == set[0].Header().Rrtype && strings.EqualFold(h.Name, set[0].Header().Name)) {
+			set = append(set, rr)
+		}
+	}
+	if len(set) == 0 {
+		return DNSSEC{"unknown", "the answer holds nothing that could be signed"}
+	}
+	return verify(set, section, keys, "the answer")
+}
+
+// verify looks for one signature over set by one of keys that holds now.
+func verify(set, section []dns.RR, keys []*dns.DNSKEY, what string) DNSSEC {
+	var problem string
+	signed, understood := false, false
+	for _, rr := range section {
+		sig, ok := rr.(*dns.RRSIG)
+		if !ok || sig.TypeCovered != set[0].Header().Rrtype || !strings.EqualFold(sig.Hdr.Name, set[0].Header().Name) {
+			continue
+		}
+		signed = true
+		if len(keys) > 0 && !strings.EqualFold(sig.SignerName, keys[0].Hdr.Name) {
+			return DNSSEC{"unknown", what + " is signed by " + printable(sig.SignerName) + ", a zone whose delegation was not seen"}
+		}
+		if !knownAlgorithm(sig.Algorithm) {
+			continue
+		}
+		understood = true
+		for _, key := range keys {
+			if key.KeyTag() != sig.KeyTag || key.Algorithm != sig.Algorithm || !strings.EqualFold(key.Hdr.Name, sig.SignerName) {
+				continue
+			}
+			if err := sig.Verify(key, set); err != nil {
+				problem = "the signature over " + what + " is wrong"
+				continue
+			}
+			if !sig.ValidityPeriod(time.Now()) {
+				problem = fmt.Sprintf("the signature over %s held from %s to %s only", what, dns.TimeToString(sig.Inception), dns.TimeToString(sig.Expiration))
+				continue
+			}
+			return DNSSEC{"valid", "signed, and every signature from the root to the answer holds"}
+		}
+	}
+	switch {
+	case problem != "":
+		return DNSSEC{"broken", problem}
+	case !signed:
+		return DNSSEC{"broken", what + " should be signed, but is not"}
+	case !understood:
+		return DNSSEC{"unknown", what + " is signed with an algorithm that we do not know"}
+	}
+	return DNSSEC{"broken", what + " is signed by a key that the zone does not publish"}
+}
+
+func knownAlgorithm(a uint8) bool {
+	switch a {
+	case dns.RSASHA1, dns.RSASHA1NSEC3SHA1, dns.RSASHA256, dns.RSASHA512, dns.ECDSAP256SHA256, dns.ECDSAP384SHA384, dns.ED25519:
+		return true
+	}
+	return false
+}
