@@ -124,9 +124,9 @@ func PrepareAll(stream string, events []Event) ([]Event, error) {
 	return out, nil
 }
 
-// SameFact tells whether two prepared events say the same, wherever and whenever they were stored.
+// SameFact tells whether two prepared events say the same, wherever and whenever they were stored and whatever brought them here.
 func (e Event) SameFact(o Event) bool {
-	return e.ID == o.ID && e.Stream == o.Stream && e.At.Equal(o.At) && e.By == o.By && e.Source == o.Source &&
+	return e.ID == o.ID && e.Stream == o.Stream && e.At.Equal(o.At) && e.By == o.By &&
 		e.Kind == o.Kind && e.V == o.V && bytes.Equal(e.Data, o.Data)
 }
 

@@ -19,7 +19,8 @@ type Plan struct {
 	Advisories []string  `json:"advisories,omitempty"` // what "clean" means in this plan
 	Made       time.Time `json:"made"`
 	MadeBy     string    `json:"made_by,omitempty"`
-	Expires    time.Time `json:"expires"` // no step may begin after it
+	Expires    time.Time `json:"expires"`             // no step may begin after it
+	NotBefore  time.Time `json:"not_before,omitzero"` // nothing begins before it: the delay of a team of one
 	Pace       Pace      `json:"pace"`
 	Rings      []Ring    `json:"rings"` // in the order of the rollout
 	Services   []Service `json:"services,omitempty"`

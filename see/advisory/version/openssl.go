@@ -18,6 +18,11 @@ func OpenSSL(a, b string) (int, bool) {
 	if x == nil || y == nil {
 		return 0, false
 	}
+	for _, m := range [][]string{x, y} {
+		if m[7] == "-cvs" {
+			m[4] = "zzzz"
+		}
+	}
 	return cmp.Or(
 		numbers(x[1:4], y[1:4]),
 		cmp.Compare(len(x[4]), len(y[4])),

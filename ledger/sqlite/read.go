@@ -1,0 +1,153 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/ledger"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+const selectEvent = `SELECT seq, id, stream, pos, at, stored, who, source, kind, v, data FROM event`
+
+// page is how many events one read transaction gives: long ones would keep the write-ahead log from being folded in.
+const page = 2000
+
+// elsewhere is how often followers look for events that another process wrote.
+const elsewhere = 250 * time.Millisecond
+
+func scanEvent(st *sqlite.Stmt) ledger.Event {
+	e := ledger.Event{
+		Seq: st.ColumnInt64(0), ID: st.ColumnText(1), Stream: st.ColumnText(2), Pos: st.ColumnInt64(3),
+		At: time.UnixMilli(st.ColumnInt64(4)).UTC(), Stored: time.UnixMilli(st.ColumnInt64(5)).UTC(),
+		By: st.ColumnText(6), Source: st.ColumnText(7), Kind: st.ColumnText(8), V: st.ColumnInt(9),
+	}
+	if n := st.ColumnLen(10); n > 0 {
+		e.Data = make(json.RawMessage, n)
+		st.ColumnBytes(10, e.Data)
+	}
+	return e
+}
+
+// Read implements ledger.Ledger.
+func (s *Store) Read(ctx context.Context, q ledger.Query) iter.Seq2[ledger.Event, error] {
+	return func(yield func(ledger.Event, error) bool) {
+		if _, _, err := s.read(ctx, q, yield); err != nil {
+			yield(ledger.Event{}, err)
+		}
+	}
+}
+
+// Follow implements ledger.Ledger.
+func (s *Store) Follow(ctx context.Context, q ledger.Query) iter.Seq2[ledger.Event, error] {
+	return func(yield func(ledger.Event, error) bool) {
+		tick := time.NewTicker(elsewhere)
+		defer tick.Stop()
+		for {
+			s.mu.Lock()
+			more := s.more
+			s.mu.Unlock()
+			next, going, err := s.read(ctx, q, yield)
+			if ctx.Err() != nil || !going {
+				return
+			}
+			if err != nil {
+				yield(ledger.Event{}, err)
+				return
+			}
+			q = next
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.gone:
+				return
+			case <-more:
+			case <-tick.C:
+			}
+		}
+	}
+}
+
+// read yields page after page; it returns where to go on, and whether the caller still wants more.
+func (s *Store) read(ctx context.Context, q ledger.Query, yield func(ledger.Event, error) bool) (ledger.Query, bool, error) {
+	for {
+		events, err := s.page(ctx, q)
+		if err != nil {
+			return q, true, err
+		}
+		for _, e := range events {
+			q.After = e.Seq
+			if !yield(e, nil) {
+				return q, false, nil
+			}
+		}
+		if q.Limit > 0 {
+			if q.Limit -= len(events); q.Limit == 0 {
+				return q, false, nil
+			}
+		}
+		if len(events) < page {
+			return q, true, nil
+		}
+	}
+}
+
+// page reads the next events in one short transaction.
+func (s *Store) page(ctx context.Context, q ledger.Query) ([]ledger.Event, error) {
+	conn, err := s.pool.Take(ctx)
+	if err != nil {
+		return nil, s.readError(ctx, err)
+	}
+	defer s.pool.Put(conn)
+	query, args := where(q)
+	events := make([]ledger.Event, 0, 64)
+	err = sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(st *sqlite.Stmt) error {
+		events = append(events, scanEvent(st))
+		return nil
+	}})
+	if err != nil {
+		return nil, s.readError(ctx, err)
+	}
+	return events, nil
+}
+
+func where(q ledger.Query) (string, []any) {
+	limit := page
+	if q.Limit > 0 {
+		limit = min(limit, q.Limit)
+	}
+	clause, args := " WHERE seq > ?", []any{q.After}
+	if prefix, many := strings.CutSuffix(q.Stream, "*"); many {
+		clause += " AND stream >= ? AND stream < ?"
+		args = append(args, prefix, prefix+"\U0010ffff")
+	} else if q.Stream != "" {
+		clause += " AND stream = ?"
+		args = append(args, q.Stream)
+	}
+	return selectEvent + clause + " ORDER BY seq LIMIT ?", append(args, limit)
+}
+
+func (s *Store) readError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return fault.New(fault.Timeout, "reading the ledger: %v", ctx.Err())
+	case s.isClosed():
+		return ledger.Closed()
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.Timeout, "reading the ledger was interrupted")
+	}
+	return unreadable(s.opt.Path, err)
+}
+
+func (s *Store) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}

@@ -1,0 +1,107 @@
+package elf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"staunch/see/scan/elf/sieve"
+)
+
+// Options bound what one object may cost.
+type Options struct {
+	// MaxBytes is the size in bytes above which a file is not read; 0 means 2 GiB.
+	MaxBytes int64
+	// MaxInstructions bounds the instructions decoded for function shapes in one object; 0 means 20 million.
+	MaxInstructions int
+}
+
+// Analyser looks inside objects. It is safe for concurrent use; one analysis holds less than 80 MB, usually less than 3 MB.
+type Analyser struct {
+	opt     Options
+	rules   []rule
+	regexps [][]*regexp.Regexp // per rule and text
+	anchors []Anchor
+	text    *sieve.Set
+	owners  []textOwner // what each pattern of text stands for
+	code    map[string]codeSet
+	shapes  map[string][]compiledShape // anchor id to shapes
+	wanted  *wanted
+}
+
+// New compiles the built-in component rules and the anchors. An error names the anchor that cannot be asked.
+func New(anchors []Anchor, opt Options) (*Analyser, error) {
+	if opt.MaxBytes == 0 {
+		opt.MaxBytes = 2 << 30
+	}
+	if opt.MaxInstructions == 0 {
+		opt.MaxInstructions = 20 << 20
+	}
+	a := &Analyser{opt: opt, rules: rules(), anchors: anchors}
+	for _, compile := range []func() error{a.compileTexts, a.compileCode, a.compileShapes, a.compileSymbols} {
+		if err := compile(); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// Analyse tells what the object in r (size bytes) is and what it holds. It reads r in pieces and never maps it.
+//
+// A file that cannot be judged (truncated, malformed, packed, too large, for a machine whose code is not understood, not ELF at all)
+// is no error: Object.Unknown says why, and whatever could be learned stands beside it. An error means that looking itself failed:
+// the context ended or reading failed; it wraps that cause.
+func (a *Analyser) Analyse(ctx context.Context, r io.ReaderAt, size int64) (Object, error) {
+	o := Object{Size: size, Components: []Component{}}
+	if size > a.opt.MaxBytes {
+		o.Unknown = fmt.Sprintf("too large: %d bytes, the limit is %d", size, a.opt.MaxBytes)
+		return o, nil
+	}
+	im, err := openImage(r, size)
+	if err != nil {
+		return o, o.unknown(err)
+	}
+	o.Machine = im.machineName()
+	l := im.linking()
+	o.Soname, o.Needed, o.BuildID = l.soname, l.needed, im.buildID()
+	t := newTrace(a, o.Machine)
+	if o.ID, err = im.pass(ctx, t.look); err != nil {
+		return o, o.unknown(err)
+	}
+	if p := im.packer(); p != "" {
+		t.packed = p
+	}
+	t.symbols, t.symbolsRead = im.symbols(l, a.wanted)
+	o.Components = append(a.components(im, l, t), languages(im, t)...)
+	o.Unknown = im.unjudged(t)
+	o.Answers, err = a.answers(ctx, im, l, t, o)
+	return o, err
+}
+
+// unknown keeps the reason in the object when the file is to blame, and returns the error when the look itself failed.
+func (o *Object) unknown(err error) error {
+	var path interface{ Timeout() bool }
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &path) {
+		return err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errShort) || errors.Is(err, io.EOF) {
+		err = errShort
+	}
+	o.Unknown = err.Error()
+	return nil
+}
+
+// unjudged says why the object's code says nothing although it could be read; "" when it does.
+func (im *image) unjudged(t *trace) string {
+	switch name := im.machineName(); {
+	case t.packed != "":
+		return "packed: " + t.packed
+	case t.flooded:
+		return "hostile: more texts that look like versions than any program holds"
+	case name != "x86-64" && name != "aarch64":
+		return "machine " + name + ": its code is not understood"
+	}
+	return ""
+}

@@ -1,0 +1,179 @@
+package elf
+
+import (
+	"encoding/hex"
+	"slices"
+)
+
+// linking is what the dynamic section says.
+type linking struct {
+	soname, rpath  string
+	needed         []string
+	symbols        uint64 // address of the dynamic symbol table
+	strings, size  uint64 // address and length of its strings
+	hash, gnuHash  uint64
+	interpreter    bool
+	dynamicSection bool
+}
+
+const (
+	maxDynamic = 4096
+	maxNeeded  = 512
+	maxName    = 512
+)
+
+// linking reads the dynamic section through the program headers, so that a file without section headers answers the same.
+func (im *image) linking() linking {
+	var l linking
+	for _, s := range im.segments {
+		l.interpreter = l.interpreter || s.kind == 3
+		if s.kind == typeDynamic && !l.dynamicSection {
+			l.dynamicSection = true
+			im.readDynamic(&l, s)
+		}
+	}
+	return l
+}
+
+func (im *image) readDynamic(l *linking, s segment) {
+	width := 8
+	if im.wide {
+		width = 16
+	}
+	table, err := im.bytes(s.off, min(s.size, uint64(maxDynamic*width)))
+	if err != nil {
+		return
+	}
+	var soname uint64
+	var needed []uint64
+	for len(table) >= width {
+		tag, value := im.word(table), im.word(table[width/2:])
+		table = table[width:]
+		switch tag {
+		case 0:
+			table = nil
+		case 1:
+			needed = append(needed, value)
+		case 4:
+			l.hash = value
+		case 5:
+			l.strings = value
+		case 6:
+			l.symbols = value
+		case 10:
+			l.size = value
+		case 14:
+			soname = value
+		case 0x6ffffef5:
+			l.gnuHash = value
+		}
+	}
+	names := im.dynamicStrings(*l)
+	if soname != 0 {
+		l.soname = text(names, soname, maxName)
+	}
+	for _, n := range needed[:min(len(needed), maxNeeded)] {
+		if name := text(names, n, maxName); name != "" && !slices.Contains(l.needed, name) {
+			l.needed = append(l.needed, name)
+		}
+	}
+}
+
+func (im *image) dynamicStrings(l linking) []byte {
+	off, left, ok := im.at(l.strings)
+	if !ok {
+		return nil
+	}
+	b, err := im.bytes(off, min(l.size, left, maxPiece))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// dynamicSymbols returns where the dynamic symbol table lies and how many entries it has.
+func (im *image) dynamicSymbols(l linking) (off, count uint64) {
+	off, left, ok := im.at(l.symbols)
+	if !ok {
+		return 0, 0
+	}
+	most := left / im.symbolSize()
+	for _, s := range im.sections {
+		if s.kind == 11 && s.addr == l.symbols {
+			return off, min(s.size/im.symbolSize(), most)
+		}
+	}
+	if at, _, ok := im.at(l.hash); ok && l.hash != 0 {
+		if b, err := im.bytes(at, 8); err == nil {
+			return off, min(uint64(im.order.Uint32(b[4:])), most)
+		}
+	}
+	if l.strings > l.symbols {
+		most = min(most, (l.strings-l.symbols)/im.symbolSize())
+	}
+	return off, min(most, im.gnuCount(l))
+}
+
+// gnuCount finds the last symbol that the GNU hash table reaches, which is the table's last.
+func (im *image) gnuCount(l linking) uint64 {
+	off, left, ok := im.at(l.gnuHash)
+	if !ok || left < 16 {
+		return 0
+	}
+	b, err := im.bytes(off, min(left, maxPiece))
+	if err != nil {
+		return 0
+	}
+	buckets, first, bloom := uint64(im.order.Uint32(b)), uint64(im.order.Uint32(b[4:])), uint64(im.order.Uint32(b[8:]))
+	word := uint64(4)
+	if im.wide {
+		word = 8
+	}
+	from := 16 + bloom*word
+	chains := from + buckets*4
+	if chains > uint64(len(b)) {
+		return 0
+	}
+	last := first
+	for i := from; i < chains; i += 4 {
+		last = max(last, uint64(im.order.Uint32(b[i:])))
+	}
+	for i := chains + (last-first)*4; last >= first && i+4 <= uint64(len(b)); i += 4 {
+		last++
+		if im.order.Uint32(b[i:])&1 != 0 {
+			break
+		}
+	}
+	return last
+}
+
+// buildID returns the GNU build id in lower-case hex, "" when there is none.
+func (im *image) buildID() string {
+	for _, s := range im.segments {
+		if s.kind != typeNote || s.size > 1<<16 {
+			continue
+		}
+		if b, err := im.bytes(s.off, s.size); err == nil {
+			if id := im.gnuNote(b); id != "" {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
+func (im *image) gnuNote(b []byte) string {
+	for len(b) >= 12 {
+		name, desc, kind := uint64(im.order.Uint32(b)), uint64(im.order.Uint32(b[4:])), im.order.Uint32(b[8:])
+		from := 12 + (name+3)&^3
+		to := from + desc
+		if to > uint64(len(b)) {
+			return ""
+		}
+		if kind == 3 && name == 4 && string(b[12:16]) == "GNU\x00" && desc > 0 && desc <= 64 {
+			return hex.EncodeToString(b[from:to])
+		}
+		b = b[min(uint64(len(b)), (to+3)&^3):]
+	}
+	return ""
+}

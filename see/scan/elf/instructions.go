@@ -1,0 +1,170 @@
+package elf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+
+	"golang.org/x/arch/arm64/arm64asm"
+	"golang.org/x/arch/x86/x86asm"
+)
+
+// instruction is what survives of a decoded instruction for matching.
+type instruction struct {
+	op, sized string // mnemonic, and the same with the width of a memory operand as gas writes it ("movb")
+	imms      []int64
+	reg       string // first operand when it is a register
+	branch    bool   // conditional branch
+}
+
+// decode turns the bytes of one function into instructions; bytes that are none are stepped over.
+func decode(machine string, b []byte) []instruction {
+	if machine == "aarch64" {
+		return decodeArm64(b)
+	}
+	return decodeX86(b)
+}
+
+func decodeX86(b []byte) []instruction {
+	out := make([]instruction, 0, len(b)/4)
+	for len(b) > 0 {
+		in, err := x86asm.Decode(b, 64)
+		if err != nil || in.Len == 0 {
+			b = b[1:]
+			continue
+		}
+		b = b[in.Len:]
+		out = append(out, fromX86(in))
+	}
+	return out
+}
+
+func fromX86(in x86asm.Inst) instruction {
+	op := strings.ToLower(in.Op.String())
+	i := instruction{op: op, branch: op[0] == 'j' && in.Op != x86asm.JMP && in.Op != x86asm.LJMP}
+	for n, arg := range in.Args {
+		switch v := arg.(type) {
+		case x86asm.Imm:
+			i.imms = append(i.imms, int64(v))
+		case x86asm.Reg:
+			if n == 0 {
+				i.reg = strings.ToLower(v.String())
+			}
+		case x86asm.Mem:
+			i.sized = op + map[int]string{1: "b", 2: "w", 4: "l", 8: "q"}[in.MemBytes]
+		}
+	}
+	return i
+}
+
+func decodeArm64(b []byte) []instruction {
+	out := make([]instruction, 0, len(b)/4)
+	for ; len(b) >= 4; b = b[4:] {
+		if in, err := arm64asm.Decode(b); err == nil {
+			out = append(out, fromArm64(in))
+		}
+	}
+	return out
+}
+
+// fromArm64 goes by the assembler's text, whose aliases (mov, cmp) say what was meant.
+func fromArm64(in arm64asm.Inst) instruction {
+	words := strings.FieldsFunc(arm64asm.GNUSyntax(in), func(r rune) bool { return strings.ContainsRune(" ,[]!", r) })
+	if len(words) == 0 {
+		return instruction{}
+	}
+	i := instruction{op: strings.NewReplacer("b.hs", "b.cs", "b.lo", "b.cc").Replace(words[0])}
+	i.branch = strings.HasPrefix(i.op, "b.") || i.op == "cbz" || i.op == "cbnz" || i.op == "tbz" || i.op == "tbnz"
+	for n, w := range words[1:] {
+		if n == 0 && !strings.HasPrefix(w, "#") {
+			i.reg = w
+		}
+		if v, ok := immediate(w); ok {
+			i.imms = append(i.imms, v)
+		}
+	}
+	return i
+}
+
+func immediate(w string) (int64, bool) {
+	w, ok := strings.CutPrefix(w, "#")
+	if !ok {
+		return 0, false
+	}
+	negative := strings.HasPrefix(w, "-")
+	w = strings.TrimPrefix(w, "-")
+	base := int64(10)
+	if hex, ok := strings.CutPrefix(w, "0x"); ok {
+		w, base = hex, 16
+	}
+	var v int64
+	for _, c := range w {
+		d := int64(strings.IndexRune("0123456789abcdef", c))
+		if d < 0 || d >= base {
+			return 0, false
+		}
+		v = v*base + d
+	}
+	if negative {
+		v = -v
+	}
+	return v, w != ""
+}
+
+// mayHold is a quick look at undecoded bytes that never says no wrongly: decoding is what costs, and nearly no function is of a
+// wanted shape.
+func (i Instr) mayHold(machine string, b []byte) bool {
+	if len(i.Imm) == 0 {
+		return true
+	}
+	need := max(1, i.AtLeast)
+	for _, imm := range i.Imm {
+		if imm < 0 || imm > 0x7f || countImm(i, machine, b, byte(imm), need) {
+			return true
+		}
+	}
+	return false
+}
+
+func countImm(i Instr, machine string, b []byte, imm byte, need int) bool {
+	compare := len(i.Op) == 1 && i.Op[0] == "cmp"
+	if machine == "aarch64" {
+		return !compare || countCompareArm64(b, uint32(imm)) >= need
+	}
+	count := 0
+	for at := 0; count < need; count++ {
+		n := bytes.IndexByte(b[at:], imm)
+		for compare && n >= 0 && !compareX86(b, at+n) {
+			at += n + 1
+			n = bytes.IndexByte(b[at:], imm)
+		}
+		if n < 0 {
+			return false
+		}
+		at += n + 1
+	}
+	return true
+}
+
+// compareX86 tells whether the byte at b[at] may be the immediate of a cmp: opcodes 3c and 3d, or 80, 81, 83 with /7.
+func compareX86(b []byte, at int) bool {
+	if at > 0 && (b[at-1] == 0x3c || b[at-1] == 0x3d) {
+		return true
+	}
+	for back := 2; back <= 7 && back <= at; back++ {
+		if op := b[at-back]; (op == 0x83 || op == 0x80 || op == 0x81) && b[at-back+1]>>3&7 == 7 {
+			return true
+		}
+	}
+	return false
+}
+
+func countCompareArm64(b []byte, imm uint32) int {
+	count := 0
+	for ; len(b) >= 4; b = b[4:] {
+		if w := binary.LittleEndian.Uint32(b); w&0x7fc0001f == 0x7100001f && w>>10&0xfff == imm {
+			count++
+		}
+	}
+	return count
+}

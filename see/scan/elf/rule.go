@@ -1,0 +1,247 @@
+package elf
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// rule is what there is to know about recognising one component. All rules are data in rules.go.
+type rule struct {
+	name    string
+	sonames []string // regular expressions of the names of its own libraries, matched whole
+	program bool     // it is also a program of its own: its code outside a library is the component itself, not a static copy
+	// versions are texts that give the version.
+	versions []versionRule
+	// code are texts that only its code holds (messages, source files, tables); this many of them (needs) prove the code.
+	code  []string
+	needs int
+	// symbols are names that its code defines: one of them defined proves the code, imported it only proves use.
+	symbols []string
+	// values are symbols whose value gives the version.
+	values []valueRule
+	// lone is a version standing alone between zero bytes; asked only when the code is there and nothing else gave a version.
+	lone string
+	// forks are components that grew from this one and hold much of its code and texts: where one of them is contained, this one is
+	// only believed on a text that proves it.
+	forks []string
+	// note is said where the version is unknown: where else it can be had.
+	note string
+}
+
+// versionRule is a text with a version in it.
+type versionRule struct {
+	key     string // what is searched for: eight bytes or more
+	before  int    // bytes before the key that belong to the text
+	pattern string // regular expression over the text around the key; its first group is the version
+	proves  bool   // only the code of the component holds this text, headers and users do not
+}
+
+// valueRule is a symbol (function or data) that gives the version.
+type valueRule struct {
+	symbol string
+	read   string // "text": a C string, "number": a 32-bit number, "second": the second 32-bit number of a record
+	number func(uint32) string
+}
+
+// components applies every rule to what was seen.
+func (a *Analyser) components(im *image, l linking, t *trace) []Component {
+	found := map[string][]Component{}
+	contained := map[string]bool{}
+	for i, r := range a.rules {
+		found[r.name] = a.component(i, im, l, t)
+		for _, c := range found[r.name] {
+			contained[r.name] = contained[r.name] || c.Linkage != Headers
+		}
+	}
+	out := []Component{}
+	for i, r := range a.rules {
+		if forked(r, contained) && !t.proven(i) {
+			continue
+		}
+		out = append(out, found[r.name]...)
+	}
+	return out
+}
+
+func forked(r rule, contained map[string]bool) bool {
+	for _, f := range r.forks {
+		if contained[f] {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *trace) proven(rule int) bool {
+	for _, v := range t.versions[rule] {
+		if v.proves {
+			return true
+		}
+	}
+	return false
+}
+
+// component tells how, if at all, an object holds one rule's component: one entry per version that its texts name.
+func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component {
+	r := a.rules[i]
+	own := ownLibrary(r, l.soname)
+	evidence, contains := t.codeEvidence(i, im)
+	versions := t.versionsOf(i, im, own || contains)
+	if own {
+		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + clean(l.soname), Detail: "soname"})
+	}
+	switch {
+	case own, contains && r.program:
+		return withVersions(r, Dynamic, versions, evidence)
+	case contains:
+		return withVersions(r, Static, versions, evidence)
+	}
+	used := t.imported(r)
+	if len(versions) == 0 {
+		return nil
+	}
+	return withVersions(r, Headers, versions, append(used, Evidence{
+		Kind: "name", Says: "only its version text is here, none of its code: compiled with the headers of " + r.name + ", or naming it",
+	}))
+}
+
+func ownLibrary(r rule, soname string) bool {
+	for _, s := range r.sonames {
+		if ok, err := regexp.MatchString("^(?:"+s+")$", soname); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// withVersions makes a component per distinct version; without any, one whose version is unknown.
+func withVersions(r rule, how Linkage, versions []versionText, evidence []Evidence) []Component {
+	if len(versions) == 0 {
+		c := Component{Name: r.name, Linkage: how, Evidence: evidence}
+		if r.note != "" {
+			c.Evidence = append(c.Evidence, Evidence{Kind: "version", Says: r.note})
+		}
+		return []Component{c}
+	}
+	var out []Component
+	for _, v := range versions {
+		c := Component{Name: r.name, Version: clean(v.version), Linkage: how, Evidence: append([]Evidence(nil), evidence...)}
+		says := "its version text"
+		if len(versions) > 1 {
+			says = fmt.Sprintf("one of %d version texts", len(versions))
+		}
+		c.Evidence = append(c.Evidence, Evidence{Kind: "version", Says: says, Detail: fmt.Sprintf("%q at %#x", v.text, v.off)})
+		out = append(out, c)
+	}
+	return out
+}
+
+// versionsOf gives the versions to believe. Texts that prove the code outrank texts that a header could have brought.
+func (t *trace) versionsOf(i int, im *image, contains bool) []versionText {
+	texts := t.versions[i]
+	if !contains {
+		return texts
+	}
+	if v, ok := t.valueVersion(i, im); ok {
+		return []versionText{v}
+	}
+	var proving []versionText
+	for _, v := range texts {
+		if v.proves {
+			proving = append(proving, v)
+		}
+	}
+	if len(proving) > 0 {
+		return proving
+	}
+	if len(texts) == 0 && t.a.rules[i].lone != "" {
+		return im.lone(t.a.rules[i].lone)
+	}
+	return texts
+}
+
+// codeEvidence lists what proves that the component's code is here.
+func (t *trace) codeEvidence(i int, im *image) (out []Evidence, contains bool) {
+	r := t.a.rules[i]
+	if names := t.defined(r); len(names) > 0 {
+		contains = true
+		out = append(out, Evidence{
+			Kind: "symbol", Says: fmt.Sprintf("defines %s", names[0]),
+			Detail: fmt.Sprintf("%d of %d symbols of %s, %s at %#x", len(names), len(r.symbols), r.name, names[0], t.symbols[names[0]].addr),
+		})
+	}
+	if texts := t.code[i]; r.needs > 0 && len(texts) >= r.needs {
+		contains = true
+		out = append(out, Evidence{
+			Kind: "code", Says: fmt.Sprintf("holds texts that only the code of %s has", r.name),
+			Detail: fmt.Sprintf("%d of %d, %q at %#x (address %#x)", len(texts), len(r.code), texts[0].text, texts[0].off, im.address(texts[0].off)),
+		})
+	}
+	for _, v := range t.versions[i] {
+		if v.proves {
+			contains = true
+			out = append(out, Evidence{Kind: "code", Says: "holds the version text of the code itself", Detail: fmt.Sprintf("%q at %#x", v.text, v.off)})
+			break
+		}
+	}
+	return out, contains
+}
+
+func (t *trace) defined(r rule) []string {
+	var out []string
+	for _, s := range r.symbols {
+		if t.symbols[s].defined {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (t *trace) imported(r rule) []Evidence {
+	for _, s := range r.symbols {
+		if t.symbols[s].imported {
+			return []Evidence{{Kind: "symbol", Says: "uses " + s + " of another object"}}
+		}
+	}
+	return nil
+}
+
+// clean keeps what comes from a file printable and short.
+func clean(s string) string {
+	out := make([]rune, 0, len(s))
+	for _, r := range s {
+		if r < ' ' || r >= 0x7f {
+			r = '?'
+		}
+		if out = append(out, r); len(out) >= 256 {
+			break
+		}
+	}
+	return string(out)
+}
+
+// compileSymbols gathers the names to look up and the regular expressions of the rules.
+func (a *Analyser) compileSymbols() error {
+	var names []string
+	for _, r := range a.rules {
+		names = append(names, r.symbols...)
+		for _, v := range r.values {
+			names = append(names, v.symbol)
+		}
+		var list []*regexp.Regexp
+		for _, v := range r.versions {
+			re, err := regexp.Compile(v.pattern)
+			if err != nil {
+				return fmt.Errorf("rule %s: %s", r.name, err)
+			}
+			list = append(list, re)
+		}
+		a.regexps = append(a.regexps, list)
+	}
+	for _, n := range a.anchors {
+		names = append(names, n.Symbols...)
+	}
+	var err error
+	a.wanted, err = newWanted(names)
+	return err
+}

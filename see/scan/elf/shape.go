@@ -1,0 +1,176 @@
+package elf
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// compiledShape is a shape with the anchor that asks for it.
+type compiledShape struct {
+	anchor int
+	shape  Shape
+}
+
+const defaultShapeSize = 8 << 10
+
+// compileShapes sorts the shapes by machine.
+func (a *Analyser) compileShapes() error {
+	a.shapes = map[string][]compiledShape{}
+	for i, n := range a.anchors {
+		for _, s := range n.Functions {
+			if len(s.Has) == 0 {
+				return fmt.Errorf("anchor %s: a function shape without instructions would match everything", n.ID)
+			}
+			if s.MaxSize == 0 {
+				s.MaxSize = defaultShapeSize
+			}
+			a.shapes[s.Machine] = append(a.shapes[s.Machine], compiledShape{i, s})
+		}
+		if n.Within != "" && a.anchor(n.Within) < 0 {
+			return fmt.Errorf("anchor %s: there is no anchor %s to look within", n.ID, n.Within)
+		}
+	}
+	return nil
+}
+
+func (a *Analyser) anchor(id string) int {
+	return slices.IndexFunc(a.anchors, func(n Anchor) bool { return n.ID == id })
+}
+
+// shapeHits is what looking at every function found.
+type shapeHits struct {
+	reason string             // why functions could not be looked at; "" when they were, all of them
+	byName map[int][]function // anchor to functions of its shape
+}
+
+// match looks at every function of the object once for all wanted anchors' shapes.
+func (a *Analyser) match(ctx context.Context, im *image, machine string, want map[int]bool) (shapeHits, error) {
+	hits := shapeHits{byName: map[int][]function{}}
+	functions, err := im.functions()
+	if err != nil {
+		hits.reason = err.Error()
+		return hits, nil
+	}
+	var shapes []compiledShape
+	for _, s := range a.shapes[machine] {
+		if want[s.anchor] {
+			shapes = append(shapes, s)
+		}
+	}
+	budget, blocks := a.opt.MaxInstructions, blockReader{im: im}
+	for n, f := range functions {
+		if n%1024 == 0 && ctx.Err() != nil {
+			return hits, ctx.Err()
+		}
+		b := blocks.function(f, shapes)
+		if b == nil {
+			continue
+		}
+		if budget -= matchOne(machine, f, b, shapes, hits); budget < 0 {
+			hits.reason = "the limit of decoded instructions was reached"
+			break
+		}
+	}
+	return hits, nil
+}
+
+// matchOne decodes a function if any shape may fit and returns how many instructions that took.
+func matchOne(machine string, f function, b []byte, shapes []compiledShape, hits shapeHits) int {
+	var code []instruction
+	for _, s := range shapes {
+		if len(b) > s.shape.MaxSize || !s.shape.mayFit(machine, b) {
+			continue
+		}
+		if code == nil {
+			code = decode(machine, b)
+		}
+		if s.shape.fits(code) {
+			hits.byName[s.anchor] = append(hits.byName[s.anchor], f)
+		}
+	}
+	return len(code)
+}
+
+func (s Shape) mayFit(machine string, b []byte) bool {
+	for _, i := range s.Has {
+		if !i.mayHold(machine, b) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s Shape) fits(code []instruction) bool {
+	for _, i := range s.Has {
+		if !i.in(code) {
+			return false
+		}
+	}
+	for _, i := range s.HasNot {
+		if i.in(code) {
+			return false
+		}
+	}
+	return true
+}
+
+func (i Instr) in(code []instruction) bool {
+	count := 0
+	for at, in := range code {
+		if i.is(in) && (len(i.Then) == 0 || slices.Contains(i.Then, nextBranch(code[at+1:]))) {
+			if count++; count >= i.AtLeast {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (i Instr) is(in instruction) bool {
+	if len(i.Op) > 0 && !slices.Contains(i.Op, in.op) && !slices.Contains(i.Op, in.sized) {
+		return false
+	}
+	if len(i.Reg) > 0 && !slices.Contains(i.Reg, in.reg) {
+		return false
+	}
+	return len(i.Imm) == 0 || slices.ContainsFunc(in.imms, func(v int64) bool { return slices.Contains(i.Imm, v) })
+}
+
+func nextBranch(code []instruction) string {
+	for _, in := range code {
+		if in.branch {
+			return in.op
+		}
+	}
+	return ""
+}
+
+// blockReader reads functions through one block of the file, since they lie close together.
+type blockReader struct {
+	im  *image
+	off uint64
+	b   []byte
+}
+
+const blockSize = 1 << 20
+
+// function returns the bytes of f, nil when no shape is that long or its bytes are not in the file.
+func (r *blockReader) function(f function, shapes []compiledShape) []byte {
+	size := f.to - f.from
+	if !slices.ContainsFunc(shapes, func(s compiledShape) bool { return size <= uint64(s.shape.MaxSize) }) {
+		return nil
+	}
+	off, left, ok := r.im.at(f.from)
+	if !ok || left < size {
+		return nil
+	}
+	if off < r.off || off+size > r.off+uint64(len(r.b)) {
+		b := make([]byte, min(max(blockSize, size), left))
+		if r.im.read(b, off) != nil {
+			return nil
+		}
+		r.off, r.b = off, b
+	}
+	return r.b[off-r.off:][:size]
+}

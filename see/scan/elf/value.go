@@ -1,0 +1,194 @@
+package elf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"regexp"
+)
+
+// valueVersion reads the version out of a symbol: a number or text in data, or a function that does nothing but return one.
+func (t *trace) valueVersion(i int, im *image) (versionText, bool) {
+	for _, v := range t.a.rules[i].values {
+		p := t.symbols[v.symbol]
+		if !p.defined {
+			continue
+		}
+		if version, off, ok := im.value(v, p.addr); ok {
+			return versionText{sighting{v.symbol + " gives " + version, off}, version, true}, true
+		}
+	}
+	return versionText{}, false
+}
+
+func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
+	number, target, function := im.returned(addr)
+	if function && v.read == "number" && number != nil {
+		return checked(v.number(*number), addr, im)
+	}
+	if function && target == 0 {
+		return "", 0, false
+	}
+	if !function {
+		target = addr
+	}
+	off, left, ok := im.at(target)
+	if !ok || left < 8 {
+		return "", 0, false
+	}
+	b, err := im.bytes(off, min(left, 64))
+	if err != nil {
+		return "", 0, false
+	}
+	switch v.read {
+	case "number":
+		return checked(v.number(im.order.Uint32(b)), target, im)
+	case "second":
+		return checked(v.number(im.order.Uint32(b[4:])), target, im)
+	}
+	return checked(text(b, 0, 32), target, im)
+}
+
+// versionShape is what every version must look like, whatever gave it.
+const versionShape = `^\d{1,3}(\.\d{1,5}){1,3}([-_.+~a-z0-9]{0,24})$`
+
+func checked(version string, addr uint64, im *image) (string, uint64, bool) {
+	ok, err := regexp.MatchString(versionShape, version)
+	off, _, mapped := im.at(addr)
+	return version, off, ok && err == nil && mapped
+}
+
+// returned reads a function that only returns a constant: a number, or the address of one. function is false for data.
+func (im *image) returned(addr uint64) (number *uint32, target uint64, function bool) {
+	code := false
+	for _, s := range im.segments {
+		code = code || s.kind == typeLoad && s.flags&flagExec != 0 && addr >= s.vaddr && addr-s.vaddr < s.size
+	}
+	off, left, ok := im.at(addr)
+	if !ok || !code || !im.isCode(addr) {
+		return nil, 0, false
+	}
+	b, err := im.bytes(off, min(left, 32))
+	if err != nil || len(b) < 32 {
+		return nil, 0, true
+	}
+	switch im.machineName() {
+	case "x86-64":
+		number, target = returnedX86(b, addr)
+	case "aarch64":
+		number, target = returnedArm64(b, addr)
+	}
+	return number, target, true
+}
+
+// isCode tells code from constants where both share a segment, as far as the section table says; without one everything there is code.
+func (im *image) isCode(addr uint64) bool {
+	for _, s := range im.sections {
+		if s.flags&2 != 0 && s.kind != 8 && addr >= s.addr && addr-s.addr < s.size {
+			return s.flags&4 != 0
+		}
+	}
+	return true
+}
+
+// returnedX86 knows: [endbr64] [push rbp; mov rbp,rsp] mov eax,imm32 | lea rax,[rip+x] [pop rbp] ret.
+func returnedX86(b []byte, addr uint64) (*uint32, uint64) {
+	at := 0
+	for _, skip := range [][]byte{{0xf3, 0x0f, 0x1e, 0xfa}, {0x55, 0x48, 0x89, 0xe5}} {
+		if bytes.HasPrefix(b[at:], skip) {
+			at += len(skip)
+		}
+	}
+	var number *uint32
+	var target uint64
+	switch {
+	case b[at] == 0xb8:
+		n := binary.LittleEndian.Uint32(b[at+1:])
+		number, at = &n, at+5
+	case b[at] == 0x48 && b[at+1] == 0x8d && b[at+2] == 0x05:
+		target, at = addr+uint64(at)+7+uint64(int64(int32(binary.LittleEndian.Uint32(b[at+3:])))), at+7
+	default:
+		return nil, 0
+	}
+	if b[at] == 0x5d {
+		at++
+	}
+	if b[at] != 0xc3 {
+		return nil, 0
+	}
+	if number != nil {
+		target = uint64(*number) // a program at fixed addresses returns the address of a text the same way
+	}
+	return number, target
+}
+
+// returnedArm64 knows: [bti c] movz w0,#a [movk w0,#b,lsl 16] ret | adrp x0,page; add x0,x0,#off; ret.
+func returnedArm64(b []byte, addr uint64) (*uint32, uint64) {
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(b[4*i:]) }
+	i := 0
+	if word(0) == 0xd503245f {
+		i++
+	}
+	const ret = 0xd65f03c0
+	switch {
+	case word(i)&0xffe0001f == 0x52800000:
+		n := word(i) >> 5 & 0xffff
+		if i++; word(i)&0xffe0001f == 0x72a00000 {
+			n |= word(i) >> 5 & 0xffff << 16
+			i++
+		}
+		if word(i) == ret {
+			return &n, 0
+		}
+	case word(i)&0x9f00001f == 0x90000000 && word(i+1)&0xffc003ff == 0x91000000 && word(i+2) == ret:
+		page := int64(int32(word(i)>>5&0x7ffff<<2|word(i)>>29&3)<<11>>11) << 12
+		return nil, uint64(int64((addr+uint64(4*i))&^0xfff)+page) + uint64(word(i+1)>>10&0xfff)
+	}
+	return nil, 0
+}
+
+// lone looks for a version that stands alone between two zero bytes. It is believed only when the object holds exactly one.
+func (im *image) lone(pattern string) []versionText {
+	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
+	if err != nil {
+		return nil
+	}
+	var found []versionText
+	for _, s := range im.constant() {
+		for at := uint64(0); at < s.size; at += chunkSize {
+			b, err := im.bytes(s.off+at, min(chunkSize+64, s.size-at))
+			if err != nil {
+				return nil
+			}
+			found = loneIn(b, s.off+at, re, found)
+			if len(found) > 1 {
+				return nil
+			}
+		}
+	}
+	return found
+}
+
+func loneIn(b []byte, base uint64, re *regexp.Regexp, found []versionText) []versionText {
+	for at := 0; ; {
+		i := bytes.IndexByte(b[at:], '.')
+		if i < 0 {
+			return found
+		}
+		at += i + 1
+		from := at - 1
+		for from > 0 && at-from < 5 && b[from-1] >= '0' && b[from-1] <= '9' {
+			from--
+		}
+		if from == at-1 || from == 0 || b[from-1] != 0 {
+			continue
+		}
+		s := text(b, uint64(from), 24)
+		if !re.MatchString(s) || from+len(s) >= len(b) || b[from+len(s)] != 0 {
+			continue
+		}
+		if len(found) == 0 || found[0].version != s {
+			found = append(found, versionText{sighting: sighting{fmt.Sprintf("%s standing alone", s), base + uint64(from)}, version: s})
+		}
+	}
+}
