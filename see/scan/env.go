@@ -10,7 +10,6 @@ type Env struct {
 	Version string        // of staunch, for Report.Scanner
 	Workers int           // readers at work at once; 0 means one a CPU
 	Limit   time.Duration // what one process or one file may take before it is given up; 0 means 3 s
-	Loud    bool          // keep the usual I/O and CPU priority; otherwise the whole program is made idle for the time of the Look
 }
 
 // Progress is one step of a Look; Total 0 means the end is not known.

@@ -1,0 +1,152 @@
+package scan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"staunch/see/scan/elf"
+)
+
+// assemble turns what was seen into the report.
+func (l *look) assemble(running []*seen) error {
+	r := l.report
+	r.Processes, r.Objects, r.Unseen = []Process{}, []Object{}, []Unseen{}
+	images := l.newImages()
+	packages := l.findOwners(running)
+	for _, s := range running {
+		r.Sight.ProcessesKnown++
+		if len(s.unseen) == 0 {
+			r.Sight.ProcessesSeen++
+		}
+		r.Unseen = append(r.Unseen, s.unseen...)
+		if s.exe == "" {
+			continue // nothing is known but that it runs: it stands in Unseen
+		}
+		p := s.process
+		l.nets.describe(&p, s.sockets)
+		p.Exe = s.exePath()
+		p.Container = images.describe(s.place)
+		p.Objects = l.mapped(s, packages)
+		r.Processes = append(r.Processes, p)
+	}
+	slices.SortFunc(r.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
+	slices.SortFunc(r.Unseen, func(a, b Unseen) int { return cmp.Compare(a.PID, b.PID) })
+	if err := l.learn(); err != nil {
+		return err
+	}
+	l.objects(packages)
+	return nil
+}
+
+// exePath is the program's path without the kernel's mark for a name that is gone.
+func (s *seen) exePath() string {
+	for _, f := range s.uses {
+		if isExe(s.exe, f.key.path) {
+			return f.name
+		}
+	}
+	return displayName(s.exe)
+}
+
+// mapped lists the process's objects, its program first, then by path.
+func (l *look) mapped(s *seen, packages packages) []Mapped {
+	out := make([]Mapped, 0, len(s.uses))
+	for _, f := range s.uses {
+		m := Mapped{Path: f.name}
+		m.State, m.Doubt = f.stateFor(s.process.Start)
+		m.Unread = f.unread
+		if c := f.memory; c != nil {
+			m.ID = c.id
+			if m.ID == "" && m.Unread == "" {
+				m.Unread = c.why
+			}
+		}
+		if f.disk != nil && m.State != Same {
+			m.OnDisk = f.disk.id
+		}
+		if p := packages[f]; p != nil {
+			m.Package = p
+		}
+		out = append(out, m)
+	}
+	exe := s.exePath()
+	slices.SortFunc(out, func(a, b Mapped) int {
+		if (a.Path == exe) != (b.Path == exe) {
+			if a.Path == exe {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// learn gives the cache what was analysed.
+func (l *look) learn() error {
+	now := time.Now()
+	for _, c := range l.catalogue.known {
+		if err := l.cache.learn(c, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// objects lists every object that a process holds or a name leads to, once.
+func (l *look) objects(packages packages) {
+	byID := map[string]*Object{}
+	var ids []string
+	add := func(c *content, f *file) {
+		if c == nil || c.id == "" {
+			return
+		}
+		o, ok := byID[c.id]
+		if !ok {
+			got, err := l.objectOf(c)
+			if err != nil {
+				l.note("a cached object was damaged: " + err.Error())
+				return
+			}
+			o = &Object{Object: *got}
+			byID[c.id] = o
+			ids = append(ids, c.id)
+		}
+		if o.Path == "" || f.name < o.Path {
+			o.Path = f.name
+		}
+		if p := packages[f]; p != nil && c == f.memory && (o.Package == nil || better(p, o.Package)) {
+			o.Package = p
+		}
+	}
+	for _, f := range l.files.all {
+		add(f.memory, f)
+		add(f.disk, f)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		l.report.Objects = append(l.report.Objects, *byID[id])
+	}
+	dropEqualPackages(l.report.Processes, byID)
+	fillFromPartner(l.report)
+}
+
+func (l *look) objectOf(c *content) (*elf.Object, error) {
+	if c.object != nil {
+		return c.object, nil
+	}
+	return l.cache.object(c.id)
+}
+
+// dropEqualPackages leaves a mapping's package out where it is the object's.
+func dropEqualPackages(processes []Process, byID map[string]*Object) {
+	for i := range processes {
+		for j := range processes[i].Objects {
+			m := &processes[i].Objects[j]
+			if o := byID[m.ID]; o != nil && o.Package != nil && m.Package != nil && *o.Package == *m.Package {
+				m.Package = nil
+			}
+		}
+	}
+}

@@ -1,0 +1,314 @@
+package scan
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"staunch/see/scan/elf"
+	"staunch/see/scan/owner"
+
+	"golang.org/x/sys/unix"
+)
+
+// cache remembers the analysis of objects and the owners of paths between looks, in one file of the user's cache directory.
+// It is only believed when directory and file belong to this user alone and the checksum fits; otherwise it is ignored, with a note.
+type cache struct {
+	dir   string // "" when there is none
+	key   string // digest of what makes answers comparable: analyser, anchors
+	boot  string
+	today uint32
+	note  string
+
+	mu      sync.Mutex
+	index   map[contentKey]indexed
+	objects map[string]stored // by object id
+	owners  map[string]map[string]owned
+	changed bool
+}
+
+type indexed struct {
+	id, sumKind, sum string
+	day              uint32 // day of the Unix epoch on which it was used last
+}
+
+// stored is an object as JSON; it is decoded only when a process holds it.
+type stored struct{ json []byte }
+
+// owned is what a package database answered for one path; a nil package is an answer too.
+type owned struct{ Match *owner.Match }
+
+const (
+	maxCache  = 256 << 20
+	keepDays  = 30
+	cacheFile = "objects-1"
+)
+
+// openCache reads the cache of a directory; every trouble is a note, never an error: a scan without a cache is only slower.
+func openCache(dir, key, boot string, now time.Time) *cache {
+	c := &cache{
+		key: key, boot: boot, today: uint32(now.Unix() / 86400),
+		index: map[contentKey]indexed{}, objects: map[string]stored{}, owners: map[string]map[string]owned{},
+	}
+	if dir == "" {
+		return c
+	}
+	if err := ownDir(dir); err != nil {
+		c.note = "the cache is not used: " + err.Error()
+		return c
+	}
+	c.dir = dir
+	b, err := readOwn(filepath.Join(dir, cacheFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		c.note = "the cache is not used and will be written anew: " + err.Error()
+	default:
+		if err := c.decode(b); err != nil {
+			c.note = "the cache is damaged and will be written anew: " + err.Error()
+		}
+	}
+	return c
+}
+
+// ownDir makes the directory, or refuses one that others can write to.
+func ownDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s is not a directory", dir)
+	case int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to another user", dir)
+	case st.Mode&0o077 != 0:
+		return fmt.Errorf("%s is open to others (mode %04o, wanted 0700)", dir, st.Mode&0o7777)
+	}
+	return nil
+}
+
+// readOwn reads a file that is this user's own, private, and no link.
+func readOwn(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1:
+		return nil, fmt.Errorf("%s is not a plain file", path)
+	case int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0:
+		return nil, fmt.Errorf("%s belongs to another user or is open to others", path)
+	case st.Size > maxCache:
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxCache)
+	}
+	b := make([]byte, st.Size)
+	n, err := unix.Pread(fd, b, 0)
+	if err != nil || n != len(b) {
+		return nil, fmt.Errorf("%s could not be read whole", path)
+	}
+	return b, nil
+}
+
+// content answers for a key; the checksum must be of the kind that is wanted.
+func (c *cache) content(k contentKey, sumKind string) (indexed, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.index[k]
+	if !ok || r.sumKind != sumKind {
+		return indexed{}, false
+	}
+	if _, ok := c.objects[r.id]; !ok {
+		return indexed{}, false
+	}
+	if r.day != c.today {
+		r.day = c.today
+		c.index[k] = r
+	}
+	return r, true
+}
+
+// object decodes a cached object.
+func (c *cache) object(id string) (*elf.Object, error) {
+	c.mu.Lock()
+	s, ok := c.objects[id]
+	c.mu.Unlock()
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	o := new(elf.Object)
+	if err := json.Unmarshal(s.json, o); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// learn takes in what a look analysed.
+func (c *cache) learn(x *content, now time.Time) error {
+	if c.dir == "" || x.id == "" || x.object == nil || !x.key.keep(now) {
+		return nil
+	}
+	b, err := json.Marshal(x.object)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.index[x.key] = indexed{id: x.id, sumKind: x.sumKind, sum: x.sum, day: c.today}
+	c.objects[x.id] = stored{json: b}
+	c.changed = true
+	return nil
+}
+
+// owned returns what a package database, identified by its stamp, answered for a path before.
+func (c *cache) owned(stamp, path string) (owned, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o, ok := c.owners[stamp][path]
+	return o, ok
+}
+
+func (c *cache) learnOwner(stamp, path string, m *owner.Match) {
+	if c.dir == "" || stamp == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owners[stamp] == nil {
+		c.owners[stamp] = map[string]owned{}
+	}
+	c.owners[stamp][path] = owned{m}
+	c.changed = true
+}
+
+// save writes the cache if there is news. Of two looks at once the last one to rename wins; both files are whole.
+func (c *cache) save() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dir == "" || !c.changed {
+		return nil
+	}
+	b, err := c.encode()
+	if err != nil || len(b) > maxCache {
+		return err
+	}
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return err
+	}
+	tmp := filepath.Join(c.dir, cacheFile+".new-"+hex.EncodeToString(random[:]))
+	if err := writeNew(tmp, b); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(c.dir, cacheFile))
+}
+
+func writeNew(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+// encode writes "staunch objects 1\n", the checksum of the rest, key, boot, and the tables as length-prefixed texts.
+func (c *cache) encode() ([]byte, error) {
+	w := writer{b: append([]byte(cacheMagic), 0, 0, 0, 0)}
+	w.text(c.key)
+	w.text(c.boot)
+	used := map[string]bool{}
+	keep := 0
+	for _, r := range c.index {
+		if c.today-r.day <= keepDays {
+			keep++
+			used[r.id] = true
+		}
+	}
+	w.number(uint64(keep))
+	for k, r := range c.index {
+		if c.today-r.day > keepDays {
+			continue
+		}
+		for _, n := range []uint64{k.dev, k.ino, uint64(k.size), uint64(k.ctime), k.mount, uint64(r.day)} {
+			w.number(n)
+		}
+		w.text(r.id)
+		w.text(r.sumKind)
+		w.text(r.sum)
+	}
+	w.number(uint64(len(used)))
+	for id := range used {
+		w.text(id)
+		w.text(string(c.objects[id].json))
+	}
+	owners, err := json.Marshal(c.owners)
+	if err != nil {
+		return nil, err
+	}
+	w.text(string(owners))
+	binary.LittleEndian.PutUint32(w.b[len(cacheMagic):], crc32.Checksum(w.b[len(cacheMagic)+4:], crcTable))
+	return w.b, nil
+}
+
+const cacheMagic = "staunch objects 1\n"
+
+var errDamaged = errors.New("its content does not fit its checksum or its form")
+
+// decode reads what encode wrote. Another key (other anchors, another analyser) is no damage: the answers are just not comparable.
+func (c *cache) decode(b []byte) error {
+	if len(b) < len(cacheMagic)+4 || !bytes.HasPrefix(b, []byte(cacheMagic)) ||
+		binary.LittleEndian.Uint32(b[len(cacheMagic):]) != crc32.Checksum(b[len(cacheMagic)+4:], crcTable) {
+		return errDamaged
+	}
+	r := textReader{b: b[len(cacheMagic)+4:]}
+	if r.text() != c.key {
+		return nil
+	}
+	sameBoot := r.text() == c.boot
+	index, objects := map[contentKey]indexed{}, map[string]stored{}
+	for range r.count() {
+		k := contentKey{dev: r.number(), ino: r.number(), size: int64(r.number()), ctime: int64(r.number()), mount: r.number()}
+		x := indexed{day: uint32(r.number()), id: r.text(), sumKind: r.text(), sum: r.text()}
+		if sameBoot || k.mount == 0 {
+			index[k] = x
+		}
+	}
+	for range r.count() {
+		id := r.text()
+		objects[id] = stored{json: r.bytes()}
+	}
+	owners := map[string]map[string]owned{}
+	if raw := r.bytes(); r.bad || json.Unmarshal(raw, &owners) != nil {
+		return errDamaged
+	}
+	c.index, c.objects, c.owners = index, objects, owners
+	return nil
+}

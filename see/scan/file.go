@@ -1,0 +1,146 @@
+package scan
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"staunch/see/scan/jail"
+	"staunch/see/scan/proc"
+
+	"golang.org/x/sys/unix"
+)
+
+// file is one file as the processes of one root have it mapped. Its key is what the maps say there; what the kernel says of the
+// mapped inode and of the name today (the resolution) is filled by the first process that shows it.
+type file struct {
+	key  fileKey
+	name string // the path, for people: without " (deleted)" and escapes
+	used int    // processes
+
+	mu         sync.Mutex
+	resolved   bool
+	candidates []candidate // who else has it mapped, should the first one end too early
+
+	resolution
+}
+
+// fileKey identifies a mapped file within one look. The root is part of it: device and inode alone confuse overlays and namespaces.
+type fileKey struct {
+	root     *root
+	dev, ino uint64
+	path     string
+}
+
+type candidate struct {
+	pid        int
+	start      uint64
+	begin, end uint64
+}
+
+const maxCandidates = 4
+
+// root is what one set of processes calls "/".
+type root struct {
+	ns   uint64 // inode number of the mount namespace
+	link string // where /proc/PID/root points: "/" or the directory of a chroot
+	own  bool   // our own mount namespace
+	dir  *jail.Root
+	// sumKind is the checksum that the root's package manager keeps of files: md5, sha1, sha256, or "".
+	sumKind string
+	top     *jail.Root // in our own namespace: its "/", above every chroot
+}
+
+// name is the root as a report shows it; "" for our own.
+func (r *root) name() string {
+	if r.own && r.link == "/" {
+		return ""
+	}
+	name := "mnt:[" + strconv.FormatUint(r.ns, 10) + "]"
+	if r.link != "/" {
+		name += r.link
+	}
+	return name
+}
+
+// reach returns the directory and the path below it that a name of the maps file stands for, and false when it lies outside of what
+// we can open (mapped before a chroot in another namespace).
+func (r *root) reach(path string) (*jail.Root, string, bool) {
+	if r.link == "/" {
+		return r.dir, path, r.dir != nil
+	}
+	if rest, ok := strings.CutPrefix(path, r.link); ok && strings.HasPrefix(rest, "/") {
+		return r.dir, rest, r.dir != nil
+	}
+	return r.top, path, r.top != nil
+}
+
+const deletedMark = " (deleted)"
+
+// names returns the spellings under which the file may lie on disk now, the likeliest first.
+func (k *fileKey) names() []string {
+	out := []string{k.path}
+	if plain, changed := proc.Unescape(k.path); changed {
+		out = append(out, plain)
+	}
+	for _, name := range out {
+		if cut, ok := strings.CutSuffix(name, deletedMark); ok {
+			out = append(out, cut)
+		}
+	}
+	return out
+}
+
+// identity is what tells two files apart within one moment: statx of both through the same kernel gives the same for the same file,
+// which the numbers in maps do not (overlayfs, btrfs).
+type identity struct {
+	dev uint64 // major<<32 | minor
+	ino uint64
+}
+
+func identityOf(st *unix.Statx_t) identity {
+	return identity{dev: uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), ino: st.Ino}
+}
+
+func timeOf(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)) }
+
+// found is what the name leads to now.
+type found struct {
+	fd   int // O_PATH; -1 when there is nothing
+	st   unix.Statx_t
+	dir  *jail.Root
+	name string // the spelling that led there, below dir
+	err  error
+}
+
+// onDisk looks for the file's name in its root. It prefers a spelling that leads to the mapped inode itself, because a name may truly
+// end with " (deleted)"; otherwise the last spelling counts, which is the one without the mark.
+func (f *file) onDisk(want identity, known bool) found {
+	last := found{fd: -1, err: unix.ENOENT}
+	for _, name := range f.key.names() {
+		dir, inside, ok := f.key.root.reach(name)
+		if !ok {
+			last.err = errOutside
+			continue
+		}
+		next := found{dir: dir, name: inside}
+		if next.fd, next.err = dir.Path(inside); next.err == nil {
+			if next.st, next.err = jail.StatFD(next.fd, ""); next.err != nil {
+				unix.Close(next.fd)
+				next.fd = -1
+			}
+		}
+		if last.fd >= 0 && next.fd < 0 {
+			continue
+		}
+		if last.fd >= 0 {
+			unix.Close(last.fd)
+		}
+		last = next
+		if last.fd >= 0 && known && identityOf(&last.st) == want {
+			return last
+		}
+	}
+	return last
+}

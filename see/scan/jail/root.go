@@ -1,0 +1,243 @@
+// Package jail opens files below a directory and never leaves it, whatever symbolic links, mounts or races the owner of that directory plays with.
+package jail
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"strconv"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Root is a directory that counts as "/" for every path below it: absolute links and ".." stay inside.
+type Root struct {
+	fd  int
+	old atomic.Bool // the kernel has no openat2 (before 5.6)
+}
+
+// Open opens a directory of our own view.
+func Open(path string) (*Root, error) { return OpenAt(unix.AT_FDCWD, path) }
+
+// OpenAt opens a directory relative to a descriptor; /proc/PID/root is one.
+func OpenAt(dirfd int, name string) (*Root, error) {
+	fd, err := unix.Openat(dirfd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &Root{fd: fd}, nil
+}
+
+// Close gives the directory back.
+func (r *Root) Close() { unix.Close(r.fd) }
+
+// Path opens what path names with O_PATH: nothing is read, no device is touched. The caller closes the descriptor.
+func (r *Root) Path(path string) (int, error) { return r.open(path, unix.O_PATH|unix.O_CLOEXEC) }
+
+// LPath is Path without following a last symbolic link.
+func (r *Root) LPath(path string) (int, error) {
+	return r.open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+}
+
+func (r *Root) open(path string, flags int) (int, error) {
+	if !r.old.Load() {
+		how := unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+		for range 8 { // EAGAIN: something was renamed while ".." was resolved
+			fd, err := unix.Openat2(r.fd, relative(path), &how)
+			switch {
+			case err == unix.ENOSYS, err == unix.EPERM && flags&unix.O_PATH != 0: // EPERM: seccomp filters that do not know the call
+				r.old.Store(true)
+			case err == unix.EAGAIN, err == unix.EINTR:
+				continue
+			case err != nil:
+				return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+			default:
+				return fd, nil
+			}
+			break
+		}
+	}
+	fd, err := r.walk(path, flags)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// relative makes "/" and "" mean the root itself.
+func relative(path string) string {
+	for len(path) > 0 && path[0] == '/' {
+		path = path[1:]
+	}
+	if path == "" {
+		return "."
+	}
+	return path
+}
+
+// Stat returns size, times and identity of what path names.
+func (r *Root) Stat(path string) (unix.Statx_t, error) {
+	fd, err := r.Path(path)
+	if err != nil {
+		return unix.Statx_t{}, err
+	}
+	defer unix.Close(fd)
+	return StatFD(fd, "")
+}
+
+// Lstat is Stat without following a last symbolic link.
+func (r *Root) Lstat(path string) (unix.Statx_t, error) {
+	fd, err := r.LPath(path)
+	if err != nil {
+		return unix.Statx_t{}, err
+	}
+	defer unix.Close(fd)
+	return StatFD(fd, "")
+}
+
+// StatFD is statx of a descriptor, or of a name below it (following links), with everything that identifies content.
+func StatFD(dirfd int, name string) (unix.Statx_t, error) {
+	var st unix.Statx_t
+	flags := 0
+	if name == "" {
+		flags = unix.AT_EMPTY_PATH
+	}
+	const mask = unix.STATX_BASIC_STATS | unix.STATX_MNT_ID_UNIQUE
+	for {
+		err := unix.Statx(dirfd, name, flags, mask, &st)
+		if err == unix.EINTR {
+			continue
+		}
+		return st, err
+	}
+}
+
+// ErrNotRegular tells that a path is a directory, device, pipe or socket: such are never opened for reading.
+var ErrNotRegular = errors.New("not a regular file")
+
+// ErrTooLarge tells that a file is larger than the caller's limit.
+var ErrTooLarge = errors.New("file too large")
+
+// Reopen turns a descriptor of O_PATH into one for reading, if it is a regular file.
+func Reopen(fd int) (int, error) {
+	st, err := StatFD(fd, "")
+	if err != nil {
+		return -1, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, ErrNotRegular
+	}
+	return unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+}
+
+// OpenRead opens a regular file for reading. The caller closes the descriptor.
+func (r *Root) OpenRead(path string) (int, error) {
+	fd, err := r.Path(path)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fd)
+	got, err := Reopen(fd)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return got, nil
+}
+
+// Read returns a regular file of at most limit bytes.
+func (r *Root) Read(path string, limit int64) ([]byte, error) {
+	fd, err := r.OpenRead(path)
+	if err != nil {
+		return nil, err
+	}
+	f := File(fd)
+	defer f.Close()
+	st, err := StatFD(fd, "")
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Size > uint64(limit) {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+	}
+	b := make([]byte, 0, st.Size+1)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := f.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if int64(len(b)) > limit {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+		}
+	}
+}
+
+// Readlink returns the text of a symbolic link.
+func (r *Root) Readlink(path string) (string, error) {
+	fd, err := r.LPath(path)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return readlink(fd, "")
+}
+
+func readlink(fd int, name string) (string, error) {
+	var buf [4096]byte
+	n, err := unix.Readlinkat(fd, name, buf[:])
+	return string(buf[:max(n, 0)]), err
+}
+
+// File is a plain descriptor as an io.Reader, io.ReaderAt and io.Closer, without the runtime's poller.
+type File int
+
+// Read reads on from the descriptor's position.
+func (f File) Read(b []byte) (int, error) { return result(unix.Read(int(f), b)) }
+
+// ReadAt reads at an offset; fewer bytes than asked for come with an error.
+func (f File) ReadAt(b []byte, off int64) (int, error) {
+	done := 0
+	for done < len(b) {
+		n, err := unix.Pread(int(f), b[done:], off+int64(done))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return done, err
+		}
+		if n == 0 {
+			return done, io.EOF
+		}
+		done += n
+	}
+	return done, nil
+}
+
+// Close closes the descriptor.
+func (f File) Close() error { return unix.Close(int(f)) }
+
+func result(n int, err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Sub opens a directory below as a root of its own.
+func (r *Root) Sub(path string) (*Root, error) {
+	fd, err := r.open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return &Root{fd: fd}, nil
+}

@@ -1,0 +1,265 @@
+package scan
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"staunch/fault"
+	"staunch/see/scan/elf"
+	"staunch/see/scan/jail"
+	"staunch/see/scan/proc"
+)
+
+// look is one Look under way.
+type look struct {
+	ctx       context.Context
+	q         Question
+	env       Env
+	proc      string
+	limit     time.Duration
+	workers   int
+	began     time.Time
+	clock     proc.Clock
+	users     users
+	scratch   proc.Scratches
+	roots     *roots
+	files     files
+	places    places
+	nets      *nets
+	dead      dead
+	catalogue *catalogue
+	cache     *cache
+	report    *Report
+	progress  func(Progress)
+	noteMu    sync.Mutex
+	notes     []string
+}
+
+// note keeps one sentence on what was not looked at.
+func (l *look) note(says string) {
+	l.noteMu.Lock()
+	defer l.noteMu.Unlock()
+	l.notes = append(l.notes, says)
+}
+
+// Look tells what runs on this machine (or lies in the directories of the question), with every executable file behind it.
+//
+// What cannot be read is listed in Report.Unseen and Sight, never dropped and never an error. An error means that nothing could be
+// looked at: procfs is missing, the question names an anchor that cannot be asked, or ctx ended. progress may be nil.
+func Look(ctx context.Context, q Question, env Env, progress func(Progress)) (*Report, error) {
+	l, err := newLook(ctx, q, env, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer l.roots.close()
+	l.catalogue.start(l.workers)
+	running, err := l.running()
+	l.catalogue.finish()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.assemble(running); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fault.New(fault.Timeout, "the scan was stopped before its end").Caused(err)
+	}
+	if err := l.cache.save(); err != nil {
+		l.note("the cache could not be written: " + reason(err))
+	}
+	return l.finish(), nil
+}
+
+func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) (*look, error) {
+	l := &look{ctx: ctx, q: q, env: env, proc: env.Proc, limit: env.Limit, workers: env.Workers, began: time.Now(), progress: progress}
+	if l.proc == "" {
+		l.proc = "/proc"
+	}
+	if l.limit <= 0 {
+		l.limit = 3 * time.Second
+	}
+	if l.workers <= 0 {
+		l.workers = runtime.NumCPU()
+	}
+	if l.progress == nil {
+		l.progress = func(Progress) {}
+	}
+	analyser, err := elf.New(q.Anchors, elf.Options{})
+	if err != nil {
+		return nil, fault.From(err, fault.Usage)
+	}
+	top, err := jail.Open("/")
+	if err != nil {
+		return nil, fault.New(fault.Denied, "the root directory could not be opened").Caused(err)
+	}
+	l.report = &Report{Schema: Schema, Taken: l.began.UTC(), Scanner: env.Version, Anchors: digestOf(q.Anchors)}
+	l.describeMachine(top)
+	l.clock = proc.Now()
+	l.users = readUsers(top)
+	l.roots = newRoots(top, l.proc)
+	l.files.all = map[fileKey]*file{}
+	l.places.all = map[string]proc.Place{}
+	l.nets = newNets()
+	cacheDir := env.Cache
+	if q.NoCache {
+		cacheDir = ""
+	}
+	l.cache = openCache(cacheDir, l.cacheKey(), l.report.Machine.BootID, l.began)
+	l.catalogue = newCatalogue(ctx, analyser, l.cache, l.limit)
+	if q.ByteBudget > 0 {
+		l.catalogue.bounded = true
+		l.catalogue.budget.Store(q.ByteBudget)
+	}
+	return l, nil
+}
+
+// digestOf identifies an anchor set: part of every cache key.
+func digestOf(anchors []elf.Anchor) string {
+	b, err := json.Marshal(anchors)
+	if err != nil {
+		return "" // anchors are plain data; the zero digest is only ever compared with itself
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// cacheKey makes answers of another program build or anchor set incomparable.
+func (l *look) cacheKey() string {
+	key := l.env.Version + " " + l.report.Anchors
+	if self, err := os.Stat("/proc/self/exe"); err == nil {
+		key += fmt.Sprintf(" %d %d", self.Size(), self.ModTime().UnixNano())
+	}
+	return key
+}
+
+// running looks at every process.
+func (l *look) running() ([]*seen, error) {
+	pids := l.q.PIDs
+	if len(pids) == 0 {
+		var err error
+		if pids, err = proc.PIDs(l.proc); err != nil {
+			return nil, fault.New(fault.Unsupported, "%s could not be listed: %s", l.proc, reason(err)).
+				Hinted("staunch scan needs a mounted procfs")
+		}
+	}
+	all := make([]*seen, len(pids))
+	var done atomic.Int64
+	each(l.ctx, l.workers, len(pids), func(i int) {
+		all[i] = l.one(pids[i])
+		l.progress(Progress{Says: "looking at processes", Done: done.Add(1), Total: int64(len(pids))})
+	})
+	l.retry()
+	var running []*seen
+	for _, r := range all {
+		if r != nil && !r.gone {
+			running = append(running, r)
+		}
+	}
+	return running, nil
+}
+
+// one looks at one process: first at procfs within one deadline, then at its files, each within its own.
+func (l *look) one(pid int) *seen {
+	r, ok := within(l.limit, func() seen { return l.readProcess(pid) })
+	if !ok {
+		return &seen{process: Process{PID: pid}, unseen: []Unseen{{
+			PID: pid, Name: l.nameOf(pid),
+			Reason: fmt.Sprintf("no answer within %v: something holds it (a locked memory map, a dead file server)", l.limit),
+		}}}
+	}
+	if r.dir != nil {
+		defer r.dir.Close()
+	}
+	if !r.gone {
+		l.resolveAll(&r)
+	}
+	return &r
+}
+
+// nameOf asks for the name of a process that hangs; comm does not touch its memory.
+func (l *look) nameOf(pid int) string {
+	name, _ := within(l.limit, func() string {
+		dir, err := proc.Open(l.proc, pid)
+		if err != nil {
+			return ""
+		}
+		defer dir.Close()
+		b, err := dir.Read(&proc.Scratch{}, "comm", 4096)
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSuffix(string(b), "\n")
+	})
+	return name
+}
+
+// retry asks other processes for files whose first process ended before it showed them.
+func (l *look) retry() {
+	for _, f := range l.files.all {
+		for _, c := range f.candidates {
+			if f.resolved {
+				break
+			}
+			dir, err := proc.Open(l.proc, c.pid)
+			if err != nil {
+				continue
+			}
+			if st, err := dir.Stat(&proc.Scratch{}); err == nil && st.Start == c.start {
+				l.resolveOne(dir, "", use{file: f, begin: c.begin, end: c.end})
+			}
+			dir.Close()
+		}
+		if !f.resolved {
+			f.settle(resolution{state: Same, unread: "the processes that had it mapped ended, or unmapped it, before it could be opened"})
+		}
+	}
+}
+
+// dead are devices whose file system gave no answer: asking again would only cost another deadline.
+type dead struct {
+	mu  sync.Mutex
+	all map[uint64]bool
+}
+
+func (d *dead) add(dev uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.all == nil {
+		d.all = map[uint64]bool{}
+	}
+	d.all[dev] = true
+}
+
+func (d *dead) has(dev uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.all[dev]
+}
+
+// finish counts what was seen and hands the report over.
+func (l *look) finish() *Report {
+	r := l.report
+	r.Sight.ObjectsRead = int(l.catalogue.count.Load())
+	r.Sight.BytesRead = l.catalogue.read.Load()
+	if l.cache.note != "" {
+		l.note(l.cache.note)
+	}
+	for note := range l.nets.notes {
+		l.note(note)
+	}
+	l.noteMu.Lock()
+	r.Sight.Notes = slices.Compact(slices.Sorted(slices.Values(l.notes)))
+	l.noteMu.Unlock()
+	r.TookMS = time.Since(l.began).Milliseconds()
+	return r
+}

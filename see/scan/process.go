@@ -1,0 +1,238 @@
+package scan
+
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"staunch/see/scan/jail"
+	"staunch/see/scan/proc"
+
+	"golang.org/x/sys/unix"
+)
+
+// seen is what one process's directory told.
+type seen struct {
+	process Process
+	start   uint64 // ticks
+	place   proc.Place
+	dir     *proc.Dir // held open until the process's files are resolved
+	exe     string    // raw target of its exe link
+	uses    []*file
+	fresh   []use // files that nobody had before
+	sockets []uint64
+	open    []string // paths it has open
+	net     uint64
+	gone    bool // it ended, or never ran a program
+	unseen  []Unseen
+}
+
+// use is one file in one process.
+type use struct {
+	file       *file
+	begin, end uint64
+}
+
+// readProcess reads everything that /proc tells of one process. It touches no file of any file system but procfs.
+func (l *look) readProcess(pid int) seen {
+	r := seen{process: Process{PID: pid}}
+	dir, err := proc.Open(l.proc, pid)
+	if err != nil {
+		r.fail(err, "its directory")
+		return r
+	}
+	r.dir = dir
+	s := l.scratch.Get()
+	defer l.scratch.Put(s)
+	if err := l.readStat(&r, s); err != nil || r.gone {
+		r.fail(err, "its state")
+		return r
+	}
+	l.readPlace(&r, s)
+	if !l.asked(&r) {
+		r.gone = true
+		return r
+	}
+	if err := l.readMaps(&r, s); err != nil {
+		r.fail(err, "its memory map")
+		return r
+	}
+	l.readSockets(&r, s)
+	if l.q.Args {
+		l.readArgs(&r, s)
+	}
+	return r
+}
+
+// fail notes why a process could not be looked at. A process that ended is not unseen: it no longer runs.
+func (r *seen) fail(err error, what string) {
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
+		r.gone = true
+	default:
+		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: what + " could not be read: " + reason(err)})
+	}
+}
+
+// reason says an error in words that a person can act on.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return "permission denied"
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file"
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err.Error()
+	}
+	return err.Error()
+}
+
+func (l *look) readStat(r *seen, s *proc.Scratch) error {
+	st, err := r.dir.Stat(s)
+	if err != nil {
+		return err
+	}
+	if st.State == 'Z' && st.Threads > 1 {
+		if live, ok := r.dir.Live(l.proc, s); ok {
+			r.dir.Close()
+			r.dir = live
+		}
+	} else if st.State == 'Z' || st.State == 'X' {
+		r.gone = true
+	}
+	r.gone = r.gone || st.Kernel
+	r.start = st.Start
+	r.process.PPID, r.process.Name = st.PPID, st.Name
+	r.process.Start = l.clock.At(st.Start)
+	r.process.User = l.users.name(st.UID)
+	return nil
+}
+
+func (l *look) readPlace(r *seen, s *proc.Scratch) {
+	b, err := r.dir.Read(s, "cgroup", 64<<10)
+	if err != nil {
+		r.fail(err, "its control group")
+		return
+	}
+	r.place = l.places.get(b)
+	r.process.Unit = r.place.Unit
+}
+
+// asked tells whether the question is about this process.
+func (l *look) asked(r *seen) bool {
+	if len(l.q.Units) == 0 {
+		return true
+	}
+	for _, unit := range l.q.Units {
+		if r.process.Unit == unit || strings.TrimSuffix(r.process.Unit, ".service") == unit {
+			return true
+		}
+	}
+	return false
+}
+
+// readMaps reads what the process has mapped, and where its "/" is.
+func (l *look) readMaps(r *seen, s *proc.Scratch) error {
+	exe, err := r.dir.Link(s, "exe")
+	if err != nil {
+		return err
+	}
+	r.exe = exe
+	root, err := l.rootOf(r.dir, s)
+	if err != nil {
+		return err
+	}
+	r.process.Root = root.name()
+	net, err := r.dir.Link(s, "ns/net")
+	if err != nil {
+		return err
+	}
+	r.net = namespaceID(net)
+	text, err := r.dir.Read(s, "maps", maxMaps)
+	if err != nil {
+		return err
+	}
+	if bad := l.collect(r, root, text); bad > 0 {
+		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: strconv.Itoa(bad) + " lines of its memory map could not be understood"})
+	}
+	return nil
+}
+
+const maxMaps = 64 << 20
+
+// collect turns executable mappings into the files behind them, each once.
+func (l *look) collect(r *seen, root *root, text []byte) (bad int) {
+	last, lastDev, lastIno := (*file)(nil), uint64(0), uint64(0)
+	return proc.EachExecutable(text, func(m proc.Mapping) {
+		if last != nil && lastDev == m.Dev && lastIno == m.Inode || proc.Kernel(m.Path) {
+			return
+		}
+		if proc.MemFile(m.Path) && string(m.Path) != r.exe {
+			return // just-in-time code and shared buffers; a program that runs from memory counts
+		}
+		f, fresh := l.files.intern(root, m, candidate{pid: r.process.PID, start: r.start, begin: m.Start, end: m.End})
+		last, lastDev, lastIno = f, m.Dev, m.Inode
+		if fresh {
+			r.fresh = append(r.fresh, use{file: f, begin: m.Start, end: m.End})
+		}
+		if !r.has(f) {
+			r.uses = append(r.uses, f)
+		}
+	})
+}
+
+func (r *seen) has(f *file) bool {
+	for _, u := range r.uses {
+		if u == f {
+			return true
+		}
+	}
+	return false
+}
+
+// rootOf finds what the process calls "/", opened once for all processes that share it.
+func (l *look) rootOf(d *proc.Dir, s *proc.Scratch) (*root, error) {
+	ns, err := d.Link(s, "ns/mnt")
+	if err != nil {
+		return nil, err
+	}
+	link, err := d.Link(s, "root")
+	if err != nil {
+		return nil, err
+	}
+	return l.roots.get(namespaceID(ns), link, func() (*jail.Root, error) { return jail.OpenAt(d.FD(), "root") })
+}
+
+// namespaceID reads the number of "mnt:[4026531841]"; 0 when it is none.
+func namespaceID(link string) uint64 {
+	_, rest, _ := strings.Cut(link, ":[")
+	n, err := strconv.ParseUint(strings.TrimSuffix(rest, "]"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (l *look) readSockets(r *seen, s *proc.Scratch) {
+	var err error
+	r.sockets, err = r.dir.Sockets(s, nil, func(path string) { r.open = append(r.open, path) })
+	r.fail(err, "its open files")
+	if err == nil {
+		l.nets.read(r.net, r.dir, s)
+	}
+}
+
+func (l *look) readArgs(r *seen, s *proc.Scratch) {
+	b, err := r.dir.Read(s, "cmdline", 2<<20)
+	if err != nil {
+		r.fail(err, "its arguments")
+		return
+	}
+	for arg := range strings.SplitSeq(strings.TrimSuffix(string(b), "\x00"), "\x00") {
+		r.process.Args = append(r.process.Args, arg)
+	}
+}

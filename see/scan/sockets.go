@@ -1,0 +1,150 @@
+package scan
+
+import (
+	"net/netip"
+	"sort"
+	"sync"
+
+	"staunch/see/scan/proc"
+)
+
+// nets are the sockets of every network namespace that some process lives in. Socket inode numbers are unique across namespaces,
+// so a socket is also found when a process of another namespace holds it.
+type nets struct {
+	mu      sync.Mutex
+	begun   map[uint64]bool
+	sockets map[uint64]ofNet
+	widest  map[uint64]string      // namespace to the widest reach of its own addresses
+	ports   map[listenKey]struct{} // what listens, to tell calls from answers
+	notes   map[string]struct{}
+}
+
+type ofNet struct {
+	proc.Socket
+	net uint64
+}
+
+type listenKey struct {
+	net   uint64
+	proto string
+	port  uint16
+}
+
+func newNets() *nets {
+	return &nets{
+		begun: map[uint64]bool{}, sockets: map[uint64]ofNet{}, widest: map[uint64]string{},
+		ports: map[listenKey]struct{}{}, notes: map[string]struct{}{},
+	}
+}
+
+// tables are the socket tables of a namespace, below net/.
+func tables() []struct{ name, proto string } {
+	return []struct{ name, proto string }{{"tcp", "tcp"}, {"tcp6", "tcp"}, {"udp", "udp"}, {"udp6", "udp"}}
+}
+
+const maxNet = 64 << 20
+
+// read takes in the tables of a namespace through one of its processes, once.
+func (n *nets) read(net uint64, d *proc.Dir, s *proc.Scratch) {
+	n.mu.Lock()
+	begun := n.begun[net]
+	n.begun[net] = true
+	n.mu.Unlock()
+	if begun {
+		return
+	}
+	var sockets []proc.Socket
+	var notes []string
+	for _, t := range tables() {
+		text, err := d.Read(s, "net/"+t.name, maxNet)
+		if err != nil {
+			notes = append(notes, "the table net/"+t.name+" of a network namespace could not be read: "+reason(err))
+			continue
+		}
+		proc.ParseSockets(t.proto, text, func(x proc.Socket) { sockets = append(sockets, x) })
+	}
+	n.add(net, sockets, widestOf(d, s), notes)
+}
+
+// widestOf tells how far a wildcard address reaches. When the addresses cannot be read, it counts as public: the cautious answer.
+func widestOf(d *proc.Dir, s *proc.Scratch) string {
+	fib, err := d.Read(s, "net/fib_trie", maxNet)
+	if err != nil {
+		return "public"
+	}
+	four := proc.LocalAddresses(fib, nil)
+	six, err := d.Read(s, "net/if_inet6", maxNet)
+	if err != nil {
+		return proc.Widest(four) // a kernel without IPv6
+	}
+	return proc.Widest(append(four, proc.LocalAddresses(nil, six)...))
+}
+
+func (n *nets) add(net uint64, sockets []proc.Socket, widest string, notes []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.widest[net] = widest
+	for _, s := range sockets {
+		n.sockets[s.Inode] = ofNet{Socket: s, net: net}
+		if s.Listen {
+			n.ports[listenKey{net, s.Proto, s.Local.Port()}] = struct{}{}
+		}
+	}
+	for _, note := range notes {
+		n.notes[note] = struct{}{}
+	}
+}
+
+// describe fills a process's listening and calling sockets. It is called after all tables are read.
+func (n *nets) describe(p *Process, inodes []uint64) {
+	p.Listens = []Listen{}
+	for _, inode := range inodes {
+		s, ok := n.sockets[inode]
+		if !ok {
+			continue
+		}
+		if s.Listen {
+			p.Listens = append(p.Listens, n.listen(s))
+			continue
+		}
+		if _, answers := n.ports[listenKey{s.net, s.Proto, s.Local.Port()}]; !answers {
+			p.Outbound = append(p.Outbound, outbound(s))
+		}
+	}
+	p.Listens = sortUnique(p.Listens, func(a, b Listen) bool {
+		return a.Port < b.Port || a.Port == b.Port && (a.Proto < b.Proto || a.Proto == b.Proto && a.Addr < b.Addr)
+	})
+	p.Outbound = sortUnique(p.Outbound, func(a, b Outbound) bool {
+		return a.Addr < b.Addr || a.Addr == b.Addr && (a.Port < b.Port || a.Port == b.Port && a.Proto < b.Proto)
+	})
+}
+
+func (n *nets) listen(s ofNet) Listen {
+	reach := proc.Reach(s.Local.Addr())
+	if s.Local.Addr().IsUnspecified() {
+		reach = n.widest[s.net]
+	}
+	return Listen{Proto: s.Proto, Addr: s.Local.Addr().String(), Port: int(s.Local.Port()), Public: reach == "public", Reach: reach}
+}
+
+func outbound(s ofNet) Outbound {
+	reach := proc.Reach(s.Remote.Addr())
+	if reach == "public" {
+		reach = "internet"
+	}
+	return Outbound{Proto: s.Proto, Addr: plain(s.Remote.Addr()), Port: int(s.Remote.Port()), Reach: reach}
+}
+
+func plain(a netip.Addr) string { return a.Unmap().String() }
+
+// sortUnique sorts and drops repetitions: several descriptors of one socket, or several sockets of one peer, say the same.
+func sortUnique[T comparable](list []T, less func(a, b T) bool) []T {
+	sort.Slice(list, func(i, j int) bool { return less(list[i], list[j]) })
+	out := list[:0]
+	for i, x := range list {
+		if i == 0 || x != list[i-1] {
+			out = append(out, x)
+		}
+	}
+	return out
+}
