@@ -1,6 +1,9 @@
 package verdict
 
 import (
+	"cmp"
+	"slices"
+
 	"staunch/see/advisory"
 	"staunch/see/scan"
 )
@@ -22,8 +25,171 @@ type Probe struct {
 
 // Judge makes a document of a report. It is pure: memory only, no clock, the report is not changed.
 func Judge(report *scan.Report, catalogue *advisory.Catalogue, options Options) Document {
-	doc := Document{Report: *report, CatalogueDate: catalogue.Date()}
-	doc.Coverage.ProcessesSeen = report.Sight.ProcessesSeen
-	doc.Coverage.ProcessesKnown = report.Sight.ProcessesKnown
+	j := newJudge(report, catalogue, options)
+	for i := range report.Processes {
+		j.process(&report.Processes[i])
+	}
+	for i := range report.Dormant {
+		j.dormant(&report.Dormant[i])
+	}
+	doc := Document{Report: *report, CatalogueDate: catalogue.Date(), Findings: j.findings}
+	doc.Findings = append(doc.Findings, j.groups.findings()...)
+	doc.Coverage = Coverage{
+		ProcessesSeen: report.Sight.ProcessesSeen, ProcessesKnown: report.Sight.ProcessesKnown,
+		Components: len(j.components), ComponentsWithoutData: j.withoutData(),
+	}
+	Sort(doc.Findings)
 	return doc
+}
+
+// judge holds what one judgement remembers, so that one object is weighed once however many processes map it.
+type judge struct {
+	report     *scan.Report
+	catalogue  *advisory.Catalogue
+	asked      *advisory.Advisory // the one advisory asked about; nil: all
+	nothing    bool               // an advisory was asked about that the catalogue does not know
+	objects    map[string]*scan.Object
+	memo       map[subjectKey]*weighed
+	components map[componentKey]bool // true: data could judge it
+	groups     groups
+	probes     []Probe
+	findings   []Finding
+}
+
+func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Options) *judge {
+	j := &judge{
+		report: report, catalogue: catalogue, probes: options.Probes, findings: []Finding{},
+		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{},
+		components: map[componentKey]bool{}, groups: groups{},
+	}
+	for i := range report.Objects {
+		j.objects[report.Objects[i].ID] = &report.Objects[i]
+	}
+	if options.Advisory != "" {
+		j.asked, _ = catalogue.Find(options.Advisory)
+		j.nothing = j.asked == nil
+	}
+	return j
+}
+
+// wants tells whether a verdict becomes a finding.
+func (j *judge) wants(v *verdict) bool {
+	return j.asked != nil || v.state == Affected || v.state == Stale || v.state == Unknown
+}
+
+// process judges one running process: everything it maps, then everything it has open.
+func (j *judge) process(p *scan.Process) {
+	if j.nothing {
+		return
+	}
+	best := map[*advisory.Advisory]*held{}
+	var order []*advisory.Advisory
+	for _, s := range j.subjects(p) {
+		w := j.weigh(s)
+		for i := range w.verdicts {
+			v := &w.verdicts[i]
+			if j.asked == nil && v.grouped != "" {
+				j.groups.add(s, v, p.PID, p.Name)
+				continue
+			}
+			h := best[v.advisory]
+			if h == nil {
+				h = &held{}
+				best[v.advisory] = h
+				order = append(order, v.advisory)
+			}
+			h.add(s, v)
+		}
+	}
+	for _, a := range order {
+		if v, s := j.probed(best[a], p.PID); j.wants(v) {
+			j.findings = append(j.findings, j.finding(p, s, v, best[a]))
+		}
+	}
+}
+
+// held is everything in one process that one advisory speaks about.
+type held struct {
+	subjects []*subject
+	verdicts []*verdict
+}
+
+func (h *held) add(s *subject, v *verdict) {
+	h.subjects = append(h.subjects, s)
+	h.verdicts = append(h.verdicts, v)
+}
+
+// worst picks what decides for the process: the worst state, and of equals the one with the strongest evidence.
+func (h *held) worst() int {
+	at := 0
+	for i, v := range h.verdicts {
+		if c := cmp.Compare(v.state.badness(), h.verdicts[at].state.badness()); c > 0 || c == 0 && v.rank > h.verdicts[at].rank {
+			at = i
+		}
+	}
+	return at
+}
+
+// probed adds what live probes said to the verdict that decides.
+func (j *judge) probed(h *held, pid int) (*verdict, *subject) {
+	at := h.worst()
+	v, s := h.verdicts[at], h.subjects[at]
+	var extra []clue
+	for _, p := range j.probes {
+		if p.PID != pid {
+			continue
+		}
+		if a, ok := j.catalogue.Find(p.Advisory); !ok || a != v.advisory {
+			continue
+		}
+		extra = append(extra, probeClue(p))
+	}
+	if len(extra) == 0 {
+		return v, s
+	}
+	again := decide(v.advisory, append(extra, v.clues...))
+	if again.rank < rankProbe {
+		again.state, again.justification = v.state, v.justification // a negative probe changes nothing
+	}
+	again.fix, again.reason = v.fix, v.reason
+	return &again, s
+}
+
+func (j *judge) withoutData() int {
+	n := 0
+	for _, data := range j.components {
+		if !data {
+			n++
+		}
+	}
+	return n
+}
+
+// badness orders states for "the worst wins".
+func (s State) badness() int {
+	return slices.Index([]State{NotAffected, Fixed, Dormant, Unknown, Stale, Affected}, s)
+}
+
+// Sort puts findings in the order in which a tired person should read them: bad first, exposed and known-exploited first.
+func Sort(list []Finding) {
+	slices.SortStableFunc(list, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(b.State.badness(), a.State.badness()),
+			cmp.Compare(b.Exposure.rank(), a.Exposure.rank()),
+			cmp.Compare(truth(b.KnownExploited), truth(a.KnownExploited)),
+			cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
+			cmp.Compare(b.EPSS, a.EPSS),
+			cmp.Compare(a.Unit, b.Unit),
+			cmp.Compare(a.PID, b.PID),
+			cmp.Compare(a.Advisory, b.Advisory),
+			cmp.Compare(a.Path, b.Path),
+		)
+	})
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

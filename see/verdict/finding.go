@@ -1,0 +1,209 @@
+package verdict
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+
+	"staunch/see/advisory"
+	"staunch/see/scan"
+	"staunch/see/scan/elf"
+	"staunch/see/scan/owner"
+)
+
+// maxOwn is how many of the component's own evidences a finding repeats.
+const maxOwn = 4
+
+// finding writes down what was decided for one process.
+func (j *judge) finding(p *scan.Process, s *subject, v *verdict, h *held) Finding {
+	f := base(s, v)
+	f.PID, f.Process, f.Unit, f.Container = p.PID, p.Name, p.Unit, p.Container
+	f.Exposure = exposure(p)
+	for i, other := range h.subjects {
+		if other != s && (other.path != s.path || other.component.Name != s.component.Name) {
+			f.Evidence = append(f.Evidence, elf.Evidence{
+				Kind: "also", Says: fmt.Sprintf("also in this process: %s in %s: %s", name(other), path.Base(other.path), words(h.verdicts[i].state)), Detail: other.path,
+			})
+		}
+	}
+	f.Fix = v.fix.forProcess(p, s)
+	return f
+}
+
+func name(s *subject) string { return strings.TrimSpace(s.component.Name + " " + s.version) }
+
+// base is what a finding says about the component, whoever runs it.
+func base(s *subject, v *verdict) Finding {
+	a := v.advisory
+	f := Finding{
+		Advisory: a.ID, Aliases: slices.Clone(a.Aliases), Names: a.Names, State: v.state, Justification: v.justification,
+		Component: s.component.Name, Version: s.version, Path: s.path, Linkage: s.component.Linkage, Package: packageWords(s.pkg),
+		Severity: a.Severity, KnownExploited: a.KnownExploited, EPSS: a.EPSS, Evidence: []elf.Evidence{},
+	}
+	if f.Aliases == nil {
+		f.Aliases = []string{}
+	}
+	if s.object != nil {
+		f.Object = s.object.ID
+	}
+	if v.state == Unknown {
+		f.Evidence = append(f.Evidence, elf.Evidence{Kind: "unknown", Says: v.reason.says()})
+	}
+	for _, c := range v.clues {
+		f.Evidence = append(f.Evidence, c.evidence)
+	}
+	if s.sibling != nil {
+		f.Evidence = append(f.Evidence, elf.Evidence{Kind: "version", Says: "the version is that of " + s.sibling.Soname + " in the same process"})
+	}
+	f.Evidence = append(f.Evidence, s.component.Evidence[:min(maxOwn, len(s.component.Evidence))]...)
+	return f
+}
+
+func packageWords(p *owner.Package) string {
+	if p == nil || p.Type == "distribution" {
+		return ""
+	}
+	return p.Type + " " + p.Name + " " + p.Version
+}
+
+// dormant judges something that does not run now but can start: itself and the libraries that it would map.
+func (j *judge) dormant(d *scan.Dormant) {
+	if j.nothing {
+		return
+	}
+	all := []scan.Mapped{{ID: d.ID, Path: d.Path, State: scan.Same}}
+	for _, id := range d.Needs {
+		if o := j.objects[id]; o != nil {
+			all = append(all, scan.Mapped{ID: id, Path: o.Path, State: scan.Same})
+		}
+	}
+	p := scan.Process{Objects: all, Modules: d.Modules}
+	best := map[*advisory.Advisory]*held{}
+	var order []*advisory.Advisory
+	for _, s := range j.subjects(&p) {
+		w := j.weigh(s)
+		for i := range w.verdicts {
+			v := &w.verdicts[i]
+			if j.asked == nil && v.state != Affected {
+				continue
+			}
+			if best[v.advisory] == nil {
+				best[v.advisory] = &held{}
+				order = append(order, v.advisory)
+			}
+			best[v.advisory].add(s, v)
+		}
+	}
+	for _, a := range order {
+		at := best[a].worst()
+		f := base(best[a].subjects[at], best[a].verdicts[at])
+		if f.State == Affected {
+			f.State = Dormant
+		}
+		f.Process, f.Unit, f.Exposure = path.Base(d.Path), d.Unit, Exposure{"none", "none"}
+		if f.Path != d.Path {
+			f.Evidence = append(f.Evidence, elf.Evidence{Kind: "dormant", Says: d.Path + " would map it", Detail: d.Start})
+		}
+		f.Fix = best[a].verdicts[at].fix.forDormant(d, best[a].subjects[at])
+		j.findings = append(j.findings, f)
+	}
+}
+
+// exposure says who can talk to a process and whom it talks to.
+func exposure(p *scan.Process) Exposure {
+	e := Exposure{In: "none", Out: "none"}
+	for _, l := range p.Listens {
+		reach := l.Reach
+		if l.Public {
+			reach = "public"
+		}
+		if inRank(reach) > inRank(e.In) {
+			e.In = reach
+		}
+	}
+	for _, o := range p.Outbound {
+		switch {
+		case o.Reach == "internet":
+			e.Out = "internet"
+		case e.Out == "none" && o.Reach == "internal":
+			e.Out = "internal"
+		}
+	}
+	return e
+}
+
+func inRank(in string) int {
+	return slices.Index([]string{"none", "loopback", "internal", "public"}, in)
+}
+
+func (e Exposure) rank() int {
+	n := 2 * inRank(e.In)
+	if e.Out == "internet" {
+		n++
+	}
+	return n
+}
+
+// groups collects unknowns that share one cause, so that they stay one finding each instead of hundreds.
+type groups map[groupKey]*group
+
+type groupKey struct {
+	key    subjectKey
+	reason reason
+}
+
+type group struct {
+	subject    *subject
+	verdict    *verdict
+	advisories map[string]bool
+	severity   advisory.Severity
+	exploited  bool
+	pids       map[int]bool
+	names      map[string]bool
+}
+
+func (g groups) add(s *subject, v *verdict, pid int, process string) {
+	key := groupKey{s.key(), v.grouped}
+	one := g[key]
+	if one == nil {
+		one = &group{subject: s, verdict: v, advisories: map[string]bool{}, pids: map[int]bool{}, names: map[string]bool{}}
+		g[key] = one
+	}
+	one.advisories[v.advisory.ID] = true
+	one.pids[pid], one.names[process] = true, true
+	one.exploited = one.exploited || v.advisory.KnownExploited
+	if v.advisory.Severity.Rank() > one.severity.Rank() {
+		one.severity = v.advisory.Severity
+	}
+}
+
+func (g groups) findings() []Finding {
+	var list []Finding
+	for _, one := range g {
+		f := base(one.subject, one.verdict)
+		f.Advisory, f.Aliases, f.Names, f.Justification = "", []string{}, nil, ""
+		f.Severity, f.KnownExploited, f.EPSS = one.severity, one.exploited, 0
+		f.Evidence = []elf.Evidence{{Kind: "unknown", Says: one.verdict.reason.says(), Detail: packageWords(one.subject.pkg)}}
+		f.Candidates = len(one.advisories)
+		for pid := range one.pids {
+			f.PIDs = append(f.PIDs, pid)
+		}
+		sort.Ints(f.PIDs)
+		f.Process = processes(one.names, len(one.pids))
+		f.Exposure = Exposure{"none", "unknown"}
+		f.Fix = one.verdict.fix.forGroup(one.subject, one.verdict.reason)
+		list = append(list, f)
+	}
+	return list
+}
+
+func processes(names map[string]bool, n int) string {
+	if n == 1 {
+		for only := range names {
+			return only
+		}
+	}
+	return fmt.Sprintf("%d processes", n)
+}
