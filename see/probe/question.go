@@ -1,0 +1,83 @@
+package probe
+
+import "time"
+
+// Mode says how much to ask of each endpoint.
+type Mode string
+
+// The modes, from one connection to about fifty.
+const (
+	ModeHeartbleed  Mode = "heartbleed"  // one connection: the Heartbleed verdict alone
+	ModeCertificate Mode = "certificate" // one connection: the chain that is served
+	ModeQuick       Mode = "quick"       // about eight connections: enough for a letter, which is then an upper bound
+	ModeFull        Mode = "full"        // everything; also the meaning of ""
+)
+
+// Question says which endpoints to look at and how. It is what reach/host carries in Question.Probe.
+// The zero value of every field but Targets has a safe meaning.
+type Question struct {
+	Targets    []string `json:"targets"`               // host, host:port, URL, [v6]:port, or CIDR:ports inside Allow
+	Allow      []string `json:"allow,omitempty"`       // CIDRs inside which ranges may be named
+	Mode       Mode     `json:"mode,omitempty"`        // "": full
+	StartTLS   string   `json:"starttls,omitempty"`    // protocol, "none", or "": by scheme and well-known port
+	Domain     string   `json:"domain,omitempty"`      // XMPP domain, when it is not the host's name
+	SNI        string   `json:"sni,omitempty"`         // name to ask for, when it is not the target's host
+	CA         string   `json:"ca,omitempty"`          // PEM roots to trust instead of the system's
+	ExpectSPKI string   `json:"expect_spki,omitempty"` // lower-case hex SHA-256 that every address must serve
+	Intrusive  bool     `json:"intrusive,omitempty"`   // also tests that send what a broken client would
+	Offline    bool     `json:"offline,omitempty"`     // do not fetch CRLs or ask OCSP responders
+	AtOnce     int      `json:"at_once,omitempty"`     // connections at once to one address; 0: 4
+	PerSecond  float64  `json:"per_second,omitempty"`  // new connections a second to one address; 0: 10; never limits loopback
+	TotalRate  float64  `json:"total_rate,omitempty"`  // new connections a second over all; 0: 200
+	Parallel   int      `json:"parallel,omitempty"`    // endpoints at once; 0: 32
+	TimeoutMS  int64    `json:"timeout_ms,omitempty"`  // for one answer; 0: 5,000
+}
+
+// Progress is one step of long work; Total 0 means the end is not known.
+type Progress struct {
+	Says  string `json:"says"`
+	Done  int64  `json:"done,omitempty"`
+	Total int64  `json:"total,omitempty"`
+}
+
+func (q Question) mode() Mode {
+	if q.Mode == "" {
+		return ModeFull
+	}
+	return q.Mode
+}
+
+func (q Question) timeout() time.Duration {
+	if q.TimeoutMS <= 0 {
+		return 5 * time.Second
+	}
+	return time.Duration(q.TimeoutMS) * time.Millisecond
+}
+
+func (q Question) atOnce() int {
+	if q.AtOnce <= 0 {
+		return 4
+	}
+	return q.AtOnce
+}
+
+func (q Question) perSecond() float64 {
+	if q.PerSecond <= 0 {
+		return 10
+	}
+	return q.PerSecond
+}
+
+func (q Question) totalRate() float64 {
+	if q.TotalRate <= 0 {
+		return 200
+	}
+	return q.TotalRate
+}
+
+func (q Question) parallel() int {
+	if q.Parallel <= 0 {
+		return 32
+	}
+	return q.Parallel
+}

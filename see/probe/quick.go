@@ -1,0 +1,82 @@
+package probe
+
+import (
+	"context"
+	"sync"
+
+	"staunch/see/probe/hello"
+)
+
+// quick asks for the bad things only, in about six more connections.
+func (s *sight) quick(ctx context.Context) {
+	s.seen = map[uint16]*listing{}
+	for _, v := range []uint16{hello.TLS10, hello.TLS11, hello.TLS12, hello.TLS13} {
+		s.seen[v] = &listing{version: v}
+	}
+	if s.flight != nil && s.flight.Hello != nil {
+		s.note(s.flight.Hello.Version, s.flight.Hello.Suite)
+		if k := s.flight.KeyExchange; k != nil {
+			s.dhBits = k.DHBits
+			if k.Group != 0 {
+				s.r.Groups = []Named{{ID: hex16(k.Group), Name: hello.GroupNamed(k.Group).Name}}
+			}
+		}
+	}
+	if s.tls != nil {
+		s.note(s.tls.state.Version, s.tls.state.CipherSuite)
+	}
+	top, _ := s.newestOld()
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		l := s.d.sslv2(ctx)
+		s.mu.Lock()
+		s.seen[hello.SSL20] = l
+		s.mu.Unlock()
+	})
+	wait.Go(func() { s.try(ctx, hello.SSL30, hello.Suites(hello.SSL30)) })
+	wait.Go(func() { s.try(ctx, hello.TLS11, broadSuites()) })
+	if top >= hello.TLS10 {
+		wait.Go(func() { s.try(ctx, top, filter(hello.Suites(top), tooWeak)) })
+		wait.Go(func() {
+			s.try(ctx, top, filter(hello.Suites(top), func(x hello.Suite) bool { return x.RC4() || x.Block64() }))
+		})
+	}
+	wait.Wait()
+	if _, suites := s.newestOld(); top == hello.TLS12 && !s.offers(hello.TLS13) && len(filter(suites, fine)) == 0 {
+		s.try(ctx, top, filter(hello.Suites(top), fine))
+	}
+}
+
+func tooWeak(x hello.Suite) bool { return x.Export() || x.Anonymous() || x.Bits() < 112 }
+
+// fine are suites with forward secrecy and AEAD.
+func fine(x hello.Suite) bool { return x.ForwardSecret() && x.AEAD() && !x.Anonymous() && !x.PSK() }
+
+// try makes one offer and notes what was chosen, in whichever version.
+func (s *sight) try(ctx context.Context, version uint16, suites []uint16) {
+	flight, got, err := s.d.ask(ctx, s.d.offering(version, suites), hello.UntilHello)
+	switch {
+	case got == accepted:
+		s.note(flight.Hello.Version, flight.Hello.Suite)
+	case got == silent || got == unseen:
+		s.skip("%s: %s", hello.VersionName(version), plain(err))
+	}
+}
+
+// note remembers that a version was agreed on with a suite.
+func (s *sight) note(version, suite uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.seen[version]
+	if l == nil {
+		l = &listing{version: version}
+		s.seen[version] = l
+	}
+	l.offered = true
+	for _, id := range l.suites {
+		if id == suite {
+			return
+		}
+	}
+	l.suites = append(l.suites, suite)
+}
