@@ -17,9 +17,10 @@ type rule struct {
 	needs int
 	// symbols are names that its code defines: one of them defined proves the code, imported it only proves use.
 	symbols []string
+	both    bool // two of them are needed
 	// values are symbols whose value gives the version.
 	values []valueRule
-	// lone is a version standing alone between zero bytes; asked only when the code is there and nothing else gave a version.
+	// lone is how a version text without any words around it looks; asked only when the code is there and nothing else gave a version.
 	lone string
 	// forks are components that grew from this one and hold much of its code and texts: where one of them is contained, this one is
 	// only believed on a text that proves it.
@@ -39,7 +40,7 @@ type versionRule struct {
 // valueRule is a symbol (function or data) that gives the version.
 type valueRule struct {
 	symbol string
-	read   string // "text": a C string, "number": a 32-bit number, "second": the second 32-bit number of a record
+	read   string // "text": a C string, "number": a 32-bit number, "guard": the number a function first compares its argument with
 	number func(uint32) string
 }
 
@@ -163,7 +164,7 @@ func (t *trace) versionsOf(i int, im *image, contains bool) []versionText {
 // codeEvidence lists what proves that the component's code is here.
 func (t *trace) codeEvidence(i int, im *image) (out []Evidence, contains bool) {
 	r := t.a.rules[i]
-	if names := t.defined(r); len(names) > 0 {
+	if names := t.defined(r); len(names) > 1 || len(names) == 1 && !r.both {
 		contains = true
 		out = append(out, Evidence{
 			Kind: "symbol", Says: fmt.Sprintf("defines %s", names[0]),

@@ -28,7 +28,8 @@ func tlsRules() []rule {
 				"OPENSSLDIR: \"", "ssl/statem/statem_lib.c", "crypto/evp/evp_fetch.c",
 			},
 			needs:   3,
-			symbols: []string{"EVP_EncryptInit_ex", "SSL_CTX_set_cipher_list", "SSL_do_handshake", "BN_mod_exp_mont", "OPENSSL_init_crypto", "SSLeay_version"},
+			symbols: []string{"EVP_EncryptInit_ex", "SSL_do_handshake", "BN_mod_exp_mont", "OPENSSL_init_crypto", "SSLeay_version", "SSL_CTX_use_PrivateKey_file"},
+			both:    true, // GnuTLS ships look-alikes of some of them
 			forks:   []string{"libressl", "boringssl", "aws-lc"},
 			note:    "libssl carries no version text of its own: it is the libcrypto's in the same process",
 		},
@@ -199,7 +200,7 @@ func libraryRules() []rule {
 			},
 			needs:   2,
 			symbols: []string{"nghttp2_session_mem_recv", "nghttp2_session_client_new"},
-			values:  []valueRule{{symbol: "nghttp2_version", read: "second", number: bytesVersion}},
+			values:  []valueRule{{symbol: "nghttp2_version", read: "guard", number: bytesVersion}},
 			lone:    `1\.\d{1,2}\.\d{1,2}(?:-DEV)?`,
 		},
 	}
@@ -215,11 +216,13 @@ func runtimeRules() []rule {
 			sonames: []string{`libnode\.so\.\d+`},
 			program: true,
 			versions: []versionRule{
-				{key: "node.js/v", pattern: `^node\.js/v(\d+\.\d+\.\d+)$`, proves: true},
-				{key: "//nodejs.org/download/release/v", before: 8, pattern: `//nodejs\.org/download/release/v(\d+\.\d+\.\d+)/node-v`, proves: true},
-				{key: "node v0.", pattern: `^node v(0\.\d+\.\d+)$`, proves: true},
+				{key: "node.js/v", pattern: `^node\.js/v(\d+\.\d+\.\d+)$`},
+				{key: "//nodejs.org/download/release/v", before: 8, pattern: `//nodejs\.org/download/release/v(\d+\.\d+\.\d+)/node-v`},
+				{key: "node v0.", pattern: `^node v(0\.\d+\.\d+)$`},
 			},
-			symbols: []string{"node_module_register", "_ZN4node5StartEiPPc"},
+			code:    []string{"Hello, and welcome to hacking node.js!", "../src/node.cc:", "../src/node_buffer.cc:", "../src/env.cc:", "../src/node_zlib.cc:"},
+			needs:   1,
+			symbols: []string{"_ZN4node5StartEiPPc"}, // node_module_register would also be met in programs that only load node's addons
 		},
 		{
 			name:    "python",
@@ -277,7 +280,7 @@ func serverRules() []rule {
 		{
 			name:     "haproxy",
 			program:  true,
-			versions: []versionRule{{key: ", released 20", before: 48, pattern: `^ version (\d+\.\d+[.\d]*(?:-dev\d+)?)\S*, released \d{4}/\d\d/\d\d`}},
+			versions: []versionRule{{key: ", released 20", before: 48, pattern: ` version (\d+\.\d+[.\d]*(?:-dev\d+)?)\S*, released \d{4}/\d\d/\d\d`}},
 			code:     []string{"HAProxy version %s", "HAProxy version follows", "haproxy_version", "HA-Proxy version %s"},
 			needs:    1,
 			symbols:  []string{"haproxy_version", "haproxy_date"},

@@ -22,6 +22,10 @@ func (t *trace) valueVersion(i int, im *image) (versionText, bool) {
 }
 
 func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
+	if v.read == "guard" {
+		n := im.guard(addr)
+		return checked(v.number(n), addr, im)
+	}
 	number, target, function := im.returned(addr)
 	if function && v.read == "number" && number != nil {
 		return checked(v.number(*number), addr, im)
@@ -43,8 +47,6 @@ func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
 	switch v.read {
 	case "number":
 		return checked(v.number(im.order.Uint32(b)), target, im)
-	case "second":
-		return checked(v.number(im.order.Uint32(b[4:])), target, im)
 	}
 	return checked(text(b, 0, 32), target, im)
 }
@@ -147,7 +149,35 @@ func returnedArm64(b []byte, addr uint64) (*uint32, uint64) {
 	return nil, 0
 }
 
-// lone looks for a version that stands alone between two zero bytes. It is believed only when the object holds exactly one.
+// guard reads the number that a function compares its first argument with at once: "are you at least version n?"; 0 when it does not.
+func (im *image) guard(addr uint64) uint32 {
+	off, left, ok := im.at(addr)
+	if !ok || left < 32 {
+		return 0
+	}
+	b, err := im.bytes(off, 32)
+	if err != nil {
+		return 0
+	}
+	switch im.machineName() {
+	case "x86-64":
+		for i := range 12 {
+			if b[i] == 0x81 && b[i+1] == 0xff {
+				return binary.LittleEndian.Uint32(b[i+2:])
+			}
+		}
+	case "aarch64":
+		for i := 0; i < 16; i += 4 {
+			low, high := binary.LittleEndian.Uint32(b[i:]), binary.LittleEndian.Uint32(b[i+4:])
+			if low&0xffe00000 == 0x52800000 && high&0xffe00000 == 0x72a00000 && low&31 == high&31 {
+				return low>>5&0xffff | high>>5&0xffff<<16
+			}
+		}
+	}
+	return 0
+}
+
+// lone looks for a version that stands alone: no text before it, a zero byte behind it. It is believed only when the object holds exactly one.
 func (im *image) lone(pattern string) []versionText {
 	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
 	if err != nil {
@@ -180,7 +210,7 @@ func loneIn(b []byte, base uint64, re *regexp.Regexp, found []versionText) []ver
 		for from > 0 && at-from < 5 && b[from-1] >= '0' && b[from-1] <= '9' {
 			from--
 		}
-		if from == at-1 || from == 0 || b[from-1] != 0 {
+		if from == at-1 || from == 0 || b[from-1] >= ' ' && b[from-1] < 0x7f {
 			continue
 		}
 		s := text(b, uint64(from), 24)
