@@ -64,8 +64,14 @@ func heartbeatCode() elf.Anchor {
 		Functions: []elf.Shape{
 			{Machine: "x86-64", MaxSize: 4096, Has: []elf.Instr{
 				{Imm: []int64{0x18}, AtLeast: 2},
-				{Op: []string{"mov"}, Reg: []string{"esi"}, Imm: []int64{0x10}},
-				{Op: []string{"cmp"}, Imm: []int64{18}, Then: []string{"je", "jne"}},
+				{Op: []string{"mov"}, Imm: []int64{0x10}}, // into esi, or at -O0 into memory
+				{Op: []string{"cmp"}, Imm: []int64{0x12}, Then: []string{"je", "jne"}},
+				{Op: []string{"movb"}, Imm: []int64{2}},
+			}},
+			{Machine: "aarch64", MaxSize: 4096, Has: []elf.Instr{
+				{Op: []string{"mov"}, Imm: []int64{0x18}, AtLeast: 2},
+				{Op: []string{"mov"}, Imm: []int64{0x10}},
+				{Op: []string{"cmp"}, Imm: []int64{0x12}, Then: []string{"b.eq", "b.ne"}},
 				{Op: []string{"mov"}, Imm: []int64{2}},
 			}},
 		},

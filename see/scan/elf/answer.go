@@ -32,13 +32,14 @@ func (a *Analyser) answers(ctx context.Context, im *image, l linking, t *trace, 
 	return out, nil
 }
 
-// withOuter adds the anchors that others look within.
+// withOuter names the anchors whose shapes are looked for in every function: those that look within another leave that to it.
 func (a *Analyser) withOuter(asked map[int]bool) map[int]bool {
 	want := map[int]bool{}
 	for i := range asked {
-		want[i] = true
 		if w := a.anchors[i].Within; w != "" {
 			want[a.anchor(w)] = true
+		} else {
+			want[i] = true
 		}
 	}
 	return want

@@ -1,13 +1,17 @@
 package elf
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+	"slices"
+)
 
 // function is the bounds of one function: addresses, end exclusive.
 type function struct{ from, to uint64 }
 
 const maxFunctions = 4 << 20
 
-// functions reads the bounds of all functions from .eh_frame, which strip keeps because unwinding needs it.
+// functions reads the bounds of all functions from .eh_frame, which strip keeps because unwinding needs it, in the order of addresses.
 // An error says why there are none to be had.
 func (im *image) functions() ([]function, error) {
 	b, addr, err := im.frames()
@@ -15,7 +19,12 @@ func (im *image) functions() ([]function, error) {
 		return nil, err
 	}
 	r := frameReader{im: im, b: b, addr: addr, encodings: map[uint64]byte{}}
-	return r.all(), nil
+	list := r.all()
+	if len(list) == 0 {
+		return nil, errors.New("an unwind table without functions")
+	}
+	slices.SortFunc(list, func(a, b function) int { return cmp.Compare(a.from, b.from) })
+	return list, nil
 }
 
 // frames finds .eh_frame through its index (a program header), or through the section table.

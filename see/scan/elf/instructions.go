@@ -126,13 +126,29 @@ func (i Instr) mayHold(machine string, b []byte) bool {
 	return false
 }
 
+// only tells whether the instruction is wanted with this one mnemonic.
+func (i Instr) only(op string) bool { return len(i.Op) == 1 && i.Op[0] == op }
+
+// rarity orders the parts of a shape so that what few functions hold is looked for first.
+func (i Instr) rarity() int {
+	switch {
+	case i.only("cmp") && len(i.Imm) > 0:
+		return 0
+	case i.only("mov") && len(i.Reg) > 0 && len(i.Imm) > 0:
+		return 1
+	}
+	return 2
+}
+
 func countImm(i Instr, machine string, b []byte, imm byte, need int) bool {
-	compare := len(i.Op) == 1 && i.Op[0] == "cmp"
+	compare := i.only("cmp")
 	if machine == "aarch64" {
 		return !compare || countCompareArm64(b, uint32(imm)) >= need
 	}
-	count := 0
-	for at := 0; count < need; count++ {
+	if i.only("mov") && len(i.Reg) > 0 { // a constant goes into a register as 32 bits (or 64, which begin the same)
+		return bytes.Count(b, []byte{imm, 0, 0, 0}) >= need
+	}
+	for at, count := 0, 0; count < need; count++ {
 		n := bytes.IndexByte(b[at:], imm)
 		for compare && n >= 0 && !compareX86(b, at+n) {
 			at += n + 1

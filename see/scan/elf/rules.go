@@ -104,7 +104,7 @@ func libraryRules() []rule {
 			values:  []valueRule{{symbol: "zlibVersion", read: "text"}, {symbol: "Cr_z_zlibVersion", read: "text"}},
 		},
 		{
-			name:    "curl",
+			name:    "libcurl",
 			sonames: []string{`libcurl(-gnutls|-nss)?\.so\.\d+`},
 			versions: []versionRule{
 				{key: "CLIENT libcurl ", pattern: `^CLIENT libcurl (\d+\.\d+\.\d+(?:-DEV)?)`, proves: true},

@@ -25,6 +25,8 @@ func (a *Analyser) compileShapes() error {
 			if s.MaxSize == 0 {
 				s.MaxSize = defaultShapeSize
 			}
+			s.Has = slices.Clone(s.Has)
+			slices.SortStableFunc(s.Has, func(x, y Instr) int { return x.rarity() - y.rarity() })
 			a.shapes[s.Machine] = append(a.shapes[s.Machine], compiledShape{i, s})
 		}
 		if n.Within != "" && a.anchor(n.Within) < 0 {
@@ -155,7 +157,7 @@ type blockReader struct {
 
 const blockSize = 1 << 20
 
-// function returns the bytes of f, nil when no shape is that long or its bytes are not in the file.
+// function returns the bytes of f (until the next call), nil when no shape is that long or its bytes are not in the file.
 func (r *blockReader) function(f function, shapes []compiledShape) []byte {
 	size := f.to - f.from
 	if !slices.ContainsFunc(shapes, func(s compiledShape) bool { return size <= uint64(s.shape.MaxSize) }) {
@@ -166,11 +168,15 @@ func (r *blockReader) function(f function, shapes []compiledShape) []byte {
 		return nil
 	}
 	if off < r.off || off+size > r.off+uint64(len(r.b)) {
-		b := make([]byte, min(max(blockSize, size), left))
-		if r.im.read(b, off) != nil {
+		n := min(max(blockSize, size), left)
+		if uint64(cap(r.b)) < n {
+			r.b = make([]byte, n)
+		}
+		r.off, r.b = off, r.b[:n]
+		if r.im.read(r.b, off) != nil {
+			r.b = r.b[:0]
 			return nil
 		}
-		r.off, r.b = off, b
 	}
 	return r.b[off-r.off:][:size]
 }
