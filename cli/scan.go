@@ -1,44 +1,220 @@
 package cli
 
 import (
-	"encoding/json"
+	"context"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"staunch/fault"
+	"staunch/see/advisory"
 	"staunch/see/scan"
+	"staunch/see/verdict"
 
 	"github.com/spf13/cobra"
 )
 
-// newScan is the main job: what runs on this machine.
+// scanFlags is what the command line says about one scan.
+type scanFlags struct {
+	question scan.Question
+	format   string
+	advisory string
+	failOn   string
+	dormant  string
+	verbose  bool
+	watch    bool
+	every    time.Duration
+}
+
+const scanHelp = `Looks at every process that you may look at, tells what code it really has in memory, and judges that code
+against the advisories that are loaded: the built-in catalogue, and what "staunch advisories update" fetched.
+
+A verdict weighs evidence: what a live probe proved, then the code itself, then build flags, then the distribution's record of
+the packaged file, then upstream's version ranges. What cannot be told is "unknown", never "not affected".
+
+Exit codes: 0 nothing affected and nothing unknown; 1 something affected at or above --fail-on; 2 could not look;
+3 nothing affected, but the picture is incomplete (processes unseen, patch levels not loaded).`
+
+const scanExamples = `  staunch scan                                  what is affected here, and what to do
+  staunch scan --advisory heartbleed            every process that holds the component, with its verdict
+  staunch scan --advisory CVE-2014-0160 -v      the same, each verdict explained step by step
+  staunch scan --pid 4711 -v                    one process
+  staunch scan --format html > tonight.html     one page to hand over, with a picture
+  staunch scan --format openvex > vex.json      statements for other tools
+  staunch scan --fail-on critical               exit code 1 only for critical or known-exploited ones
+  staunch scan --root /mnt/image                a directory that does not run
+  staunch scan --watch                          look again when processes change, print only changes`
+
+// newScan is the main job: which running processes are affected, proven.
 func newScan(env *Env) *cobra.Command {
-	var q scan.Question
-	var format string
+	var f scanFlags
 	cmd := &cobra.Command{
 		Use:     "scan",
-		Short:   "Tell which running processes hold which components",
-		Example: "  staunch scan --format json\n  staunch scan --pid 4711 --format json",
+		Short:   "Which running processes are affected by which advisory, with evidence, and what to do",
+		Long:    scanHelp,
+		Example: scanExamples,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "json" {
-				return fault.New(fault.Usage, "unknown format %q", format).Hinted("known: json")
-			}
-			report, err := scan.Look(cmd.Context(), q, scan.Env{Cache: scanCache(env), Version: env.Version}, nil)
-			if err != nil {
+			if err := f.check(); err != nil {
 				return err
 			}
-			out := json.NewEncoder(env.Stdout)
-			out.SetIndent("", " ")
-			return out.Encode(report)
+			if f.watch {
+				return watchScan(cmd.Context(), env, f)
+			}
+			return runScan(cmd.Context(), env, f)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&format, "format", "json", "how to print: json")
-	f.IntSliceVar(&q.PIDs, "pid", nil, "only these processes")
-	f.StringSliceVar(&q.Units, "unit", nil, "only processes of these systemd units")
-	f.BoolVar(&q.Args, "args", false, "include the processes' arguments (they may hold secrets)")
-	f.BoolVar(&q.NoCache, "no-cache", false, "analyse every object anew")
+	f.define(cmd)
 	return cmd
+}
+
+func (f *scanFlags) define(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.format, "format", "table", "how to print: "+strings.Join(scanFormatNames(), ", "))
+	fl.StringVar(&f.advisory, "advisory", "", "judge only this one (CVE id, alias or name), and list every process that holds the component")
+	fl.IntSliceVar(&f.question.PIDs, "pid", nil, "only these processes")
+	fl.StringSliceVar(&f.question.Units, "unit", nil, "only processes of these systemd units")
+	fl.StringVar(&f.failOn, "fail-on", "", "exit 1 from this severity on: low, moderate, high, critical, exploited or never (default high, or known exploited; with --advisory any)")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "explain every finding step by step")
+	fl.BoolVar(&f.watch, "watch", false, "look again whenever processes change, and print only what changed")
+	fl.DurationVar(&f.every, "every", 30*time.Second, "with --watch: look again at least this often")
+	fl.StringVar(&f.question.Root, "root", "", "judge this directory (an unpacked image) instead of what runs")
+	fl.StringSliceVar(&f.question.Files, "files", nil, "judge these files or directories instead of what runs")
+	fl.StringVar(&f.dormant, "dormant", "on", "on or off: also judge what does not run but can start")
+	fl.BoolVar(&f.question.Args, "args", false, "include the processes' arguments (they may hold secrets)")
+	fl.BoolVar(&f.question.NoCache, "no-cache", false, "analyse every object anew")
+	complete(cmd, "format", scanFormatNames())
+	complete(cmd, "fail-on", failWords())
+	complete(cmd, "dormant", []string{"on", "off"})
+	completeBuiltin(cmd)
+}
+
+func complete(cmd *cobra.Command, flag string, words []string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag is defined above: a mistake of ours, seen by every test
+	}
+}
+
+func failWords() []string {
+	return []string{"low", "moderate", "high", "critical", "exploited", "never"}
+}
+
+func (f *scanFlags) check() error {
+	if !slices.Contains(scanFormatNames(), f.format) {
+		return fault.New(fault.Usage, "unknown format %q", f.format).Hinted("known: %s", strings.Join(scanFormatNames(), ", "))
+	}
+	if f.failOn != "" && !slices.Contains(failWords(), f.failOn) {
+		return fault.New(fault.Usage, "unknown severity %q", f.failOn).Hinted("known: %s", strings.Join(failWords(), ", "))
+	}
+	switch f.dormant {
+	case "on":
+	case "off":
+		f.question.NoDormant = true
+	default:
+		return fault.New(fault.Usage, "--dormant is on or off, not %q", f.dormant)
+	}
+	for i, dir := range f.question.Files {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return fault.New(fault.Usage, "%s: %v", dir, err)
+		}
+		f.question.Files[i] = abs
+	}
+	return nil
+}
+
+func runScan(ctx context.Context, env *Env, f scanFlags) error {
+	doc, err := scanOnce(ctx, env, f)
+	if err != nil {
+		return err
+	}
+	if err := scanFormats()[f.format](env, f, doc); err != nil {
+		return err
+	}
+	if code := scanExit(doc, f); code != ExitClean {
+		return exit(code)
+	}
+	return nil
+}
+
+// scanOnce looks, loads what the components need, and judges.
+func scanOnce(ctx context.Context, env *Env, f scanFlags) (*verdict.Document, error) {
+	rules, err := loadRules(env)
+	if err != nil {
+		return nil, err
+	}
+	q := f.question
+	q.Anchors = rules.Anchors()
+	bar := newProgress(env)
+	report, err := scan.Look(ctx, q, scan.Env{Cache: scanCache(env), Version: env.Version}, bar.scan)
+	bar.done()
+	if err != nil {
+		return nil, err
+	}
+	catalogue, err := loadCatalogue(env, verdict.Wants(report), f.advisory)
+	if err != nil {
+		return nil, err
+	}
+	if f.advisory != "" {
+		if err := mustKnow(catalogue, f.advisory); err != nil {
+			return nil, err
+		}
+	}
+	doc := verdict.Judge(report, catalogue, verdict.Options{Advisory: f.advisory})
+	return &doc, nil
+}
+
+func mustKnow(c *advisory.Catalogue, id string) error {
+	if _, ok := c.Find(id); ok {
+		return nil
+	}
+	return fault.New(fault.NotFound, "no advisory %q is loaded", id).
+		Hinted("staunch advisories update fetches the public ones, staunch advisories add FILE takes one from a file; before an id exists: staunch heard %q", id)
+}
+
+// scanExit turns a document into an exit code (docs/exit-codes.md).
+func scanExit(doc *verdict.Document, f scanFlags) int {
+	incomplete := len(doc.Unseen) > 0 || doc.Coverage.ProcessesSeen < doc.Coverage.ProcessesKnown || doc.Sight.DormantLeft > 0
+	if f.advisory == "" {
+		incomplete = incomplete || doc.Coverage.ComponentsWithoutData > 0
+	}
+	for i := range doc.Findings {
+		finding := &doc.Findings[i]
+		if finding.Bad() && fails(finding, f) {
+			return ExitFound
+		}
+		incomplete = incomplete || finding.State == verdict.Unknown
+	}
+	if incomplete {
+		return ExitIncomplete
+	}
+	return ExitClean
+}
+
+// fails tells whether an affected finding is at or above the threshold. A severity that nobody rated counts as high: it may be anything.
+func fails(finding *verdict.Finding, f scanFlags) bool {
+	word := f.failOn
+	if word == "" {
+		word = "high"
+		if f.advisory != "" {
+			word = "low"
+		}
+	}
+	switch {
+	case word == "never":
+		return false
+	case finding.KnownExploited:
+		return true
+	case word == "exploited":
+		return false
+	}
+	rank := finding.Severity.Rank()
+	if rank == 0 {
+		rank = advisory.High.Rank()
+	}
+	return rank >= advisory.ReadSeverity(word).Rank()
 }
 
 // scanCache is where analysed objects are kept: $XDG_CACHE_HOME/staunch, "" without a home.

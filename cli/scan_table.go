@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"staunch/see/verdict"
+)
+
+// table prints a document for a tired person: bad and exposed first, one block a unit, ending with the coverage.
+type table struct {
+	flags scanFlags
+	width int
+	paint painter
+}
+
+func newTable(env *Env, f scanFlags) *table {
+	return &table{flags: f, width: min(terminalWidth(env), 140), paint: painter(colour(env))}
+}
+
+func (t *table) print(w io.Writer, doc *verdict.Document) error {
+	var b strings.Builder
+	t.headline(&b, doc)
+	shown := map[verdict.State][]verdict.Finding{}
+	for _, f := range doc.Findings {
+		state := f.State
+		if state == verdict.Stale {
+			state = verdict.Affected
+		}
+		shown[state] = append(shown[state], f)
+	}
+	t.blocks(&b, doc, shown[verdict.Affected])
+	t.dormant(&b, shown[verdict.Dormant])
+	t.unknown(&b, shown[verdict.Unknown])
+	if t.flags.advisory != "" {
+		t.cleared(&b, shown[verdict.Fixed], "fixed")
+		t.cleared(&b, shown[verdict.NotAffected], "not affected")
+	}
+	t.unseen(&b, doc)
+	t.coverage(&b, doc)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// headline is the one sentence to read when there is time for only one.
+func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
+	units, processes, public := map[string]bool{}, map[int]bool{}, map[string]bool{}
+	for _, f := range doc.Findings {
+		if f.Bad() {
+			units[unitKey(f)], processes[f.PID] = true, true
+			if f.Exposure.In == "public" {
+				public[unitKey(f)] = true
+			}
+		}
+	}
+	subject := ""
+	if t.flags.advisory != "" {
+		subject = " by " + clean(t.flags.advisory)
+		for _, f := range doc.Findings {
+			if f.Advisory != "" {
+				subject = " by " + title(f)
+				break
+			}
+		}
+	}
+	switch {
+	case len(units) == 0:
+		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No running process was found to be affected%s.", subject)))
+	default:
+		line := fmt.Sprintf("AFFECTED%s: %s, %s", subject, count(len(processes), "process", "processes"), count(len(units), "unit or program", "units or programs"))
+		if len(public) > 0 {
+			line += fmt.Sprintf(", %d of them public", len(public))
+		}
+		fmt.Fprintln(b, t.paint.red(line))
+	}
+}
+
+// blocks prints affected units, in the order of the findings: exposed and known-exploited first.
+func (t *table) blocks(b *strings.Builder, doc *verdict.Document, list []verdict.Finding) {
+	for _, unit := range groupBy(list, unitKey) {
+		first := unit[0]
+		fmt.Fprintf(b, "\n%s  %s\n", t.paint.bold(unitTitle(first)), t.paint.dim(about(doc, unit)))
+		for _, part := range groupBy(unit, partKey) {
+			t.part(b, part)
+		}
+	}
+}
+
+// part is one component of one unit with everything that is wrong with it.
+func (t *table) part(b *strings.Builder, list []verdict.Finding) {
+	f := list[0]
+	state := t.paint.red("affected")
+	if f.State == verdict.Stale {
+		state = t.paint.yellow("stale")
+	}
+	t.wrap(b, "  ", fmt.Sprintf("%s  %s", state, holds(f)))
+	t.wrap(b, "    ", advisoryWords(list, 4))
+	t.wrap(b, "    ", "do: "+clean(f.Fix.What))
+	if t.flags.verbose {
+		for _, one := range groupBy(list, func(f verdict.Finding) string { return f.Advisory }) {
+			t.explain(b, one[0])
+		}
+	}
+}
+
+// explain is one finding step by step: the evidence in the order of its weight.
+func (t *table) explain(b *strings.Builder, f verdict.Finding) {
+	fmt.Fprintf(b, "    %s: %s, because\n", t.paint.bold(title(f)), stateWord(f.State))
+	for i, e := range f.Evidence {
+		line := fmt.Sprintf("%2d. %s", i+1, clean(e.Says))
+		if e.Detail != "" {
+			line += "  [" + clean(e.Kind) + ": " + clean(e.Detail) + "]"
+		} else {
+			line += "  [" + clean(e.Kind) + "]"
+		}
+		t.wrap(b, "      ", line)
+	}
+}
+
+func (t *table) dormant(b *strings.Builder, list []verdict.Finding) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", t.paint.bold("Does not run, but can start:"))
+	groups := groupBy(list, func(f verdict.Finding) string { return f.Process + "\x00" + f.Path + "\x00" + f.Component + f.Version })
+	for i, g := range groups {
+		if i == 20 && !t.flags.verbose {
+			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(groups)-i)
+			return
+		}
+		t.wrap(b, "  ", fmt.Sprintf("%s  %s: %s", holds(g[0]), advisoryWords(g, 2), clean(g[0].Fix.What)))
+		if t.flags.verbose {
+			for _, f := range g {
+				t.explain(b, f)
+			}
+		}
+	}
+}
+
+// unknown puts everything that shares a cause into one line.
+func (t *table) unknown(b *strings.Builder, list []verdict.Finding) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", t.paint.yellow("Unknown:"))
+	for _, g := range groupBy(list, func(f verdict.Finding) string { return cause(f) + string(f.Fix.Kind) }) {
+		pids := map[int]bool{}
+		things := []string{}
+		for _, f := range g {
+			for _, pid := range append(f.PIDs, f.PID) {
+				pids[pid] = true
+			}
+			thing := strings.TrimSpace(f.Component + " " + f.Version)
+			if f.Package != "" {
+				thing = strings.Join(strings.Fields(f.Package)[1:], " ")
+			}
+			if thing = clean(thing); !slices.Contains(things, thing) {
+				things = append(things, thing)
+			}
+		}
+		delete(pids, 0)
+		short, _, _ := strings.Cut(cause(g[0]), ";")
+		t.wrap(b, "  ", fmt.Sprintf("%s in %s: %s", few(things, 6), count(len(pids), "process", "processes"), short))
+		t.wrap(b, "    ", "do: "+clean(g[0].Fix.What))
+		if t.flags.verbose {
+			for _, f := range g {
+				t.wrap(b, "    ", t.paint.bold(unitTitle(f))+"  "+holds(f))
+				t.explain(b, f)
+			}
+		}
+	}
+}
+
+// cleared lists, for one advisory, who is not affected and why: one line a reason.
+func (t *table) cleared(b *strings.Builder, list []verdict.Finding, word string) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", t.paint.green(strings.ToUpper(word[:1])+word[1:]+":"))
+	for _, g := range groupBy(list, func(f verdict.Finding) string { return f.Component + f.Version + f.Object + cause(f) }) {
+		var who []string
+		for _, f := range g {
+			if name := fmt.Sprintf("%s (%d)", clean(f.Process), f.PID); !slices.Contains(who, name) {
+				who = append(who, name)
+			}
+		}
+		t.wrap(b, "  ", fmt.Sprintf("%s: %s", holds(g[0]), few(who, 8)))
+		t.wrap(b, "    ", "why: "+cause(g[0]))
+		if t.flags.verbose {
+			t.explain(b, g[0])
+		}
+	}
+}
+
+func (t *table) unseen(b *strings.Builder, doc *verdict.Document) {
+	if len(doc.Unseen) == 0 {
+		return
+	}
+	reasons := map[string]int{}
+	for _, u := range doc.Unseen {
+		reasons[clean(u.Reason)]++
+	}
+	var list []string
+	for reason, n := range reasons {
+		list = append(list, fmt.Sprintf("%s: %s", count(n, "process", "processes"), reason))
+	}
+	slices.Sort(list)
+	fmt.Fprintf(b, "\n%s\n", t.paint.yellow("Not or not fully seen:"))
+	for i, line := range list {
+		if i == 5 && !t.flags.verbose {
+			fmt.Fprintf(b, "  and %d more reasons: -v lists them\n", len(list)-i)
+			break
+		}
+		t.wrap(b, "  ", line)
+	}
+}
+
+// coverage is the last line: what all of the above is a fraction of.
+func (t *table) coverage(b *strings.Builder, doc *verdict.Document) {
+	c := doc.Coverage
+	line := fmt.Sprintf("%d of %d processes seen, %s without data, catalogue of %s", c.ProcessesSeen, c.ProcessesKnown,
+		count(c.ComponentsWithoutData, "component", "components"), doc.CatalogueDate.Format("2006-01-02"))
+	if doc.Sight.DormantLeft > 0 {
+		line += fmt.Sprintf(", %d files that could start not reached in time", doc.Sight.DormantLeft)
+	}
+	fmt.Fprintln(b)
+	for _, note := range doc.Sight.Notes {
+		t.wrap(b, "", "note: "+clean(note))
+	}
+	t.wrap(b, "", line)
+}

@@ -1,0 +1,41 @@
+package verdict
+
+import (
+	"staunch/see/advisory"
+	"staunch/see/scan"
+)
+
+// Wants lists, once each, everything in a report that advisories may speak about: what a catalogue must hold to judge it.
+func Wants(report *scan.Report) []advisory.Key {
+	j := newJudge(report, advisory.NewCatalogue(), Options{})
+	seen := map[advisory.Key]bool{}
+	var list []advisory.Key
+	want := func(key advisory.Key) {
+		if !seen[key] {
+			seen[key] = true
+			list = append(list, key)
+		}
+	}
+	each := func(p *scan.Process) {
+		for _, s := range j.subjects(p) {
+			if s.component.Kind != "package" {
+				want(s.upstreamKey())
+			}
+			if key, ok := s.packageKey(); ok && s.own {
+				want(key)
+			}
+		}
+	}
+	for i := range report.Processes {
+		each(&report.Processes[i])
+	}
+	for i := range report.Dormant {
+		d := &report.Dormant[i]
+		p := scan.Process{Objects: []scan.Mapped{{ID: d.ID, Path: d.Path, State: scan.Same}}, Modules: d.Modules}
+		for _, id := range d.Needs {
+			p.Objects = append(p.Objects, scan.Mapped{ID: id, State: scan.Same})
+		}
+		each(&p)
+	}
+	return list
+}
