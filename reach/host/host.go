@@ -44,6 +44,22 @@ type Question struct {
 // HealthQuestion asks whether the host and named units are well.
 type HealthQuestion struct {
 	Units []string `json:"units,omitempty"`
+	Tries []Try    `json:"tries,omitempty"`
+}
+
+// Try is one question to a service, asked from the host itself. Exactly one of TCP and URL is set.
+type Try struct {
+	TCP      string `json:"tcp,omitempty"`    // host:port accepts a connection
+	URL      string `json:"url,omitempty"`    // answers a GET
+	Status   int    `json:"status,omitempty"` // with URL; 0: any of 200-399
+	WithinMS int64  `json:"within_ms,omitempty"`
+}
+
+// Tried is what came of a Try.
+type Tried struct {
+	Try
+	OK   bool   `json:"ok"`
+	Says string `json:"says"`
 }
 
 // Answer has the same field set as its question.
@@ -60,6 +76,7 @@ type Health struct {
 	Systemd  bool             `json:"systemd"`
 	Root     bool             `json:"root"`
 	Units    []UnitHealth     `json:"units,omitempty"`
+	Tries    []Tried          `json:"tries,omitempty"`
 	DiskFree map[string]int64 `json:"disk_free,omitempty"` // mount point to bytes
 	ClockMS  int64            `json:"clock_ms"`            // Unix milliseconds on the host
 	Version  string           `json:"version"`
@@ -86,4 +103,21 @@ func (q Question) One() error {
 		return fault.New(fault.Usage, "a question asks exactly one thing, this one asks %d", n)
 	}
 	return nil
+}
+
+// Kind names what a question asks: scan, probe, keys, health or check; "" for one that does not ask exactly one thing.
+func (q Question) Kind() string {
+	switch {
+	case q.One() != nil:
+		return ""
+	case q.Scan != nil:
+		return "scan"
+	case q.Probe != nil:
+		return "probe"
+	case q.Keys != nil:
+		return "keys"
+	case q.Health != nil:
+		return "health"
+	}
+	return "check"
 }
