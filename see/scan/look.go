@@ -17,6 +17,7 @@ import (
 	"staunch/fault"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
+	"staunch/see/scan/lang"
 	"staunch/see/scan/proc"
 )
 
@@ -37,6 +38,8 @@ type look struct {
 	places    places
 	nets      *nets
 	dead      dead
+	archives  archives
+	marks     []lang.Mark
 	catalogue *catalogue
 	cache     *cache
 	report    *Report
@@ -108,6 +111,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.users = readUsers(top)
 	l.roots = newRoots(top, l.proc)
 	l.files.all = map[fileKey]*file{}
+	l.marks = marksOf(q.Anchors)
 	l.places.all = map[string]proc.Place{}
 	l.nets = newNets()
 	cacheDir := env.Cache
@@ -182,6 +186,9 @@ func (l *look) one(pid int) *seen {
 	}
 	if !r.gone {
 		l.resolveAll(&r)
+		s := l.scratch.Get()
+		l.findModules(&r, s)
+		l.scratch.Put(s)
 	}
 	return &r
 }

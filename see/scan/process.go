@@ -14,18 +14,19 @@ import (
 
 // seen is what one process's directory told.
 type seen struct {
-	process Process
-	start   uint64 // ticks
-	place   proc.Place
-	dir     *proc.Dir // held open until the process's files are resolved
-	exe     string    // raw target of its exe link
-	uses    []*file
-	fresh   []use // files that nobody had before
-	sockets []uint64
-	open    []string // paths it has open
-	net     uint64
-	gone    bool // it ended, or never ran a program
-	unseen  []Unseen
+	process   Process
+	start     uint64 // ticks
+	place     proc.Place
+	dir       *proc.Dir // held open until the process's files are resolved
+	exe       string    // raw target of its exe link
+	uses      []*file
+	fresh     []use // files that nobody had before
+	sockets   []uint64
+	open      []opened // files it holds open that may carry a component of its language
+	classPath []string
+	net       uint64
+	gone      bool // it ended, or never ran a program
+	unseen    []Unseen
 }
 
 // use is one file in one process.
@@ -59,6 +60,7 @@ func (l *look) readProcess(pid int) seen {
 		return r
 	}
 	l.readSockets(&r, s)
+	l.readClassPath(&r, s)
 	if l.q.Args {
 		l.readArgs(&r, s)
 	}
@@ -219,7 +221,11 @@ func namespaceID(link string) uint64 {
 
 func (l *look) readSockets(r *seen, s *proc.Scratch) {
 	var err error
-	r.sockets, err = r.dir.Sockets(s, nil, func(path string) { r.open = append(r.open, path) })
+	r.sockets, err = r.dir.Sockets(s, nil, func(fd, path string) {
+		if carries(path) {
+			r.open = append(r.open, opened{fd: fd, path: path})
+		}
+	})
 	r.fail(err, "its open files")
 	if err == nil {
 		l.nets.read(r.net, r.dir, s)

@@ -40,9 +40,9 @@ func eachEntry(b []byte, yield func([]byte)) {
 	}
 }
 
-// Sockets returns the inode numbers of the sockets that the process has open, and calls other with each open regular path.
+// Sockets returns the inode numbers of the sockets that the process has open, and calls other with each descriptor that has a path.
 // other may be nil.
-func (d *Dir) Sockets(s *Scratch, into []uint64, other func(path string)) ([]uint64, error) {
+func (d *Dir) Sockets(s *Scratch, into []uint64, other func(fd, path string)) ([]uint64, error) {
 	fd, err := unix.Openat(d.fd, "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return into, err
@@ -62,7 +62,7 @@ func (d *Dir) Sockets(s *Scratch, into []uint64, other func(path string)) ([]uin
 		if inode, ok := socket(to); ok {
 			into = append(into, inode)
 		} else if other != nil && len(to) > 0 && to[0] == '/' {
-			other(string(to))
+			other(string(name), string(to))
 		}
 	})
 	return into, err

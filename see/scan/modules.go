@@ -1,0 +1,265 @@
+package scan
+
+import (
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"staunch/see/scan/elf"
+	"staunch/see/scan/jail"
+	"staunch/see/scan/lang"
+	"staunch/see/scan/proc"
+
+	"golang.org/x/sys/unix"
+)
+
+// opened is a file that a process holds open and that may carry a component of its language.
+type opened struct {
+	fd   string // number below /proc/PID/fd
+	path string // as the kernel shows it
+}
+
+// carries tells paths that are worth a look from all the others that a process has open.
+func carries(name string) bool {
+	name = strings.TrimSuffix(name, deletedMark)
+	return lang.IsJar(name) || inTree(name)
+}
+
+func inTree(name string) bool {
+	for _, dir := range []string{"/node_modules/", "/site-packages/", "/dist-packages/", "/gems/", "/extensions/"} {
+		if strings.Contains(name, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// archives remembers what each jar of this look holds; one is read at a time, so that nested ones never fill the memory.
+type archives struct {
+	mu  sync.Mutex
+	all map[archiveKey]archive
+}
+
+type archiveKey struct {
+	identity
+	size  uint64
+	mtime int64
+	name  string
+}
+
+type archive struct {
+	found []lang.Found
+	why   string
+}
+
+// archivePatience is how many single deadlines one archive may take: it is read and inflated, not only opened.
+const archivePatience = 5
+
+// findModules looks at the jars, wheels, gems and Node modules that the process holds open, maps, or has on its class path.
+func (l *look) findModules(r *seen, s *proc.Scratch) {
+	root, err := l.rootOf(r.dir, s)
+	if err != nil || root.dir == nil {
+		return // the process ended; its mappings said so already
+	}
+	had := map[string]bool{}
+	add := func(found []lang.Found) {
+		for _, f := range found {
+			if key := f.Path + "\x00" + f.Name; !had[key] {
+				had[key] = true
+				r.process.Modules = append(r.process.Modules, l.moduleOf(f))
+			}
+		}
+	}
+	for _, o := range r.open {
+		if lang.IsJar(strings.TrimSuffix(o.path, deletedMark)) {
+			add(l.archiveAt(r, o.path, func() (int, error) { return openMapped(r.dir.FD(), "fd/"+o.fd) }))
+		} else {
+			add(l.treeModule(root, o.path))
+		}
+	}
+	for _, u := range r.uses {
+		if inTree(u.name) {
+			add(l.treeModule(root, u.name))
+		}
+	}
+	for _, name := range expand(root, r.classPath) {
+		if !slices.ContainsFunc(r.open, func(o opened) bool { return o.path == name }) {
+			add(l.archiveAt(r, name, func() (int, error) { return root.dir.OpenRead(name) }))
+		}
+	}
+}
+
+// readClassPath reads what a Java virtual machine was told to load from.
+func (l *look) readClassPath(r *seen, s *proc.Scratch) {
+	jvm := path.Base(r.exe) == "java" || slices.ContainsFunc(r.uses, func(f *file) bool { return path.Base(f.name) == "libjvm.so" })
+	if !jvm {
+		return
+	}
+	b, err := r.dir.Read(s, "cmdline", 2<<20)
+	if err != nil {
+		r.fail(err, "its class path")
+		return
+	}
+	args := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+	cwd, err := r.dir.Link(s, "cwd")
+	if err != nil {
+		cwd = "/"
+	}
+	r.classPath = lang.ClassPath(args, cwd)
+}
+
+// expand replaces the "dir/*" of a class path by the archives that lie there.
+func expand(root *root, classPath []string) []string {
+	var out []string
+	for _, entry := range classPath {
+		dir, all := strings.CutSuffix(entry, "/*")
+		if !all {
+			out = append(out, entry)
+			continue
+		}
+		names, _, err := root.dir.Names(dir, 4096)
+		if err != nil {
+			continue // the JVM takes a directory that is not there for an empty one
+		}
+		for _, name := range names {
+			if lang.IsJar(name) {
+				out = append(out, dir+"/"+name)
+			}
+		}
+	}
+	return out
+}
+
+// archiveAt reads one archive, once per look; what could not be read of it is said.
+func (l *look) archiveAt(r *seen, name string, open func() (int, error)) []lang.Found {
+	shown := displayName(name)
+	got, ok := within(archivePatience*l.limit, func() archive { return l.readArchive(shown, open) })
+	switch {
+	case !ok:
+		got.why = "no answer within " + (archivePatience * l.limit).Round(time.Second).String()
+	case got.why == "":
+		return got.found
+	}
+	r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: "archive not read in full: " + shown + ": " + got.why})
+	return got.found
+}
+
+func (l *look) readArchive(name string, open func() (int, error)) archive {
+	fd, err := open()
+	if err != nil {
+		return archive{why: reason(err)}
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	st, err := jail.StatFD(fd, "")
+	if err != nil {
+		return archive{why: reason(err)}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return archive{why: "not a regular file"}
+	}
+	key := archiveKey{identity: identityOf(&st), size: st.Size, mtime: timeOf(st.Mtime).UnixNano(), name: name}
+	l.archives.mu.Lock()
+	defer l.archives.mu.Unlock()
+	if have, ok := l.archives.all[key]; ok {
+		return have
+	}
+	found, err := lang.Jar(f, int64(st.Size), name, l.marks, lang.DefaultLimits())
+	got := archive{found: found}
+	if err != nil {
+		got.why = err.Error()
+	}
+	if l.archives.all == nil {
+		l.archives.all = map[archiveKey]archive{}
+	}
+	l.archives.all[key] = got
+	return got
+}
+
+func (l *look) treeModule(root *root, name string) []lang.Found {
+	name = strings.TrimSuffix(displayName(name), deletedMark)
+	found, ok := within(l.limit, func() []lang.Found {
+		if f, ok := lang.Module(inRoot{root.dir}, name); ok {
+			return []lang.Found{f}
+		}
+		return nil
+	})
+	if !ok {
+		l.note("a language module could not be read in time: " + name)
+	}
+	return found
+}
+
+// marksOf are the anchors that an archive's entries can answer.
+func marksOf(anchors []elf.Anchor) []lang.Mark {
+	var out []lang.Mark
+	for _, a := range anchors {
+		if strings.Contains(a.Component, ":") && len(a.Strings) > 0 {
+			out = append(out, lang.Mark{ID: a.ID, Ecosystem: "Maven", Component: a.Component, Entries: a.Strings})
+		}
+	}
+	return out
+}
+
+func (l *look) moduleOf(f lang.Found) Module {
+	m := Module{Path: f.Path, Component: elf.Component{Name: f.Name, Version: f.Version, Linkage: elf.Bundled, Kind: f.Ecosystem}}
+	for _, fact := range f.Facts {
+		m.Component.Evidence = append(m.Component.Evidence, elf.Evidence{Kind: fact.Kind, Says: fact.Says, Detail: displayName(fact.Detail)})
+	}
+	for _, mark := range l.marks {
+		there, asked := f.Marks[mark.ID]
+		if !asked {
+			continue
+		}
+		answer := elf.Answer{Anchor: mark.ID, Says: elf.No, Kind: "code"}
+		if there {
+			answer.Says, answer.Detail = elf.Yes, mark.Entries[0]
+		}
+		m.Answers = append(m.Answers, answer)
+	}
+	return m
+}
+
+// inRoot shows a process's root as a file system of small regular files.
+type inRoot struct{ root *jail.Root }
+
+// Open opens a regular file; a name that leads out of the root stays inside of it.
+func (r inRoot) Open(name string) (fs.File, error) {
+	fd, err := r.root.OpenRead("/" + name)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// ReadDir lists a directory by names alone; what an entry is shows when it is opened.
+func (r inRoot) ReadDir(name string) ([]fs.DirEntry, error) {
+	names, _, err := r.root.Names("/"+name, 20_000)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]fs.DirEntry, len(names))
+	for i, n := range names {
+		out[i] = nameEntry(n)
+	}
+	return out, nil
+}
+
+// nameEntry is a directory entry of which only the name is known; it says directory, for an egg-info that is a file has no list inside.
+type nameEntry string
+
+// Name is the entry's name.
+func (n nameEntry) Name() string { return string(n) }
+
+// IsDir is always true, see nameEntry.
+func (n nameEntry) IsDir() bool { return true }
+
+// Type is that of a directory, see nameEntry.
+func (n nameEntry) Type() fs.FileMode { return fs.ModeDir }
+
+// Info is not known.
+func (n nameEntry) Info() (fs.FileInfo, error) { return nil, fs.ErrInvalid }
