@@ -78,6 +78,9 @@ func (d *door) heartbleedOn(conn net.Conn, version uint16) (h Heartbleed, f *hel
 	return h, flight, false
 }
 
+// silentReason is what is said of a server that lets us wait.
+const silentReason = "the server did not answer our hello in time"
+
 // noHello reads why there was no ServerHello.
 func noHello(err error, version uint16) (Heartbleed, *hello.Flight, bool) {
 	alert, isAlert := hello.IsAlert(err)
@@ -86,7 +89,7 @@ func noHello(err error, version uint16) (Heartbleed, *hello.Flight, bool) {
 	case notTLS:
 		h.Verdict, h.Reason = NotTested, plain(err)
 	case silent:
-		h.Reason = "the server did not answer our hello in time"
+		h.Reason = silentReason
 	}
 	return h, nil, isAlert && (alert.Code == hello.AlertProtocolVersion || alert.Code == hello.AlertHandshakeFailure) || classify(err) == hungUp
 }

@@ -138,7 +138,7 @@ func (l *look) one(ctx context.Context, e Endpoint) (r Result, keep bool) {
 	closed := s.see(ctx)
 	s.expect()
 	r.Connections, r.TookMS = int(d.opened.Load()), time.Since(started).Milliseconds()
-	return r, ctx.Err() == nil && !(closed && e.ranged)
+	return r, ctx.Err() == nil && !(closed && e.ranged) && !(s.noTLS && l.q.OnlyTLS)
 }
 
 // sight is one endpoint being looked at.
@@ -152,7 +152,8 @@ type sight struct {
 	trust  chain.Trust
 	seen   map[uint16]*listing // by version
 	tls    *met
-	dhBits int // the weakest prime seen; 0: none
+	dhBits int  // the weakest prime seen; 0: none
+	noTLS  bool // whoever listens there does not speak TLS
 }
 
 func (s *sight) skip(format string, args ...any) {

@@ -24,6 +24,7 @@ type Question struct {
 	SNI        string   `json:"sni,omitempty"`         // name to ask for, when it is not the target's host
 	CA         string   `json:"ca,omitempty"`          // PEM roots to trust instead of the system's
 	ExpectSPKI string   `json:"expect_spki,omitempty"` // lower-case hex SHA-256 that every address must serve
+	OnlyTLS    bool     `json:"only_tls,omitempty"`    // targets are ports that somebody listens on: those without TLS are left out
 	Intrusive  bool     `json:"intrusive,omitempty"`   // also tests that send what a broken client would
 	Offline    bool     `json:"offline,omitempty"`     // do not fetch CRLs or ask OCSP responders
 	AtOnce     int      `json:"at_once,omitempty"`     // connections at once to one address; 0: 4

@@ -31,6 +31,16 @@ type Result struct {
 	TookMS      int64              `json:"took_ms"`
 }
 
+// Complete tells whether what was asked for was seen: no error, no inconclusive verdict, no version of which the answer is doubtful.
+func (r Result) Complete() bool {
+	for _, p := range r.Protocols {
+		if p.Unsure != "" && !(p.Offered && p.Version == "SSLv2") { // an offered SSLv2 is bad enough whatever its ciphers
+			return false
+		}
+	}
+	return r.Error == "" && r.ExpectSPKI != "unseen" && r.Heartbleed.Verdict != Inconclusive
+}
+
 // Verdict is what the Heartbleed probe can prove.
 type Verdict string
 

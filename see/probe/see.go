@@ -27,7 +27,17 @@ func (s *sight) see(ctx context.Context) (closed bool) {
 		s.skip("everything but Heartbleed: it was not asked for")
 		return false
 	}
+	if s.r.Heartbleed.Verdict == NotTested {
+		s.noTLS = true
+		s.unseen(fault.New(fault.Unsupported, "%s", s.r.Heartbleed.Reason))
+		return false
+	}
 	s.handshake(ctx)
+	if s.mute() {
+		s.noTLS = true
+		s.unseen(fault.New(fault.Timeout, "it takes connections, but does not answer TLS hellos"))
+		return false
+	}
 	if mode == ModeQuick {
 		s.quick(ctx)
 	} else {
@@ -50,6 +60,11 @@ func (s *sight) firstContact(ctx context.Context) (closed, ok bool) {
 		s.served = s.flight.Certificates
 	}
 	return false, true
+}
+
+// mute holds for a server that answered neither of two very different hellos.
+func (s *sight) mute() bool {
+	return s.flight == nil && s.tls == nil && s.r.Heartbleed.Verdict == Inconclusive && s.r.Heartbleed.Reason == silentReason
 }
 
 func (s *sight) unseen(err error) {

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"staunch/see/probe"
+)
+
+func (p *probing) print(all []probe.Result) error {
+	switch p.format {
+	case "jsonl":
+		return nil // printed as it came
+	case "json":
+		if all == nil {
+			all = []probe.Result{}
+		}
+		out := json.NewEncoder(p.env.Stdout)
+		out.SetIndent("", " ")
+		return out.Encode(all)
+	case "html":
+		return probeHTML(p.env.Stdout, all, time.Now())
+	}
+	w := &lineWriter{w: p.env.Stdout}
+	probeTable(w, all)
+	if p.verbose {
+		for _, r := range all {
+			probeDetails(w, r)
+		}
+	} else {
+		probeReasons(w, all)
+	}
+	probeFooter(w, all)
+	return w.err
+}
+
+// lineWriter remembers the first error, so that printing reads as a list of lines.
+type lineWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (l *lineWriter) Write(b []byte) (int, error) {
+	if l.err != nil {
+		return len(b), nil
+	}
+	_, l.err = l.w.Write(b)
+	return len(b), nil
+}
+
+func (l *lineWriter) line(format string, args ...any) { fmt.Fprintf(l, format+"\n", args...) }
+
+func probeTable(w io.Writer, all []probe.Result) {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "TARGET\tADDRESS\tGRADE\tHEARTBLEED\tVERSIONS\tKEY\tEXPIRES\tTRUST")
+	for _, r := range all {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", safeText(r.Target), whereOf(r), letterOf(r), heartbleedOf(r), versionsOf(r), keyOf(r), expiryOf(r), trustOf(r))
+	}
+	_ = t.Flush() // lineWriter keeps the error
+}
+
+func whereOf(r probe.Result) string {
+	if r.Address == "" {
+		return "-"
+	}
+	where := joinPort(r.Address, r.Port)
+	if r.StartTLS != "" {
+		where += " " + r.StartTLS
+	}
+	return where
+}
+
+func joinPort(address string, port int) string {
+	if strings.Contains(address, ":") {
+		address = "[" + address + "]"
+	}
+	return fmt.Sprintf("%s:%d", address, port)
+}
+
+func letterOf(r probe.Result) string {
+	switch {
+	case r.Grade == nil:
+		return "-"
+	case r.Grade.UpperBound:
+		return "<=" + r.Grade.Letter
+	}
+	return r.Grade.Letter
+}
+
+func heartbleedOf(r probe.Result) string {
+	return strings.ReplaceAll(string(r.Heartbleed.Verdict), "_", " ")
+}
+
+func versionsOf(r probe.Result) string {
+	var offered []string
+	for _, p := range slices.Backward(r.Protocols) {
+		if p.Offered {
+			offered = append(offered, strings.TrimPrefix(p.Version, "TLS"))
+		}
+	}
+	return dash(strings.Join(offered, " "))
+}
+
+func keyOf(r probe.Result) string {
+	if r.Certificate == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%s %d", r.Certificate.Key.Type, r.Certificate.Key.Bits)
+}
+
+func expiryOf(r probe.Result) string {
+	if r.Certificate == nil {
+		return "-"
+	}
+	return r.Certificate.NotAfter.Format("2006-01-02")
+}
+
+func trustOf(r probe.Result) string {
+	switch {
+	case r.ExpectSPKI != "":
+		return "key " + r.ExpectSPKI
+	case r.Certificate == nil:
+		return "-"
+	case len(r.Certificate.Problems) > 0:
+		code, _, _ := strings.Cut(r.Certificate.Problems[0], ":")
+		return strings.ReplaceAll(code, "_", " ")
+	}
+	return "trusted"
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// safeText makes what others wrote safe for a terminal.
+func safeText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return '.'
+		}
+		return r
+	}, s)
+}
+
+// probeReasons says why, for whatever is not plainly good.
+func probeReasons(w *lineWriter, all []probe.Result) {
+	for _, r := range all {
+		head := false
+		say := func(format string, args ...any) {
+			if !head {
+				w.line("\n%s (%s)", safeText(r.Target), whereOf(r))
+				head = true
+			}
+			w.line("  "+format, args...)
+		}
+		if r.Error != "" {
+			say("not seen: %s", safeText(r.Error))
+			continue
+		}
+		if r.Heartbleed.Verdict != probe.NoHeartbeat && r.Heartbleed.Verdict != probe.NotTested {
+			say("heartbleed %s: %s", heartbleedOf(r), safeText(r.Heartbleed.Reason))
+		}
+		if g := r.Grade; g != nil {
+			for _, c := range g.Caps {
+				say("%s because %s", c.Letter, safeText(c.Because))
+			}
+			for _, x := range g.Warnings {
+				say("warning: %s", x.Because)
+			}
+			for _, n := range g.Next {
+				say("to get better: %s", n)
+			}
+		}
+	}
+}
+
+func probeFooter(w *lineWriter, all []probe.Result) {
+	negative, graded := false, false
+	left := map[string]int{}
+	for _, r := range all {
+		negative = negative || r.Error == "" && (r.Heartbleed.Verdict == probe.NoHeartbeat || r.Heartbleed.Verdict == probe.Patched)
+		graded = graded || r.Grade != nil
+		if r.Error == "" {
+			for _, n := range r.NotTested {
+				left[n]++
+			}
+		}
+	}
+	w.line("")
+	if graded {
+		w.line("Grade: %s. Not Qualys' letter.", all[firstGraded(all)].Grade.Rubric)
+	}
+	for _, n := range sortedKeys(left) {
+		w.line("Not tested: %s", safeText(n))
+	}
+	if negative {
+		w.line("A negative Heartbleed verdict is about this address only: a balancer may answer for the code behind it. Evidence from the host decides (staunch scan).")
+	}
+}
+
+func firstGraded(all []probe.Result) int {
+	return slices.IndexFunc(all, func(r probe.Result) bool { return r.Grade != nil })
+}
+
+func sortedKeys(m map[string]int) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
