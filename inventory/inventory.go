@@ -1,0 +1,244 @@
+// Package inventory keeps what every host last told us, with each object once, and answers from memory which of them an advisory touches.
+package inventory
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"staunch/fault"
+	"staunch/see/scan"
+	"staunch/see/scan/owner"
+)
+
+// Limits on what one host may tell: a hostile report must not fill the memory of all.
+const (
+	maxProcesses = 200_000
+	maxObjects   = 200_000
+	maxMapped    = 5_000_000 // over all processes of one report
+)
+
+// Inventory holds the newest report of each host. It is safe for concurrent use.
+type Inventory struct {
+	mu       sync.RWMutex
+	words    table[string]
+	objects  table[string] // by object id; what they hold is in contents
+	contents []scan.Object
+	variants table[variant]
+	packages table[owner.Package]
+	lists    lists // of variants: what a process maps
+	modules  []scan.Module
+	moduleOf table[string]
+	machines []int32 // class of each module
+	hosts    map[string]*host
+	unread   map[string]string // hosts that could not be asked, with the reason
+	classes  table[class]
+}
+
+// class is what a verdict may depend on besides the object.
+type class struct{ Arch, Distro, Release string }
+
+// variant is one object as processes see it: the same content may belong to another package, or have been replaced on disk.
+type variant struct {
+	object  int32 // -1: could not be read
+	path    int32
+	state   scan.State
+	onDisk  int32 // word; 0: none
+	pkg     int32 // package of the mapping where it differs from the object's; -1: none
+	unread  int32 // word
+	machine int32 // class
+}
+
+// process is one process in 48 bytes; what few have lies in extra.
+type process struct {
+	start                 int64 // Unix nanoseconds
+	pid, ppid             int32
+	list, modules         int32
+	exe, name, user, unit int32
+	extra                 int32 // index in host.extras; -1: nothing more
+	exposure              Exposure
+}
+
+// extra is what only some processes have.
+type extra struct {
+	args      []string
+	container *scan.Container
+	root      string
+	listens   []scan.Listen
+	outbound  []scan.Outbound
+}
+
+// host is one machine's newest report, taken apart.
+type host struct {
+	head      scan.Report // without processes and objects
+	processes []process
+	extras    []extra
+	objects   []int32 // in the report's order
+}
+
+// Exposure is who can talk to a process, worst first, and whether it talks to strangers.
+type Exposure uint8
+
+// Bits of an exposure.
+const (
+	Public   Exposure = 1 << iota // listens where strangers can come
+	Internal                      // listens on an internal address
+	Loopback                      // listens on this machine only
+	Outbound                      // talks to the internet: a leaking client counts
+)
+
+// New makes an empty inventory.
+func New() *Inventory {
+	inv := &Inventory{hosts: map[string]*host{}, unread: map[string]string{}}
+	inv.words.of("") // number 0 is the empty word
+	inv.lists.of(nil)
+	return inv
+}
+
+// Tell takes a host's report in; it replaces the one before. Name is the fleet's name of the host. An older report than the one known is a Conflict.
+func (inv *Inventory) Tell(name string, r *scan.Report) error {
+	if err := bounded(r); err != nil {
+		return err
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if old := inv.hosts[name]; old != nil && old.head.Taken.After(r.Taken) {
+		return fault.New(fault.Conflict, "the report of %s was taken at %s, a newer one is known", name, r.Taken.UTC().Format(time.RFC3339))
+	}
+	delete(inv.unread, name)
+	inv.hosts[name] = inv.take(r)
+	return nil
+}
+
+// Unread notes why a host could not be asked. What it told before stays, and gets old.
+func (inv *Inventory) Unread(name, why string) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.unread[name] = why
+}
+
+// Forget drops a host.
+func (inv *Inventory) Forget(name string) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	delete(inv.hosts, name)
+	delete(inv.unread, name)
+}
+
+func bounded(r *scan.Report) error {
+	if len(r.Processes) > maxProcesses || len(r.Objects) > maxObjects {
+		return fault.New(fault.Full, "%s tells of %d processes and %d objects, more than one machine can have", r.Host, len(r.Processes), len(r.Objects))
+	}
+	known := make(map[string]bool, len(r.Objects))
+	for i := range r.Objects {
+		known[r.Objects[i].ID] = true
+	}
+	mapped := 0
+	for i := range r.Processes {
+		mapped += len(r.Processes[i].Objects)
+		for _, m := range r.Processes[i].Objects {
+			if m.ID != "" && !known[m.ID] {
+				return fault.New(fault.Corrupt, "%s: process %d maps an object that the report does not describe", r.Host, r.Processes[i].PID)
+			}
+		}
+	}
+	if mapped > maxMapped {
+		return fault.New(fault.Full, "%s tells of %d mappings, more than one machine can have", r.Host, mapped)
+	}
+	return nil
+}
+
+// take interns a report.
+func (inv *Inventory) take(r *scan.Report) *host {
+	h := &host{head: *r}
+	h.head.Processes, h.head.Objects = nil, nil
+	for i := range r.Objects {
+		h.objects = append(h.objects, inv.object(r.Objects[i]))
+	}
+	machine := inv.classes.of(class{r.Machine.Arch, r.Machine.Distro, r.Machine.Release})
+	h.processes = make([]process, len(r.Processes))
+	for i := range r.Processes {
+		h.processes[i] = inv.process(h, &r.Processes[i], machine)
+	}
+	return h
+}
+
+// object interns an object. The newest description wins: it holds the answers to the newest anchors.
+func (inv *Inventory) object(o scan.Object) int32 {
+	i := inv.objects.of(o.ID)
+	if int(i) == len(inv.contents) {
+		inv.contents = append(inv.contents, o)
+		return i
+	}
+	if len(o.Answers) >= len(inv.contents[i].Answers) {
+		inv.contents[i] = o
+	}
+	return i
+}
+
+func (inv *Inventory) process(h *host, p *scan.Process, machine int32) process {
+	list := make([]int32, len(p.Objects))
+	for i := range p.Objects {
+		list[i] = inv.variants.of(inv.variant(&p.Objects[i], machine))
+	}
+	modules := make([]int32, len(p.Modules))
+	for i := range p.Modules {
+		modules[i] = inv.module(p.Modules[i], machine)
+	}
+	out := process{
+		start: p.Start.UnixNano(), pid: int32(p.PID), ppid: int32(p.PPID), list: inv.lists.of(list), modules: inv.lists.of(modules),
+		exe: inv.words.of(p.Exe), name: inv.words.of(p.Name), user: inv.words.of(p.User), unit: inv.words.of(p.Unit),
+		extra: -1, exposure: ExposureOf(p),
+	}
+	if len(p.Args) > 0 || p.Container != nil || p.Root != "" || len(p.Listens) > 0 || len(p.Outbound) > 0 {
+		out.extra = int32(len(h.extras))
+		h.extras = append(h.extras, extra{p.Args, p.Container, p.Root, p.Listens, p.Outbound})
+	}
+	return out
+}
+
+func (inv *Inventory) variant(m *scan.Mapped, machine int32) variant {
+	v := variant{object: -1, path: inv.words.of(m.Path), state: m.State, onDisk: inv.words.of(m.OnDisk), pkg: -1, unread: inv.words.of(m.Unread), machine: machine}
+	if m.ID != "" {
+		v.object = inv.objects.of(m.ID)
+	}
+	if m.Package != nil {
+		v.pkg = inv.packages.of(*m.Package)
+	}
+	return v
+}
+
+// ExposureOf reads a process's sockets.
+func ExposureOf(p *scan.Process) Exposure {
+	var e Exposure
+	for _, l := range p.Listens {
+		switch {
+		case l.Public || l.Reach == "public":
+			e |= Public
+		case l.Reach == "loopback":
+			e |= Loopback
+		default:
+			e |= Internal
+		}
+	}
+	if slices.ContainsFunc(p.Outbound, func(o scan.Outbound) bool { return o.Reach == "internet" }) {
+		e |= Outbound
+	}
+	return e
+}
+
+// Facing tells whether strangers can reach the process or be reached by it.
+func (e Exposure) Facing() bool { return e&(Public|Outbound) != 0 }
+
+// In names the worst listening address in the words of a finding.
+func (e Exposure) In() string {
+	switch {
+	case e&Public != 0:
+		return "public"
+	case e&Internal != 0:
+		return "internal"
+	case e&Loopback != 0:
+		return "loopback"
+	}
+	return "none"
+}

@@ -1,0 +1,29 @@
+package inventory
+
+import (
+	"strconv"
+	"strings"
+
+	"staunch/see/scan"
+)
+
+// module interns a module by what a verdict can see of it.
+func (inv *Inventory) module(m scan.Module, machine int32) int32 {
+	var key strings.Builder
+	for _, part := range []string{strconv.Itoa(int(machine)), m.Path, m.Component.Kind, m.Component.Name, m.Component.Version, string(m.Component.Linkage)} {
+		key.WriteString(part)
+		key.WriteByte(0)
+	}
+	for _, a := range m.Answers {
+		key.WriteString(a.Anchor)
+		key.WriteByte('=')
+		key.WriteString(string(a.Says))
+		key.WriteByte(0)
+	}
+	i := inv.moduleOf.of(key.String())
+	if int(i) == len(inv.modules) {
+		inv.modules = append(inv.modules, m)
+		inv.machines = append(inv.machines, machine)
+	}
+	return i
+}

@@ -1,0 +1,77 @@
+package inventory
+
+import (
+	"slices"
+	"time"
+
+	"staunch/fault"
+	"staunch/see/advisory"
+	"staunch/see/scan"
+	"staunch/see/verdict"
+)
+
+// Report puts a host's newest report together again.
+func (inv *Inventory) Report(name string) (*scan.Report, error) {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	h := inv.hosts[name]
+	if h == nil {
+		return nil, fault.New(fault.NotFound, "%s has never told us anything", name).Hinted("`staunch scan --on %s`", name)
+	}
+	return inv.report(h), nil
+}
+
+// Document judges a host's newest report.
+func (inv *Inventory) Document(name string, catalogue *advisory.Catalogue, advisoryID string) (verdict.Document, error) {
+	r, err := inv.Report(name)
+	if err != nil {
+		return verdict.Document{}, err
+	}
+	return verdict.Judge(r, catalogue, verdict.Options{Advisory: advisoryID}), nil
+}
+
+func (inv *Inventory) report(h *host) *scan.Report {
+	r := h.head
+	r.Objects = make([]scan.Object, len(h.objects))
+	for i, o := range h.objects {
+		r.Objects[i] = inv.contents[o]
+	}
+	r.Processes = make([]scan.Process, len(h.processes))
+	for i := range h.processes {
+		r.Processes[i] = inv.rebuild(h, &h.processes[i])
+	}
+	return &r
+}
+
+func (inv *Inventory) rebuild(h *host, p *process) scan.Process {
+	out := scan.Process{
+		PID: int(p.pid), PPID: int(p.ppid), Start: time.Unix(0, p.start).UTC(), Exe: inv.words.all[p.exe], Name: inv.words.all[p.name],
+		User: inv.words.all[p.user], Unit: inv.words.all[p.unit], Listens: []scan.Listen{},
+		Objects: make([]scan.Mapped, len(inv.lists.all[p.list])),
+	}
+	for i, v := range inv.lists.all[p.list] {
+		out.Objects[i] = inv.mapped(v)
+	}
+	for _, m := range inv.lists.all[p.modules] {
+		out.Modules = append(out.Modules, inv.modules[m])
+	}
+	if p.extra >= 0 {
+		x := h.extras[p.extra]
+		out.Args, out.Container, out.Root, out.Outbound = x.args, x.container, x.root, x.outbound
+		out.Listens = slices.Concat(out.Listens, x.listens)
+	}
+	return out
+}
+
+func (inv *Inventory) mapped(i int32) scan.Mapped {
+	v := inv.variants.all[i]
+	m := scan.Mapped{Path: inv.words.all[v.path], State: v.state, OnDisk: inv.words.all[v.onDisk], Unread: inv.words.all[v.unread]}
+	if v.object >= 0 {
+		m.ID = inv.objects.all[v.object]
+	}
+	if v.pkg >= 0 {
+		p := inv.packages.all[v.pkg]
+		m.Package = &p
+	}
+	return m
+}
