@@ -7,7 +7,6 @@ import (
 	"staunch/fault"
 	"staunch/reach/fleet"
 	"staunch/see/advisory"
-	"staunch/see/scan"
 	"staunch/see/verdict"
 )
 
@@ -112,10 +111,10 @@ func (inv *Inventory) Ask(q Question) (*Answer, error) {
 	}
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
-	m := inv.judge(q.Catalogue, adv.ID)
+	ranks := inv.judge(q.Catalogue, adv)
 	a := &Answer{Advisory: adv, Asked: q.Now, Catalogue: q.Catalogue.Date(), Known: len(q.Fleet.Hosts), Hosts: make([]HostAnswer, len(q.Fleet.Hosts))}
 	for i := range q.Fleet.Hosts {
-		a.Hosts[i] = inv.answer(&q, &q.Fleet.Hosts[i], m)
+		a.Hosts[i] = inv.answer(&q, &q.Fleet.Hosts[i], ranks)
 		if taken := a.Hosts[i].Taken; !taken.IsZero() && q.Now.Sub(taken) <= q.Fresh {
 			a.Seen++
 		}
@@ -123,80 +122,8 @@ func (inv *Inventory) Ask(q Question) (*Answer, error) {
 	return a, nil
 }
 
-// marks is an advisory's verdict on each list of objects, each list of modules, and each dormant thing.
-type marks struct {
-	lists   []rank
-	modules []rank
-	dormant map[string]bool
-}
-
-// judge asks the judge about every distinct object and module once, machine class by machine class.
-func (inv *Inventory) judge(catalogue *advisory.Catalogue, id string) *marks {
-	ranks := make([]rank, len(inv.variants.all))
-	moduleRanks := make([]rank, len(inv.modules))
-	m := &marks{dormant: map[string]bool{}}
-	for c := range inv.classes.all {
-		r, of := inv.bench(int32(c))
-		for _, f := range verdict.Judge(r, catalogue, verdict.Options{Advisory: id}).Findings {
-			for _, pid := range append(f.PIDs, f.PID) {
-				switch {
-				case pid <= 0:
-				case of[pid-1] >= 0:
-					ranks[of[pid-1]] = max(ranks[of[pid-1]], rankOf(f.State))
-				default:
-					moduleRanks[^of[pid-1]] = max(moduleRanks[^of[pid-1]], rankOf(f.State))
-				}
-			}
-		}
-	}
-	m.lists, m.modules = worst(inv.lists.all, ranks), worst(inv.lists.all, moduleRanks)
-	return m
-}
-
-// worst is the highest rank in each list.
-func worst(lists [][]int32, ranks []rank) []rank {
-	out := make([]rank, len(lists))
-	for i, list := range lists {
-		for _, n := range list {
-			if int(n) < len(ranks) { // object and module lists share their numbers, so a number may be too large for the shorter table
-				out[i] = max(out[i], ranks[n])
-			}
-		}
-	}
-	return out
-}
-
-// bench makes a report in which each process holds one object (or module) of a machine class; of maps pid-1 to the variant, or to ^module.
-func (inv *Inventory) bench(c int32) (*scan.Report, []int32) {
-	k := inv.classes.all[c]
-	r := &scan.Report{Schema: scan.Schema, Machine: scan.Machine{Arch: k.Arch, Distro: k.Distro, Release: k.Release}}
-	var of []int32
-	put := func(n int32, p scan.Process) {
-		of = append(of, n)
-		p.PID = len(of)
-		r.Processes = append(r.Processes, p)
-	}
-	used := make([]bool, len(inv.contents))
-	for i, v := range inv.variants.all {
-		if v.machine != c {
-			continue
-		}
-		if v.object >= 0 && !used[v.object] {
-			used[v.object] = true
-			r.Objects = append(r.Objects, inv.contents[v.object])
-		}
-		put(int32(i), scan.Process{Objects: []scan.Mapped{inv.mapped(int32(i))}})
-	}
-	for i, m := range inv.modules {
-		if inv.machines[i] == c {
-			put(^int32(i), scan.Process{Modules: []scan.Module{m}})
-		}
-	}
-	return r, of
-}
-
 // answer is one host's part of an answer.
-func (inv *Inventory) answer(q *Question, where *fleet.Host, m *marks) HostAnswer {
+func (inv *Inventory) answer(q *Question, where *fleet.Host, ranks []rank) HostAnswer {
 	a := HostAnswer{Host: where.Name, Ring: where.Ring, State: Clean}
 	h := inv.hosts[where.Name]
 	if h == nil {
@@ -204,29 +131,33 @@ func (inv *Inventory) answer(q *Question, where *fleet.Host, m *marks) HostAnswe
 		return a
 	}
 	a.Taken = h.head.Taken
-	for i := range h.processes {
-		p := &h.processes[i]
-		a.count(max(m.lists[p.list], m.modules[p.modules]), p.exposure)
+	for _, t := range h.tallies {
+		a.count(ranks[t.set], t)
+	}
+	for _, t := range h.dormant {
+		if ranks[t.set] >= stale {
+			a.Dormant += int(t.all)
+		}
 	}
 	a.settle(inv, h, q)
 	return a
 }
 
-func (a *HostAnswer) count(r rank, e Exposure) {
+func (a *HostAnswer) count(r rank, t tally) {
 	if r == nothing {
 		return
 	}
-	a.Holding++
+	a.Holding += int(t.all)
 	switch r {
 	case affected:
-		a.Affected++
+		a.Affected += int(t.all)
 	case stale:
-		a.Stale++
+		a.Stale += int(t.all)
 	case unknown:
-		a.Unknown++
+		a.Unknown += int(t.all)
 	}
-	if r >= stale && e.Facing() {
-		a.Facing++
+	if r >= stale {
+		a.Facing += int(t.facing)
 	}
 }
 

@@ -29,10 +29,21 @@ type Inventory struct {
 	lists    lists // of variants: what a process maps
 	modules  []scan.Module
 	moduleOf table[string]
-	machines []int32 // class of each module
 	hosts    map[string]*host
 	unread   map[string]string // hosts that could not be asked, with the reason
 	classes  table[class]
+	sets     table[set]
+}
+
+// set is everything that one process maps and has open: processes with the same set get the same verdict.
+type set struct {
+	list, modules int32 // numbers of lists: of variants, of modules
+	machine       int32 // class
+}
+
+// tally counts a host's processes by set, so that an answer need not walk through processes.
+type tally struct {
+	set, all, facing int32
 }
 
 // class is what a verdict may depend on besides the object.
@@ -40,20 +51,16 @@ type class struct{ Arch, Distro, Release string }
 
 // variant is one object as processes see it: the same content may belong to another package, or have been replaced on disk.
 type variant struct {
-	object  int32 // -1: could not be read
-	path    int32
-	state   scan.State
-	onDisk  int32 // word; 0: none
-	pkg     int32 // package of the mapping where it differs from the object's; -1: none
-	unread  int32 // word
-	machine int32 // class
+	object int32       // -1: could not be read
+	pkg    int32       // package of the mapping where it differs from the object's; -1: none
+	seen   scan.Mapped // the rest, with ID and Package empty
 }
 
 // process is one process in 48 bytes; what few have lies in extra.
 type process struct {
 	start                 int64 // Unix nanoseconds
 	pid, ppid             int32
-	list, modules         int32
+	set                   int32
 	exe, name, user, unit int32
 	extra                 int32 // index in host.extras; -1: nothing more
 	exposure              Exposure
@@ -74,6 +81,8 @@ type host struct {
 	processes []process
 	extras    []extra
 	objects   []int32 // in the report's order
+	tallies   []tally
+	dormant   []tally // what does not run but can start
 }
 
 // Exposure is who can talk to a process, worst first, and whether it talks to strangers.
@@ -142,6 +151,13 @@ func bounded(r *scan.Report) error {
 			}
 		}
 	}
+	for i := range r.Dormant {
+		d := &r.Dormant[i]
+		if d.ID != "" && !known[d.ID] || slices.ContainsFunc(d.Needs, func(id string) bool { return !known[id] }) {
+			return fault.New(fault.Corrupt, "%s: %.80q, which can start, names an object that the report does not describe", r.Host, d.Path)
+		}
+		mapped += len(d.Needs)
+	}
 	if mapped > maxMapped {
 		return fault.New(fault.Full, "%s tells of %d mappings, more than one machine can have", r.Host, mapped)
 	}
@@ -159,8 +175,25 @@ func (inv *Inventory) take(r *scan.Report) *host {
 	h.processes = make([]process, len(r.Processes))
 	for i := range r.Processes {
 		h.processes[i] = inv.process(h, &r.Processes[i], machine)
+		h.tallies = count(h.tallies, h.processes[i].set, h.processes[i].exposure)
+	}
+	slices.SortFunc(h.tallies, func(a, b tally) int { return int(a.set - b.set) })
+	for i := range r.Dormant {
+		h.dormant = count(h.dormant, inv.dormant(&r.Dormant[i], machine), 0)
 	}
 	return h
+}
+
+func count(tallies []tally, set int32, e Exposure) []tally {
+	i := slices.IndexFunc(tallies, func(t tally) bool { return t.set == set })
+	if i < 0 {
+		i, tallies = len(tallies), append(tallies, tally{set: set})
+	}
+	tallies[i].all++
+	if e.Facing() {
+		tallies[i].facing++
+	}
+	return tallies
 }
 
 // object interns an object. The newest description wins: it holds the answers to the newest anchors.
@@ -177,16 +210,8 @@ func (inv *Inventory) object(o scan.Object) int32 {
 }
 
 func (inv *Inventory) process(h *host, p *scan.Process, machine int32) process {
-	list := make([]int32, len(p.Objects))
-	for i := range p.Objects {
-		list[i] = inv.variants.of(inv.variant(&p.Objects[i], machine))
-	}
-	modules := make([]int32, len(p.Modules))
-	for i := range p.Modules {
-		modules[i] = inv.module(p.Modules[i], machine)
-	}
 	out := process{
-		start: p.Start.UnixNano(), pid: int32(p.PID), ppid: int32(p.PPID), list: inv.lists.of(list), modules: inv.lists.of(modules),
+		start: p.Start.UnixNano(), pid: int32(p.PID), ppid: int32(p.PPID), set: inv.set(p.Objects, p.Modules, machine),
 		exe: inv.words.of(p.Exe), name: inv.words.of(p.Name), user: inv.words.of(p.User), unit: inv.words.of(p.Unit),
 		extra: -1, exposure: ExposureOf(p),
 	}
@@ -197,8 +222,37 @@ func (inv *Inventory) process(h *host, p *scan.Process, machine int32) process {
 	return out
 }
 
-func (inv *Inventory) variant(m *scan.Mapped, machine int32) variant {
-	v := variant{object: -1, path: inv.words.of(m.Path), state: m.State, onDisk: inv.words.of(m.OnDisk), pkg: -1, unread: inv.words.of(m.Unread), machine: machine}
+func (inv *Inventory) set(objects []scan.Mapped, modules []scan.Module, machine int32) int32 {
+	list := make([]int32, len(objects))
+	for i := range objects {
+		list[i] = inv.variants.of(inv.variant(&objects[i]))
+	}
+	open := make([]int32, len(modules))
+	for i := range modules {
+		open[i] = inv.module(modules[i])
+	}
+	return inv.sets.of(set{inv.lists.of(list), inv.lists.of(open), machine})
+}
+
+// dormant is the set that the thing would map if it started: itself and the libraries that it names.
+func (inv *Inventory) dormant(d *scan.Dormant, machine int32) int32 {
+	var would []scan.Mapped
+	if d.ID != "" {
+		would = append(would, scan.Mapped{ID: d.ID, Path: d.Path, State: scan.Same})
+	}
+	for _, id := range d.Needs {
+		m := scan.Mapped{ID: id, State: scan.Same}
+		if i := inv.objects.of(id); int(i) < len(inv.contents) {
+			m.Path = inv.contents[i].Path
+		}
+		would = append(would, m)
+	}
+	return inv.set(would, d.Modules, machine)
+}
+
+func (inv *Inventory) variant(m *scan.Mapped) variant {
+	v := variant{object: -1, pkg: -1, seen: *m}
+	v.seen.ID, v.seen.Package = "", nil
 	if m.ID != "" {
 		v.object = inv.objects.of(m.ID)
 	}

@@ -1,16 +1,15 @@
 package inventory
 
 import (
-	"strconv"
 	"strings"
 
 	"staunch/see/scan"
 )
 
 // module interns a module by what a verdict can see of it.
-func (inv *Inventory) module(m scan.Module, machine int32) int32 {
+func (inv *Inventory) module(m scan.Module) int32 {
 	var key strings.Builder
-	for _, part := range []string{strconv.Itoa(int(machine)), m.Path, m.Component.Kind, m.Component.Name, m.Component.Version, string(m.Component.Linkage)} {
+	for _, part := range []string{m.Path, m.Component.Kind, m.Component.Name, m.Component.Version, string(m.Component.Linkage)} {
 		key.WriteString(part)
 		key.WriteByte(0)
 	}
@@ -23,7 +22,6 @@ func (inv *Inventory) module(m scan.Module, machine int32) int32 {
 	i := inv.moduleOf.of(key.String())
 	if int(i) == len(inv.modules) {
 		inv.modules = append(inv.modules, m)
-		inv.machines = append(inv.machines, machine)
 	}
 	return i
 }

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"slices"
 	"time"
 
 	"staunch/fault"
@@ -47,25 +46,26 @@ func (inv *Inventory) rebuild(h *host, p *process) scan.Process {
 	out := scan.Process{
 		PID: int(p.pid), PPID: int(p.ppid), Start: time.Unix(0, p.start).UTC(), Exe: inv.words.all[p.exe], Name: inv.words.all[p.name],
 		User: inv.words.all[p.user], Unit: inv.words.all[p.unit], Listens: []scan.Listen{},
-		Objects: make([]scan.Mapped, len(inv.lists.all[p.list])),
 	}
-	for i, v := range inv.lists.all[p.list] {
+	has := inv.sets.all[p.set]
+	out.Objects = make([]scan.Mapped, len(inv.lists.all[has.list]))
+	for i, v := range inv.lists.all[has.list] {
 		out.Objects[i] = inv.mapped(v)
 	}
-	for _, m := range inv.lists.all[p.modules] {
+	for _, m := range inv.lists.all[has.modules] {
 		out.Modules = append(out.Modules, inv.modules[m])
 	}
 	if p.extra >= 0 {
 		x := h.extras[p.extra]
 		out.Args, out.Container, out.Root, out.Outbound = x.args, x.container, x.root, x.outbound
-		out.Listens = slices.Concat(out.Listens, x.listens)
+		out.Listens = append(out.Listens, x.listens...)
 	}
 	return out
 }
 
 func (inv *Inventory) mapped(i int32) scan.Mapped {
 	v := inv.variants.all[i]
-	m := scan.Mapped{Path: inv.words.all[v.path], State: v.state, OnDisk: inv.words.all[v.onDisk], Unread: inv.words.all[v.unread]}
+	m := v.seen
 	if v.object >= 0 {
 		m.ID = inv.objects.all[v.object]
 	}

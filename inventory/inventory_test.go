@@ -1,0 +1,226 @@
+package inventory_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"staunch/fault"
+	"staunch/inventory"
+	"staunch/reach/fleet"
+	"staunch/see/advisory"
+	"staunch/see/scan"
+	"staunch/see/scan/elf"
+)
+
+var noon = time.Date(2014, 4, 8, 12, 0, 0, 0, time.UTC)
+
+// object is a library or program of one component.
+func object(id, name, version string, linkage elf.Linkage) scan.Object {
+	return scan.Object{Path: "/lib/" + id, Object: elf.Object{
+		ID: id, Machine: "x86-64", Size: 1000, Soname: id + ".so.1",
+		Components: []elf.Component{{Name: name, Version: version, Linkage: linkage, Evidence: []elf.Evidence{{Kind: "version", Says: name + " " + version}}}},
+	}}
+}
+
+// machine is a report of processes, each "unit object object ..."; a unit that ends in * listens publicly.
+func machine(host string, taken time.Time, objects []scan.Object, processes ...string) *scan.Report {
+	r := &scan.Report{
+		Schema: 1, Host: host, Taken: taken, Scanner: "test", Machine: scan.Machine{Arch: "x86-64", Distro: "debian", Release: "12"},
+		Objects: objects, Unseen: []scan.Unseen{}, Sight: scan.Sight{ProcessesSeen: len(processes), ProcessesKnown: len(processes)},
+	}
+	for i, words := range processes {
+		fields := strings.Fields(words)
+		unit, public := strings.CutSuffix(fields[0], "*")
+		p := scan.Process{PID: 100 + i, PPID: 1, Start: taken.Add(-time.Hour), Exe: "/usr/bin/" + unit, Name: unit, User: "root", Unit: unit + ".service", Listens: []scan.Listen{}}
+		if public {
+			p.Listens = append(p.Listens, scan.Listen{Proto: "tcp", Addr: "0.0.0.0", Port: 443, Public: true, Reach: "public"})
+		}
+		for _, id := range fields[1:] {
+			p.Objects = append(p.Objects, scan.Mapped{ID: id, Path: "/lib/" + id, State: scan.Same})
+		}
+		r.Processes = append(r.Processes, p)
+	}
+	return r
+}
+
+func libraries() []scan.Object {
+	return []scan.Object{
+		object("ssl-old", "openssl", "1.0.1c", elf.Static),
+		object("ssl-new", "openssl", "1.0.1g", elf.Static),
+		object("zlib", "zlib", "1.2.13", elf.Dynamic),
+	}
+}
+
+// catalogue holds one advisory by ranges: a Heartbleed without its rule.
+func catalogue() *advisory.Catalogue {
+	return advisory.NewCatalogue(advisory.Set{Date: noon, Advisories: []advisory.Advisory{{
+		ID: "CVE-2014-0160", Names: []string{"Heartbleed"}, Severity: advisory.High,
+		Affects: []advisory.Affected{{Name: "openssl", Ranges: []advisory.Range{{Introduced: "1.0.1", Fixed: "1.0.1g"}}}},
+	}}})
+}
+
+func hosts(names ...string) *fleet.Fleet {
+	f := &fleet.Fleet{Rings: []fleet.Ring{{Name: "production"}}}
+	for _, n := range names {
+		f.Hosts = append(f.Hosts, fleet.Host{Name: n, Ring: "production"})
+	}
+	return f
+}
+
+func tell(t *testing.T, inv *inventory.Inventory, r *scan.Report) {
+	t.Helper()
+	if err := inv.Tell(r.Host, r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFleetAgainstOneAdvisory(t *testing.T) {
+	inv := inventory.New()
+	tell(t, inv, machine("web1", noon, libraries(), "nginx* ssl-old zlib", "cron zlib", "app ssl-new"))
+	tell(t, inv, machine("web2", noon, libraries(), "nginx* ssl-new zlib"))
+	tell(t, inv, machine("old", noon.Add(-48*time.Hour), libraries(), "nginx ssl-new"))
+	blind := machine("blind", noon, libraries(), "app zlib")
+	blind.Unseen = []scan.Unseen{{PID: 7, Reason: "not allowed"}}
+	tell(t, inv, blind)
+	sleeper := machine("sleeper", noon, libraries(), "cron zlib")
+	sleeper.Dormant = []scan.Dormant{{Path: "/opt/tool", ID: "ssl-old", Start: "timer", Unit: "tool.timer"}}
+	tell(t, inv, sleeper)
+	inv.Unread("silent", "connection timed out")
+	f := hosts("web1", "web2", "old", "blind", "sleeper", "silent", "new")
+	f.Hosts = append(f.Hosts, fleet.Host{Name: "printer", System: "windows"})
+
+	a, err := inv.Ask(inventory.Question{Advisory: "heartbleed", Catalogue: catalogue(), Fleet: f, Now: noon.Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"web1": "affected", "web2": "clean", "old": "unknown quiet", "blind": "unknown 1 processes could not", "sleeper": "dormant",
+		"silent": "unknown connection timed out", "new": "unknown never looked at", "printer": "unknown not covered",
+	}
+	for _, h := range a.Hosts {
+		if got := string(h.State) + " " + h.Why; !strings.HasPrefix(got, want[h.Host]) {
+			t.Errorf("%s is %q, want %q", h.Host, got, want[h.Host])
+		}
+	}
+	if h := a.Hosts[0]; h.Affected != 1 || h.Facing != 1 || h.Holding != 2 {
+		t.Errorf("web1: %+v, want 1 affected of 2 that hold it, 1 facing strangers", h)
+	}
+	if a.Known != 8 || a.Seen != 4 || a.Says() == "" {
+		t.Errorf("%d of %d hosts seen, want 4 of 8", a.Seen, a.Known)
+	}
+	if _, err := inv.Ask(inventory.Question{Advisory: "CVE-1999-9999", Catalogue: catalogue(), Fleet: f, Now: noon}); !fault.Is(err, fault.NotFound) || fault.HintOf(err) == "" {
+		t.Errorf("an unknown advisory: %v", err)
+	}
+}
+
+func TestReportComesBackWhole(t *testing.T) {
+	inv := inventory.New()
+	r := machine("web1", noon, libraries(), "nginx* ssl-old zlib", "cron zlib", "cron zlib")
+	r.Processes[1].Container = &scan.Container{Runtime: "podman", ID: "abc", Image: "x:1"}
+	r.Processes[1].Modules = []scan.Module{{Component: elf.Component{Name: "log4j-core", Version: "2.14.1", Kind: "Maven", Linkage: elf.Bundled}, Path: "/srv/a.jar"}}
+	r.Processes[2].Objects[0].State, r.Processes[2].Objects[0].OnDisk = scan.Replaced, "ssl-new"
+	tell(t, inv, r)
+	again, err := inv.Report("web1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again, r) {
+		t.Errorf("came back as\n%+v\nwas\n%+v", again, r)
+	}
+	packed, err := inventory.Pack(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unpacked, err := inventory.Unpack(packed); err != nil || !reflect.DeepEqual(unpacked, r) {
+		t.Errorf("unpacked as\n%+v, %v\nwas\n%+v", unpacked, err, r)
+	}
+}
+
+func TestOldAndBrokenReportsAreRefused(t *testing.T) {
+	inv := inventory.New()
+	tell(t, inv, machine("web1", noon, libraries(), "nginx zlib"))
+	if err := inv.Tell("web1", machine("web1", noon.Add(-time.Hour), libraries())); !fault.Is(err, fault.Conflict) {
+		t.Errorf("an older report: %v", err)
+	}
+	if err := inv.Tell("web1", machine("web1", noon, nil, "nginx zlib")); !fault.Is(err, fault.Corrupt) {
+		t.Errorf("a report that maps what it does not describe: %v", err)
+	}
+	if _, err := inventory.Unpack([]byte("junk")); !fault.Is(err, fault.Corrupt) {
+		t.Errorf("junk: %v", err)
+	}
+}
+
+// big is a host of 300 processes of about 70 programs out of 4,000 objects.
+func big(n int) *scan.Report {
+	var objects []scan.Object
+	ids := map[string]bool{}
+	var processes []string
+	for i := range 300 {
+		kind := (n*7 + i) % 1000
+		words := fmt.Sprintf("unit%d", kind%70)
+		for o := range 12 {
+			id := fmt.Sprintf("%064x", (kind%70*53+o*31+n%8)%4000)
+			if o == 0 && kind%10 == 0 {
+				id = "ssl-old"
+			}
+			words += " " + id
+			if !ids[id] {
+				ids[id] = true
+				name, version := "lib"+id[max(0, len(id)-6):], "1.0"
+				if id == "ssl-old" {
+					name, version = "openssl", "1.0.1c"
+				}
+				objects = append(objects, object(id, name, version, elf.Static))
+			}
+		}
+		processes = append(processes, words)
+	}
+	return machine(fmt.Sprintf("host%d", n), noon, objects, processes...)
+}
+
+func TestCompactFormIsSmall(t *testing.T) {
+	packed, err := inventory.Pack(big(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("300 processes take %d bytes", len(packed))
+	if len(packed) > 100_000 {
+		t.Errorf("300 processes take %d bytes, at most 100,000 may travel", len(packed))
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	packed, err := inventory.Pack(machine("web1", noon, libraries(), "nginx* ssl-old zlib"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(packed)
+	f.Add([]byte{})
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		if r, err := inventory.Unpack(b); err == nil {
+			_ = inventory.New().Tell("x", r)
+		}
+	})
+}
+
+// BenchmarkAsk judges a new advisory over 10,000 hosts of 300 processes.
+func BenchmarkAsk(b *testing.B) {
+	inv, f := inventory.New(), &fleet.Fleet{}
+	for n := range 10_000 {
+		r := big(n)
+		f.Hosts = append(f.Hosts, fleet.Host{Name: r.Host})
+		if err := inv.Tell(r.Host, r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c := catalogue()
+	for b.Loop() {
+		a, err := inv.Ask(inventory.Question{Advisory: "Heartbleed", Catalogue: c, Fleet: f, Now: noon})
+		if err != nil || a.Count(inventory.Affected) == 0 {
+			b.Fatal(a, err)
+		}
+	}
+}
