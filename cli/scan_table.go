@@ -97,7 +97,7 @@ func (t *table) part(b *strings.Builder, list []verdict.Finding) {
 	}
 	t.wrap(b, "  ", fmt.Sprintf("%s  %s", state, holds(f)))
 	t.wrap(b, "    ", advisoryWords(list, 4))
-	t.wrap(b, "    ", "do: "+clean(f.Fix.What))
+	t.wrap(b, "    ", "do: "+clean(verdict.Together(list).What))
 	if t.flags.verbose {
 		for _, one := range groupBy(list, func(f verdict.Finding) string { return f.Advisory }) {
 			t.explain(b, one[0])

@@ -34,7 +34,7 @@ func (t *table) wrap(b *strings.Builder, indent, text string) {
 		n := printed(word)
 		if length > 0 && length+1+n > room {
 			fmt.Fprintln(b, strings.TrimRight(line, " "))
-			line, length = indent+"  ", 2
+			line, length = indent+"    ", 4
 		} else if i > 0 {
 			line += " "
 			length++

@@ -81,7 +81,11 @@ func decide(a *advisory.Advisory, clues []clue) verdict {
 		}
 	}
 	if v.state != Unknown {
-		v.clues = append(clues, conflicts(v, clues)...)
+		end := slices.IndexFunc(clues, func(c clue) bool { return c.rank == rankNone })
+		if end < 0 {
+			end = len(clues)
+		}
+		v.clues = slices.Insert(slices.Clip(clues), end, conflicts(v, clues)...)
 	}
 	return v
 }

@@ -17,7 +17,7 @@ func otherPart(s *subject, rule *advisory.Rule) (clue, bool) {
 			return clue{}, false
 		}
 	}
-	return clue{rank: rankCode, vote: NotAffected, justification: CodeNotPresent, evidence: elf.Evidence{
+	return clue{rank: rankName, vote: NotAffected, justification: CodeNotPresent, evidence: elf.Evidence{
 		Kind: "name", Says: "the affected code lives in " + strings.TrimSuffix(rule.Sonames[0], ".") + ", and this object is " + s.object.Soname, Detail: s.path,
 	}}, true
 }

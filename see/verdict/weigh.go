@@ -285,7 +285,7 @@ func (j *judge) versionClues(s *subject, a *advisory.Advisory) []clue {
 		return []clue{c}
 	case answer == advisory.Yes:
 		c.vote, c.evidence.Says = Affected, name+" lies in the affected range"+by(span)
-	case sameLine(s.version, span):
+	case sameLine(s.component.Name, s.version, span):
 		c.vote, c.evidence.Says = Fixed, fmt.Sprintf("%s has the fix of %s", name, span.Fixed)
 	default:
 		c.vote, c.justification, c.evidence.Says = NotAffected, CodeNotPresent, name+" is in none of the affected ranges"
@@ -317,23 +317,24 @@ func (j *judge) silentAgrees(s *subject, a *advisory.Advisory, vote State) bool 
 }
 
 // sameLine tells "fixed" from "never had it": the fix that the version has came in its own line of releases.
-func sameLine(v string, span advisory.Span) bool {
+func sameLine(component, v string, span advisory.Span) bool {
 	if span.Fixed == "" {
 		return false
 	}
-	if span.Introduced == "" {
-		return true
-	}
-	return line(v) == line(span.Fixed)
+	return span.Introduced == "" || line(component, v) == line(component, span.Fixed)
 }
 
-// line is the first two numbers of a version, and the third for OpenSSL before 3: "1.0.1", "3.0".
-func line(v string) string {
+// line names a line of releases: the first number of a version; for OpenSSL the branch, "1.0.1" or "3.0".
+func line(component, v string) string {
 	parts := strings.SplitN(v, ".", 4)
-	keep := 2
-	if len(parts) > 2 && (strings.HasPrefix(v, "0.9.") || strings.HasPrefix(v, "1.0.") || strings.HasPrefix(v, "1.1.")) {
-		keep = 3
-		parts[2] = strings.TrimRight(parts[2], "abcdefghijklmnopqrstuvwxyz")
+	keep := 1
+	if component == "openssl" {
+		keep = 2
+		if len(parts) > 2 && (parts[0] == "0" || parts[0] == "1") {
+			keep = 3
+			parts[2], _, _ = strings.Cut(parts[2], "-")
+			parts[2] = strings.TrimRight(parts[2], "abcdefghijklmnopqrstuvwxyz")
+		}
 	}
 	return strings.Join(parts[:min(keep, len(parts))], ".")
 }
