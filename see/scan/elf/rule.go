@@ -3,6 +3,7 @@ package elf
 import (
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // rule is what there is to know about recognising one component. All rules are data in rules.go.
@@ -20,8 +21,9 @@ type rule struct {
 	both    bool // two of them are needed
 	// values are symbols whose value gives the version.
 	values []valueRule
-	// lone is how a version text without any words around it looks; asked only when the code is there and nothing else gave a version.
-	lone string
+	// lone is how a version text without any words around it looks; looked for only when the code is there and nothing else gave a version.
+	lone    string
+	loneOwn bool // only in the component's own library
 	// forks are components that grew from this one and hold much of its code and texts: where one of them is contained, this one is
 	// only believed on a text that proves it.
 	forks []string
@@ -54,14 +56,35 @@ func (a *Analyser) components(im *image, l linking, t *trace) []Component {
 			contained[r.name] = contained[r.name] || c.Linkage != Headers
 		}
 	}
+	taken := map[string]bool{}
 	out := []Component{}
 	for i, r := range a.rules {
 		if forked(r, contained) && !t.proven(i) {
 			continue
 		}
 		out = append(out, found[r.name]...)
+		for _, c := range found[r.name] {
+			taken[c.Version] = true
+		}
 	}
-	return out
+	return a.lonely(out, taken, im)
+}
+
+// lonely gives components that nothing else gave a version the one that stands alone in the object, unless it is another component's.
+func (a *Analyser) lonely(list []Component, taken map[string]bool, im *image) []Component {
+	for n, c := range list {
+		i := slices.IndexFunc(a.rules, func(r rule) bool { return r.name == c.Name })
+		if c.Version != "" || c.Linkage == Headers || a.rules[i].lone == "" || a.rules[i].loneOwn && c.Linkage != Dynamic {
+			continue
+		}
+		if v := im.lone(a.rules[i].lone, taken); v.version != "" {
+			list[n].Version = v.version
+			list[n].Evidence = append(list[n].Evidence, Evidence{
+				Kind: "version", Says: "the only version standing alone in this object that looks like one of " + c.Name, Detail: fmt.Sprintf("%q at %#x", v.version, v.off),
+			})
+		}
+	}
+	return list
 }
 
 func forked(r rule, contained map[string]bool) bool {
@@ -119,7 +142,7 @@ func ownLibrary(r rule, soname string) bool {
 func withVersions(r rule, how Linkage, versions []versionText, evidence []Evidence) []Component {
 	if len(versions) == 0 {
 		c := Component{Name: r.name, Linkage: how, Evidence: evidence}
-		if r.note != "" {
+		if r.note != "" && r.lone == "" {
 			c.Evidence = append(c.Evidence, Evidence{Kind: "version", Says: r.note})
 		}
 		return []Component{c}
@@ -154,9 +177,6 @@ func (t *trace) versionsOf(i int, im *image, contains bool) []versionText {
 	}
 	if len(proving) > 0 {
 		return proving
-	}
-	if len(texts) == 0 && t.a.rules[i].lone != "" {
-		return im.lone(t.a.rules[i].lone)
 	}
 	return texts
 }

@@ -30,6 +30,7 @@ func tlsRules() []rule {
 			needs:   3,
 			symbols: []string{"EVP_EncryptInit_ex", "SSL_do_handshake", "BN_mod_exp_mont", "OPENSSL_init_crypto", "SSLeay_version", "SSL_CTX_use_PrivateKey_file"},
 			both:    true, // GnuTLS ships look-alikes of some of them
+			lone:    `3\.[0-6]\.\d{1,2}`,
 			forks:   []string{"libressl", "boringssl", "aws-lc"},
 			note:    "libssl carries no version text of its own: it is the libcrypto's in the same process",
 		},
@@ -136,6 +137,8 @@ func libraryRules() []rule {
 			code: []string{
 				// the range coder's price table, computed at build time only by liblzma (src/liblzma/rangecoder/price_table.c)
 				"\x80\x67\x5b\x54\x4e\x49\x45\x42\x3f\x3d\x3a\x38\x36\x34\x33\x31\x30\x2e\x2d\x2c\x2b\x2a\x29\x28",
+				// the second table of its four-at-a-time CRC-64, which no other decoder of xz files uses (src/liblzma/check/crc64_table_le.h)
+				"\x0d\xf1\xd0\x5c\x92\x79\xe9\x54\x1a\xe2\xa1\xb9\x24\xf3\xd2\xa9",
 			},
 			needs:   1,
 			symbols: []string{"lzma_stream_decoder", "lzma_easy_encoder", "lzma_version_number"},
@@ -161,7 +164,7 @@ func libraryRules() []rule {
 			values: []valueRule{{symbol: "sqlite3_version", read: "text"}, {symbol: "sqlite3_libversion_number", read: "number", number: func(n uint32) string {
 				return fmt.Sprintf("%d.%d.%d", n/1000000, n/1000%1000, n%1000)
 			}}},
-			lone: `3\.\d{1,2}\.\d{1,2}(?:\.\d)?`,
+			lone: `3\.(?:[7-9]|[1-9]\d)\.\d{1,2}(?:\.\d)?`,
 		},
 		{
 			name:     "libssh",
@@ -186,10 +189,12 @@ func libraryRules() []rule {
 		{
 			name:    "musl",
 			sonames: []string{`libc\.musl-[a-z0-9_]+\.so\.1`, `ld-musl-[a-z0-9_]+\.so\.1`},
-			code:    []string{"musl libc ("},
+			code:    []string{"musl libc (", "-0X+0X 0X-0x+0x 0x", "No error information\x00Illegal byte sequence"},
 			needs:   1,
+			symbols: []string{"__init_libc", "__libc_start_init"},
 			lone:    `[01]\.\d{1,2}\.\d{1,2}`,
-			program: true,
+			loneOwn: true, // a static program does not hold musl's version: any that is met there is something else's
+			note:    "a static program does not hold musl's version",
 		},
 		{
 			name:    "nghttp2",

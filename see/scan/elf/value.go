@@ -3,7 +3,6 @@ package elf
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"regexp"
 )
 
@@ -177,33 +176,36 @@ func (im *image) guard(addr uint64) uint32 {
 	return 0
 }
 
-// lone looks for a version that stands alone: no text before it, a zero byte behind it. It is believed only when the object holds exactly one.
-func (im *image) lone(pattern string) []versionText {
+// lone looks for a version that stands alone: no text before it, a zero byte behind it. It is believed only when the object holds
+// exactly one that is not taken by another component.
+func (im *image) lone(pattern string, taken map[string]bool) versionText {
 	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
 	if err != nil {
-		return nil
+		return versionText{}
 	}
-	var found []versionText
+	found := map[string]uint64{}
 	for _, s := range im.constant() {
-		for at := uint64(0); at < s.size; at += chunkSize {
+		for at := uint64(0); at < s.size && len(found) < 2; at += chunkSize {
 			b, err := im.bytes(s.off+at, min(chunkSize+64, s.size-at))
 			if err != nil {
-				return nil
+				return versionText{}
 			}
-			found = loneIn(b, s.off+at, re, found)
-			if len(found) > 1 {
-				return nil
-			}
+			loneIn(b, s.off+at, re, taken, found)
 		}
 	}
-	return found
+	if len(found) == 1 {
+		for v, off := range found {
+			return versionText{sighting: sighting{v, off}, version: v}
+		}
+	}
+	return versionText{}
 }
 
-func loneIn(b []byte, base uint64, re *regexp.Regexp, found []versionText) []versionText {
+func loneIn(b []byte, base uint64, re *regexp.Regexp, taken map[string]bool, found map[string]uint64) {
 	for at := 0; ; {
 		i := bytes.IndexByte(b[at:], '.')
 		if i < 0 {
-			return found
+			return
 		}
 		at += i + 1
 		from := at - 1
@@ -214,11 +216,8 @@ func loneIn(b []byte, base uint64, re *regexp.Regexp, found []versionText) []ver
 			continue
 		}
 		s := text(b, uint64(from), 24)
-		if !re.MatchString(s) || from+len(s) >= len(b) || b[from+len(s)] != 0 {
-			continue
-		}
-		if len(found) == 0 || found[0].version != s {
-			found = append(found, versionText{sighting: sighting{fmt.Sprintf("%s standing alone", s), base + uint64(from)}, version: s})
+		if re.MatchString(s) && from+len(s) < len(b) && b[from+len(s)] == 0 && !taken[s] {
+			found[s] = base + uint64(from)
 		}
 	}
 }
