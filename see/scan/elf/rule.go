@@ -10,6 +10,7 @@ import (
 type rule struct {
 	name    string
 	sonames []string // regular expressions of the names of its own libraries, matched whole
+	self    []string // texts among code that only its own library holds, whatever that calls itself
 	program bool     // it is also a program of its own: its code outside a library is the component itself, not a static copy
 	// versions are texts that give the version.
 	versions []versionRule
@@ -44,6 +45,8 @@ type valueRule struct {
 	symbol string
 	read   string // "text": a C string, "number": a 32-bit number, "guard": the number a function first compares its argument with
 	number func(uint32) string
+	// pattern is the part of the text that is the version; "" takes it whole.
+	pattern string
 }
 
 // components applies every rule to what was seen.
@@ -108,10 +111,11 @@ func (t *trace) proven(rule int) bool {
 // component tells how, if at all, an object holds one rule's component: one entry per version that its texts name.
 func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component {
 	r := a.rules[i]
-	own := ownLibrary(r, l.soname)
 	evidence, contains := t.codeEvidence(i, im)
+	named := ownLibrary(r, l.soname)
+	own := named || slices.ContainsFunc(t.code[i], func(s sighting) bool { return slices.Contains(r.self, s.text) })
 	versions := t.versionsOf(i, im, own || contains)
-	if own {
+	if named {
 		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + clean(l.soname), Detail: "soname"})
 	}
 	switch {

@@ -189,6 +189,7 @@ func libraryRules() []rule {
 		{
 			name:    "musl",
 			sonames: []string{`libc\.musl-[a-z0-9_]+\.so\.1`, `ld-musl-[a-z0-9_]+\.so\.1`},
+			self:    []string{"musl libc ("},
 			code:    []string{"musl libc (", "-0X+0X 0X-0x+0x 0x", "No error information\x00Illegal byte sequence"},
 			needs:   1,
 			symbols: []string{"__init_libc", "__libc_start_init"},
@@ -283,12 +284,12 @@ func serverRules() []rule {
 			symbols:  []string{"ngx_http_core_module", "ngx_cycle"},
 		},
 		{
-			name:     "haproxy",
-			program:  true,
-			versions: []versionRule{{key: ", released 20", before: 48, pattern: ` version (\d+\.\d+[.\d]*(?:-dev\d+)?)\S*, released \d{4}/\d\d/\d\d`}},
-			code:     []string{"HAProxy version %s", "HAProxy version follows", "haproxy_version", "HA-Proxy version %s"},
-			needs:    1,
-			symbols:  []string{"haproxy_version", "haproxy_date"},
+			name:    "haproxy",
+			program: true,
+			code:    []string{"HAProxy version %s", "HAProxy version follows", "haproxy_version", "HA-Proxy version %s"},
+			needs:   1,
+			symbols: []string{"haproxy_version", "haproxy_date"},
+			values:  []valueRule{{symbol: "haproxy_version", read: "text", pattern: `^(\d+\.\d+[.\d]*(?:-dev\d+)?)`}},
 		},
 		{
 			name:     "openssh",

@@ -47,7 +47,11 @@ func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
 	case "number":
 		return checked(v.number(im.order.Uint32(b)), target, im)
 	}
-	return checked(text(b, 0, 32), target, im)
+	version := text(b, 0, 32)
+	if re, err := regexp.Compile(v.pattern); v.pattern != "" && err == nil {
+		version = re.FindString(version)
+	}
+	return checked(version, target, im)
 }
 
 // versionShape is what every version must look like, whatever gave it.
