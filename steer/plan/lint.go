@@ -58,6 +58,7 @@ func Rules() []Rule {
 		{"revoke-looks-again", "A revocation looks at every endpoint once more right before it happens.", revokeLooksAgain},
 		{"down-limit", "No step takes down more hosts of a service at once than the service allows, and it says which services it takes down.", downLimit},
 		{"no-way-back", "No undo brings back an affected version, unless a waiver with a reason and an end allows it.", noWayBack},
+		{"way-up", "An undo that takes a host out of service belongs to a turn whose last step puts it back.", wayUp},
 		{"undo", "Every step that changes something says how it is undone.", undoSaid},
 		{"person", "A step for a person has an owner, a question and a due time.", personSteps},
 		{"waiver", "A waiver names its host, its advisory, a person, a reason and an end that lies ahead.", waivers},

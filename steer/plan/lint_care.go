@@ -143,3 +143,19 @@ func turns(v *view) (out []Problem) {
 	}
 	return out
 }
+
+// wayUp: a host that an undo drained stays drained for ever if nothing in its turn brings it back when people say "again".
+func wayUp(v *view) (out []Problem) {
+	for _, s := range v.Steps {
+		if s.Undo.Act == nil || s.Undo.Act.Kind != act.Drain {
+			continue
+		}
+		back := slices.ContainsFunc(v.Steps, func(other Step) bool {
+			return other.Turn == s.Turn && s.Turn != "" && other.Act != nil && other.Act.Kind == act.Undrain
+		})
+		if !back {
+			out = append(out, bad(s.ID, "is undone by a drain, but nothing in its turn puts the host back"))
+		}
+	}
+	return out
+}

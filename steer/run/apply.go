@@ -87,8 +87,8 @@ func (m *Machine) acceptsAt(e Event, at spot) error {
 		return fault.New(fault.Usage, "skipping a gate needs a person's name")
 	case e.Kind == Confirmed && s.Kind != plan.Person:
 		return fault.New(fault.Denied, "step %s is no step for a person: it is proven by looking, not by saying", e.Step)
-	case e.Kind == Confirmed && (s.blocked > 0 || t.blocked > 0):
-		return fault.New(fault.Conflict, "step %s is not due yet", e.Step)
+	case (e.Kind == Confirmed || e.Kind == Skipped && t.phase == Waiting) && (s.blocked > 0 || t.blocked > 0):
+		return fault.New(fault.Conflict, "step %s is not due yet on %s: what stands before it is not settled", e.Step, e.Target)
 	case e.Kind == Begun && (s.blocked > 0 || t.blocked > 0):
 		return fault.New(fault.Conflict, "step %s on %s must wait for others", e.Step, e.Target)
 	case e.Kind == Begun && e.Attempt != t.attempt+1:
@@ -297,7 +297,7 @@ func (m *Machine) skip(e Event, at spot) {
 		return
 	}
 	m.unfail(at)
-	if takesTurn(s.Step) && t.attempt > 0 && !e.Up {
+	if takesTurn(s.Step) && m.inTurn(at) && !e.Up {
 		m.turnOf(s.Step, s.Targets[at.target].Host).stuck = true
 	}
 	s.dropReady(at.target)

@@ -1,0 +1,31 @@
+package run
+
+// Place names one target with what is known about it.
+type Place struct {
+	Step   string `json:"step"`
+	Target string `json:"target"`
+	Phase  Phase  `json:"phase"`
+	Says   string `json:"says,omitempty"`
+}
+
+// Failures lists the targets that failed, in the plan's order.
+func (m *Machine) Failures() []Place {
+	return m.places(func(t *target) bool { return t.phase == Failed || t.phase == Undoing })
+}
+
+// LeftBehind lists the targets on hosts that did not answer.
+func (m *Machine) LeftBehind() []Place {
+	return m.places(func(t *target) bool { return t.phase == Left })
+}
+
+func (m *Machine) places(want func(*target) bool) (out []Place) {
+	for i := range m.steps {
+		s := &m.steps[i]
+		for t := range s.targets {
+			if want(&s.targets[t]) {
+				out = append(out, Place{s.ID, s.Targets[t].Key(), s.targets[t].phase, s.targets[t].says})
+			}
+		}
+	}
+	return out
+}
