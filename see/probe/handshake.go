@@ -117,6 +117,17 @@ func parseHSTS(values []string) *HSTS {
 	return h
 }
 
+// alpn asks for HTTP/2 alone; HTTP/1.1 was asked for before.
+func (s *sight) alpn(ctx context.Context) {
+	if s.d.StartTLS != "" || s.tls == nil {
+		return
+	}
+	m, err := s.d.meet(ctx, nil, func(c *tls.Config) { c.NextProtos = []string{"h2"} })
+	if err == nil && m.state.NegotiatedProtocol == "h2" {
+		s.r.ALPN = append([]string{"h2"}, s.r.ALPN...)
+	}
+}
+
 func hex16(id uint16) string { return fmt.Sprintf("0x%04x", id) }
 
 // named writes suites as the report shows them.

@@ -23,6 +23,7 @@ func (s *sight) see(ctx context.Context) (closed bool) {
 	if closed, ok := s.firstContact(ctx); !ok {
 		return closed
 	}
+	s.secondOpinion(ctx)
 	if mode == ModeHeartbleed {
 		s.skip("everything but Heartbleed: it was not asked for")
 		return false
@@ -42,7 +43,10 @@ func (s *sight) see(ctx context.Context) (closed bool) {
 		s.quick(ctx)
 	} else {
 		s.full(ctx)
+		s.alpn(ctx)
+		s.sessions(ctx)
 	}
+	s.intrusive(ctx)
 	s.judge(ctx)
 	s.report()
 	return false

@@ -10,7 +10,7 @@ import (
 func (d *door) broad(version uint16) hello.Client {
 	return hello.Client{
 		Version: version, Suites: broadSuites(), ServerName: d.SNI, Groups: hello.GroupIDs(hello.Groups(hello.TLS12)),
-		Signatures: hello.SignatureIDs(), Renegotiate: true, Random: nil,
+		Signatures: hello.SignatureIDs(), Renegotiate: true, Ticket: true,
 	}
 }
 

@@ -8,23 +8,24 @@ import (
 
 // Client is what a ClientHello says. Marshal never makes a malformed message: a wrong one has been seen to end old servers.
 type Client struct {
-	Version     uint16 // the highest version offered; TLS13 is offered by extension 43
-	Suites      []uint16
-	ServerName  string // "" or an address: no server_name extension
-	Groups      []uint16
-	Signatures  []uint16
-	ALPN        []string
-	Heartbeat   bool // extension 15: the peer may send
-	Deflate     bool // offers TLS compression
-	Staple      bool // asks for an OCSP response
-	Timestamps  bool // asks for SCTs
-	Ticket      bool // offers session tickets
-	SessionID   []byte
-	Renegotiate bool // extension ff01, empty
-	Fallback    bool // TLS_FALLBACK_SCSV (RFC 7507)
-	KeyShare    *KeyShare
-	Random      []byte // 32 bytes; nil: fresh ones
-	TicketValue []byte // a ticket to resume with; implies Ticket
+	Version      uint16 // the highest version offered; TLS13 is offered by extension 43
+	Suites       []uint16
+	ServerName   string // "" or an address: no server_name extension
+	Groups       []uint16
+	Signatures   []uint16
+	ALPN         []string
+	Heartbeat    bool // extension 15: the peer may send
+	Deflate      bool // offers TLS compression
+	Staple       bool // asks for an OCSP response
+	Timestamps   bool // asks for SCTs
+	Ticket       bool // offers session tickets
+	SessionID    []byte
+	Renegotiate  bool   // extension ff01, empty unless Renegotiated is set
+	Renegotiated []byte // our Finished of the handshake before, inside a session
+	Fallback     bool   // TLS_FALLBACK_SCSV (RFC 7507)
+	KeyShare     *KeyShare
+	Random       []byte // 32 bytes; nil: fresh ones
+	TicketValue  []byte // a ticket to resume with; implies Ticket
 }
 
 // KeyShare is one share for TLS 1.3; without one an empty list goes out, and the server answers with a HelloRetryRequest, which costs nobody a key.
@@ -149,7 +150,7 @@ func (c Client) smallExtensions(b *builder) {
 		b.extension(extSessionTicket, func(b *builder) { b.bytes(c.TicketValue) })
 	}
 	if c.Renegotiate {
-		b.extension(extRenegotiation, func(b *builder) { b.u8(0) })
+		b.extension(extRenegotiation, func(b *builder) { b.lengthed(1, func(b *builder) { b.bytes(c.Renegotiated) }) })
 	}
 }
 

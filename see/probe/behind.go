@@ -1,0 +1,144 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"staunch/see/probe/handshake"
+	"staunch/see/probe/hello"
+)
+
+// secondOpinion finishes a handshake and sends a heartbeat of length zero without padding: flawed code answers with 19 bytes, fixed code
+// not at all. It asks for no byte of memory either. Source of the method: "The Matter of Heartbleed", IMC 2014.
+func (s *sight) secondOpinion(ctx context.Context) {
+	h := &s.r.Heartbleed
+	version, known := versionNumber(h.Version)
+	if h.Verdict != Inconclusive || !known {
+		return
+	}
+	conn, err := s.d.open(ctx)
+	if err != nil {
+		h.Reason += "; a second opinion could not be had: " + err.Error()
+		return
+	}
+	defer conn.Close()
+	session, flight, err := handshake.Finish(conn, handshake.Offer(version, s.d.SNI))
+	if err != nil {
+		h.Reason += "; a second opinion could not be had: " + plain(err)
+		return
+	}
+	if flight.Hello.Heartbeat != 1 {
+		h.Reason += "; another connection did not negotiate heartbeats: several servers answer here"
+		return
+	}
+	s.beatBehind(session, time.Now().Add(s.d.timeout), conn.SetDeadline)
+}
+
+// beatBehind sends the bad heartbeat, and on silence the honest one.
+func (s *sight) beatBehind(session *handshake.Session, end time.Time, deadline func(time.Time) error) {
+	h := &s.r.Heartbleed
+	for _, honest := range []bool{false, true} {
+		body := []byte{1, 0, 0}
+		if honest {
+			body = append(body, make([]byte, beatPadding)...)
+		}
+		limit := time.Now().Add(min(s.d.timeout/3, 2*time.Second))
+		if limit.After(end) {
+			limit = end
+		}
+		if deadline(limit) != nil || session.Write(hello.RecordHeartbeat, body) != nil {
+			h.Reason += "; the connection broke at the second opinion"
+			return
+		}
+		kind, answer, err := session.Read()
+		switch {
+		case err != nil && classify(err) == silent:
+			continue
+		case err != nil:
+			h.Reason += "; the second opinion ended with: " + plain(err)
+		case kind == hello.RecordHeartbeat && honest:
+			h.Verdict, h.Method = Patched, "after the handshake"
+			h.Reason = "after a handshake it discards the heartbeat without padding and answers the honest one"
+		case kind == hello.RecordHeartbeat:
+			h.Verdict, h.Method, h.ForeignBytes = Vulnerable, "after the handshake", max(0, len(answer)-3-beatPadding)
+			h.Reason = fmt.Sprintf("after a handshake it answered a heartbeat without padding with %d bytes, which every fixed version discards", len(answer))
+		case kind == hello.RecordAlert && !honest:
+			h.Verdict, h.Method, h.Reason = Patched, "after the handshake", "after a handshake it answers the heartbeat without padding with "+alertName(answer)
+		default:
+			h.Reason += fmt.Sprintf("; the second opinion was answered by a record of type %d", kind)
+		}
+		return
+	}
+	h.Reason += "; nor is one answered after a handshake"
+}
+
+func versionNumber(name string) (uint16, bool) {
+	for v := hello.TLS10; v <= hello.TLS12; v++ {
+		if hello.VersionName(v) == name {
+			return v, true
+		}
+	}
+	return 0, false
+}
+
+// sessions finishes a handshake of TLS 1.2 or older and learns what only shows behind it: resumption by id, renegotiation by the client.
+func (s *sight) sessions(ctx context.Context) {
+	version, _ := s.newestOld()
+	if version < hello.TLS10 {
+		return
+	}
+	conn, err := s.d.open(ctx)
+	if err != nil {
+		s.skip("resumption by session id and renegotiation: %v", err)
+		return
+	}
+	offer := handshake.Offer(version, s.d.SNI)
+	offer.Heartbeat, offer.Ticket = false, false // with a ticket many servers give no id
+	session, flight, err := handshake.Finish(conn, offer)
+	if err == nil {
+		s.r.Renegotiate = &Renegotiation{Secure: flight.Hello.Renegotiate, ClientInitiated: renegotiates(session, offer)}
+	}
+	_ = conn.Close() // before the next question: some servers serve one connection at a time
+	if err != nil {
+		s.skip("resumption by session id and renegotiation started by a client: the handshake could not be finished: %s", plain(err))
+		return
+	}
+	s.resumesByID(ctx, session, offer)
+}
+
+// renegotiates sends a well-formed hello inside the session. A server that starts over offers strangers a cheap way to make it work.
+func renegotiates(session *handshake.Session, offer hello.Client) string {
+	offer.Random = nil
+	if session.Renegotiate(offer) != nil {
+		return "refused"
+	}
+	kind, body, err := session.Read()
+	switch {
+	case err != nil && classify(err) == silent:
+		return "unknown"
+	case err != nil || kind == hello.RecordAlert:
+		return "refused"
+	case kind == hello.RecordHandshake && len(body) > 0 && body[0] == 2:
+		return "accepted"
+	}
+	return "unknown"
+}
+
+func (s *sight) resumesByID(ctx context.Context, session *handshake.Session, offer hello.Client) {
+	if s.r.Resumption == nil {
+		s.r.Resumption = &Resumption{}
+	}
+	s.r.Resumption.Tickets = s.r.Resumption.Tickets || s.flight != nil && s.flight.Hello.Ticket
+	if len(session.ID) == 0 {
+		return
+	}
+	offer.SessionID, offer.Suites, offer.Random = session.ID, []uint16{session.Suite}, nil
+	flight, got, err := s.d.ask(ctx, offer, hello.UntilHello)
+	if got == silent || got == unseen {
+		s.skip("resumption by session id: %s", plain(err))
+		return
+	}
+	s.r.Resumption.SessionIDs = got == accepted && bytes.Equal(flight.Hello.SessionID, session.ID)
+}
