@@ -144,9 +144,10 @@ type File struct {
 
 // PlaceWith places a bundle: all files or none.
 type PlaceWith struct {
-	Files     []File `json:"files"`
-	Validator string `json:"validator,omitempty"` // nginx, haproxy, apache, postfix, dovecot, or "hook:NAME"; a refusal puts everything back
-	ConfirmMS int64  `json:"confirm_ms,omitempty"`
+	Files     []File   `json:"files"`
+	Validator string   `json:"validator,omitempty"` // nginx, haproxy, apache, postfix, dovecot, or "hook:NAME"; a refusal puts everything back
+	Reload    []string `json:"reload,omitempty"`    // units to reload then; one that fails puts everything back and is reloaded again
+	ConfirmMS int64    `json:"confirm_ms,omitempty"`
 }
 
 // DrainWith takes a service out of (or back into) traffic by the hook that the inventory names for it.
@@ -292,6 +293,11 @@ func (w *PlaceWith) Validate() error {
 	}
 	if hook, isHook := strings.CutPrefix(w.Validator, "hook:"); w.Validator != "" && !knownValidator(w.Validator) && (!isHook || !reName.MatchString(hook)) {
 		return usage("validator %.60q: nginx, haproxy, apache, postfix, dovecot or hook:NAME", w.Validator)
+	}
+	for _, u := range w.Reload {
+		if !reUnit.MatchString(u) {
+			return usage("reload: %.80q is not a full unit name", u)
+		}
 	}
 	seen := map[string]bool{}
 	for _, f := range w.Files {

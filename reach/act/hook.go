@@ -1,0 +1,206 @@
+package act
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"staunch/fault"
+	"staunch/reach/act/files"
+)
+
+// hook runs one executable of the host's own hooks directory.
+type hook struct {
+	name   string
+	params map[string]string
+}
+
+// declaration is NAME.json beside a hook: what it is for and which parameters it takes. A hook without one takes none.
+type declaration struct {
+	Schema int               `json:"schema"`           // 1
+	Says   string            `json:"says,omitempty"`   // what it does, for previews
+	Params map[string]string `json:"params,omitempty"` // name to the regular expression that the whole value must match
+	Verify string            `json:"verify,omitempty"` // another hook that ends with 0 exactly when the effect is there
+	Undo   string            `json:"undo,omitempty"`   // another hook that takes the effect back; it gets the same parameters
+}
+
+func (h hook) declared(b *bench) (declaration, error) {
+	if err := b.policy.hook(h.name); err != nil {
+		return declaration{}, err
+	}
+	var d declaration
+	f, err := files.OpenTrusted(b.Places.Root, filepath.Join(b.Places.Hooks, h.name), b.Places.Owner)
+	if err != nil {
+		return d, err
+	}
+	info, err := f.Stat()
+	if err = errors.Join(err, f.Close()); err != nil {
+		return d, fault.New(fault.Denied, "hook %s: %v", h.name, err)
+	}
+	if info.Mode()&0o100 == 0 {
+		return d, denied("hook %s is not executable", h.name)
+	}
+	text, err := files.Trusted(b.Places.Root, filepath.Join(b.Places.Hooks, h.name+".json"), b.Places.Owner, 64<<10)
+	if fault.Is(err, fault.NotFound) {
+		return d, h.fits(d)
+	}
+	if err != nil {
+		return d, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&d); err != nil || d.Schema != 1 {
+		return d, denied("the declaration of hook %s is not understood: %v (schema %d)", h.name, err, d.Schema)
+	}
+	return d, h.fits(d)
+}
+
+func (h hook) fits(d declaration) error {
+	for name, value := range h.params {
+		pattern, declared := d.Params[name]
+		if !declared {
+			return denied("hook %s does not declare the parameter %s", h.name, name)
+		}
+		re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
+		if err != nil {
+			return denied("hook %s: the pattern of %s is not understood", h.name, name)
+		}
+		if !re.MatchString(value) {
+			return denied("hook %s: %s=%.80q does not match %s", h.name, name, value, pattern)
+		}
+	}
+	return nil
+}
+
+func (h hook) exec(ctx context.Context, b *bench, name string, extra ...string) error {
+	if _, err := (hook{name: name}).declared(b); err != nil && name != h.name {
+		return err
+	}
+	env := append([]string{"STAUNCH_ORDER=" + b.order.ID}, extra...)
+	for k, v := range h.params {
+		env = append(env, "STAUNCH_"+k+"="+v)
+	}
+	slices.Sort(env)
+	lines, err := b.run(ctx, command{argv: []string{filepath.Join(b.Places.Hooks, name)}, env: env, output: 256 << 10})
+	b.say(lines...)
+	return err
+}
+
+func (h hook) check(_ context.Context, b *bench) (Preview, error) {
+	d, err := h.declared(b)
+	if err != nil {
+		return Preview{}, err
+	}
+	p := Preview{Says: []string{"run the host's own hook " + h.name + h.shown()}, Undo: "cannot be undone: the hook declares no way back", Finds: encode(struct{}{})}
+	if d.Says != "" {
+		p.Says = append(p.Says, Clean(d.Says))
+	}
+	if d.Undo != "" {
+		p.Undo = "runs the hook " + d.Undo
+	}
+	if d.Verify == "" {
+		p.Warns = append(p.Warns, "its exit code is all that will be known of its effect")
+	}
+	return p, nil
+}
+
+func (h hook) shown() string {
+	var parts []string
+	for k, v := range h.params {
+		parts = append(parts, k+"="+Clean(v))
+	}
+	slices.Sort(parts)
+	if len(parts) == 0 {
+		return ""
+	}
+	return " with " + strings.Join(parts, ", ")
+}
+
+func (h hook) do(ctx context.Context, b *bench) error {
+	b.says("running hook " + h.name)
+	return h.exec(ctx, b, h.name)
+}
+
+func (h hook) verify(ctx context.Context, b *bench) (any, error) {
+	d, err := h.declared(b)
+	if err != nil {
+		return nil, err
+	}
+	return nil, h.proven(ctx, b, d)
+}
+
+func (h hook) proven(ctx context.Context, b *bench, d declaration, extra ...string) error {
+	if d.Verify != "" {
+		return h.exec(ctx, b, d.Verify, extra...)
+	}
+	if b.did {
+		return nil
+	}
+	return fault.New(fault.Conflict, "only the end of hook %s could tell, and nothing declares how to verify it", h.name)
+}
+
+func (h hook) undo(ctx context.Context, b *bench) (any, error) {
+	d, err := h.declared(b)
+	if err != nil {
+		return nil, err
+	}
+	if d.Undo == "" {
+		return nil, denied("hook %s declares no way back", h.name)
+	}
+	return nil, h.exec(ctx, b, d.Undo)
+}
+
+// drain takes a service out of traffic, or back in, by a hook that gets STAUNCH_ACTION and STAUNCH_SERVICE.
+type drain struct {
+	kind Kind
+	with *DrainWith
+}
+
+func (d drain) hook() hook { return hook{d.with.Hook, d.with.Params} }
+
+func (d drain) env(kind Kind) []string {
+	return []string{"STAUNCH_ACTION=" + string(kind), "STAUNCH_SERVICE=" + d.with.Service}
+}
+
+func (d drain) check(ctx context.Context, b *bench) (Preview, error) {
+	p, err := d.hook().check(ctx, b)
+	if err != nil {
+		return p, err
+	}
+	p.Says = append([]string{fmt.Sprintf("%s %s", d.kind, d.with.Service)}, p.Says...)
+	p.Undo = fmt.Sprintf("runs the hook %s with the action %s", d.with.Hook, d.opposite())
+	return p, nil
+}
+
+func (d drain) opposite() Kind {
+	if d.kind == Drain {
+		return Undrain
+	}
+	return Drain
+}
+
+func (d drain) do(ctx context.Context, b *bench) error {
+	b.says(fmt.Sprintf("%s %s", d.kind, d.with.Service))
+	return d.hook().exec(ctx, b, d.with.Hook, d.env(d.kind)...)
+}
+
+func (d drain) verify(ctx context.Context, b *bench) (any, error) {
+	declared, err := d.hook().declared(b)
+	if err != nil {
+		return nil, err
+	}
+	return nil, d.hook().proven(ctx, b, declared, d.env(d.kind)...)
+}
+
+func (d drain) undo(ctx context.Context, b *bench) (any, error) {
+	if _, err := d.hook().declared(b); err != nil {
+		return nil, err
+	}
+	return nil, d.hook().exec(ctx, b, d.with.Hook, d.env(d.opposite())...)
+}

@@ -1,0 +1,457 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"staunch/fault"
+	"staunch/reach/act/files"
+	"staunch/reach/act/systemd"
+)
+
+// place puts a bundle of files: all of them or none.
+type place struct{ with *PlaceWith }
+
+// placeSeen is the record: where each file really lies and what was there.
+type placeSeen struct {
+	Files []placedFile `json:"files"`
+}
+
+type placedFile struct {
+	Path string      `json:"path"`
+	Real string      `json:"real"`
+	Was  files.Facts `json:"was"`
+	Will files.Facts `json:"will"`
+}
+
+func (p placedFile) dir() (*files.Dir, error) { return files.OpenDir(filepath.Dir(p.Real)) }
+func (p placedFile) name() string             { return filepath.Base(p.Real) }
+
+// kept is where the old content of file i is saved.
+func (b *bench) kept(i int) string { return filepath.Join(b.saved(), strconv.Itoa(i)) }
+
+func (p place) check(ctx context.Context, b *bench) (Preview, error) {
+	var seen placeSeen
+	for _, f := range p.with.Files {
+		one, err := p.look(b, f)
+		if err != nil {
+			return Preview{}, err
+		}
+		seen.Files = append(seen.Files, one)
+	}
+	if err := p.reloads(ctx, b); err != nil {
+		return Preview{}, err
+	}
+	pre := Preview{Already: true, Undo: "puts the old files back", Finds: encode(seen)}
+	for i, f := range seen.Files {
+		if f.Was == f.Will {
+			pre.Says = append(pre.Says, f.Path+" is as wanted already")
+			continue
+		}
+		pre.Already = false
+		pre.Says = append(pre.Says, p.tell(p.with.Files[i], f))
+		if f.Was.Link != "" {
+			pre.Warns = append(pre.Warns, f.Path+" is a link to "+Clean(f.Was.Link)+" now: the link is replaced, not what it points to")
+		}
+	}
+	if p.with.Validator != "" {
+		pre.Says = append(pre.Says, "checked by "+p.with.Validator+": if it refuses, the old files come back")
+	}
+	if len(p.with.Reload) > 0 {
+		pre.Says = append(pre.Says, "then reload "+strings.Join(p.with.Reload, ", "))
+	}
+	return pre, nil
+}
+
+func (p place) tell(f File, seen placedFile) string {
+	switch {
+	case f.Remove:
+		return "take away " + f.Path
+	case !seen.Was.Exists:
+		return fmt.Sprintf("place %s (new, %d bytes, mode %04o, user %d, group %d)", f.Path, seen.Will.Size, seen.Will.Mode, seen.Will.UID, seen.Will.GID)
+	}
+	return fmt.Sprintf("replace %s (%d bytes by %d, mode %04o, user %d, group %d)", f.Path, seen.Was.Size, seen.Will.Size, seen.Will.Mode, seen.Will.UID, seen.Will.GID)
+}
+
+func (p place) look(b *bench, f File) (placedFile, error) {
+	real, err := b.Places.guard(b.policy, f.Path, false)
+	if err != nil {
+		return placedFile{}, err
+	}
+	word := wordOfPath(real)
+	if (word == WordSSH || word == WordNetwork) && p.with.ConfirmMS == 0 {
+		return placedFile{}, denied("%s can cut our own access: its change must undo itself unless confirmed", f.Path).Hinted("set confirm_ms, as in --confirm 2m")
+	}
+	one := placedFile{Path: f.Path, Real: real}
+	dir, err := one.dir()
+	if err != nil {
+		return one, err
+	}
+	one.Was, err = dir.Look(one.name())
+	if err = errors.Join(err, dir.Close()); err != nil {
+		return one, fault.From(err, fault.Denied)
+	}
+	one.Will, err = b.will(f, one.Was)
+	return one, err
+}
+
+// will computes what the file will be, reading its pieces once to know their digest.
+func (b *bench) will(f File, was files.Facts) (files.Facts, error) {
+	if f.Remove {
+		return files.Facts{}, nil
+	}
+	will := files.Facts{Exists: true, Mode: 0o644}
+	if was.Exists && was.Link == "" {
+		will.Mode, will.UID, will.GID = was.Mode&0o777, was.UID, was.GID
+	}
+	for _, piece := range f.Pieces {
+		if piece.Key != "" && f.Mode == "" && !was.Exists {
+			will.Mode = 0o600
+		}
+	}
+	if f.Mode != "" {
+		mode, err := strconv.ParseUint(f.Mode, 8, 32)
+		if err != nil {
+			return will, usage("mode %.10q", f.Mode)
+		}
+		will.Mode = uint32(mode)
+	}
+	if err := owners(f, &will); err != nil {
+		return will, err
+	}
+	for _, piece := range f.Pieces {
+		if piece.Key != "" && will.Mode&0o027 != 0 {
+			return will, denied("%s would hold a private key that others can read (mode %04o)", f.Path, will.Mode).Hinted("mode 0600, or 0640 with a group that needs it")
+		}
+	}
+	content, err := b.content(f)
+	if err != nil {
+		return will, err
+	}
+	defer content.Close()
+	will.SHA256, will.Size, err = digest(content)
+	return will, err
+}
+
+func owners(f File, will *files.Facts) error {
+	if f.Owner != "" {
+		u, err := user.Lookup(f.Owner)
+		if err != nil {
+			return fault.New(fault.NotFound, "there is no user %s on this host", f.Owner)
+		}
+		id, err := strconv.ParseUint(u.Uid, 10, 32)
+		if err != nil {
+			return fault.New(fault.Corrupt, "user %s has the id %.20q", f.Owner, u.Uid)
+		}
+		will.UID = uint32(id)
+	}
+	if f.Group != "" {
+		g, err := user.LookupGroup(f.Group)
+		if err != nil {
+			return fault.New(fault.NotFound, "there is no group %s on this host", f.Group)
+		}
+		id, err := strconv.ParseUint(g.Gid, 10, 32)
+		if err != nil {
+			return fault.New(fault.Corrupt, "group %s has the id %.20q", f.Group, g.Gid)
+		}
+		will.GID = uint32(id)
+	}
+	return nil
+}
+
+// content strings a file's pieces together.
+func (b *bench) content(f File) (io.ReadCloser, error) {
+	var readers []io.Reader
+	all := &pieces{}
+	for _, piece := range f.Pieces {
+		switch {
+		case piece.Text != "":
+			readers = append(readers, strings.NewReader(piece.Text))
+		case piece.Key != "":
+			pem, _, err := b.readKey(piece.Key)
+			if err != nil {
+				return nil, errors.Join(err, all.Close())
+			}
+			readers = append(readers, strings.NewReader(string(pem)))
+		default:
+			payload, err := b.payload(piece.SHA256)
+			if err != nil {
+				return nil, errors.Join(err, all.Close())
+			}
+			all.open = append(all.open, payload)
+			readers = append(readers, payload)
+		}
+	}
+	all.Reader = io.MultiReader(readers...)
+	return all, nil
+}
+
+type pieces struct {
+	io.Reader
+	open []*os.File
+}
+
+// Close closes every piece.
+func (p *pieces) Close() error {
+	var errs []error
+	for _, f := range p.open {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// payload opens what was put before, after proving that it is what its name says.
+func (b *bench) payload(sha256 string) (*os.File, error) {
+	f, err := os.Open(filepath.Join(b.Places.Payloads, sha256))
+	if err != nil {
+		return nil, fault.New(fault.NotFound, "payload %.12s has not been put on this host", sha256)
+	}
+	got, _, err := digest(f)
+	if err == nil && got != sha256 {
+		err = fault.New(fault.Corrupt, "payload %.12s holds something else", sha256)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// reloads checks that the units may be reloaded, before anything is placed.
+func (p place) reloads(ctx context.Context, b *bench) error {
+	if len(p.with.Reload) == 0 {
+		return nil
+	}
+	_, err := units{Reload, &UnitsWith{Units: p.with.Reload}}.check(ctx, b)
+	return err
+}
+
+func (p place) do(ctx context.Context, b *bench) error {
+	var seen placeSeen
+	if err := json.Unmarshal(b.before, &seen); err != nil {
+		return fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	if err := b.keepAll(seen); err != nil {
+		return nothingDone(err)
+	}
+	staged, err := p.stageAll(b, seen)
+	if err != nil {
+		return nothingDone(errors.Join(err, dropAll(seen, staged)))
+	}
+	for i, f := range seen.Files {
+		b.says("placing " + f.Path)
+		if err := f.swap(staged[i]); err != nil {
+			return errors.Join(err, b.restoreAll(seen), dropAll(seen, staged))
+		}
+	}
+	if err := p.accepted(ctx, b); err != nil {
+		back := b.restoreAll(seen)
+		if back == nil && len(p.with.Reload) > 0 {
+			back = p.reload(context.WithoutCancel(ctx), b)
+		}
+		if back != nil {
+			return fault.New(fault.Unsure, "%v; and putting the old files back failed: %v", err, back)
+		}
+		return fault.New(fault.Conflict, "%v; the old files are back", err)
+	}
+	return nil
+}
+
+// keepAll saves the old contents before anything changes.
+func (b *bench) keepAll(seen placeSeen) error {
+	if err := b.mkdirSaved(); err != nil {
+		return err
+	}
+	for i, f := range seen.Files {
+		if !f.Was.Exists || f.Was.Link != "" {
+			continue
+		}
+		dir, err := f.dir()
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(dir.Keep(f.name(), b.kept(i)), dir.Close()); err != nil {
+			return err
+		}
+	}
+	return onlyErr(syncDir(b.saved()), b.saved())
+}
+
+func onlyErr(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return onDisk(err, what)
+}
+
+// stageAll writes every file beside its place; nothing is visible yet.
+func (p place) stageAll(b *bench, seen placeSeen) ([]string, error) {
+	staged := make([]string, len(seen.Files))
+	for i, f := range seen.Files {
+		if !f.Will.Exists {
+			continue
+		}
+		content, err := b.content(p.with.Files[i])
+		if err != nil {
+			return staged, err
+		}
+		dir, err := f.dir()
+		if err != nil {
+			return staged, errors.Join(err, content.Close())
+		}
+		staged[i], err = dir.Stage(content, f.Will.Mode, f.Will.UID, f.Will.GID)
+		if err = errors.Join(err, content.Close(), dir.Close()); err != nil {
+			return staged, fault.From(err, fault.Denied)
+		}
+	}
+	return staged, nil
+}
+
+// swap makes the change of one file.
+func (p placedFile) swap(staged string) error {
+	dir, err := p.dir()
+	if err != nil {
+		return err
+	}
+	if staged == "" {
+		err = dir.Drop(p.name())
+	} else {
+		err = dir.Swap(staged, p.name())
+	}
+	return errors.Join(err, dir.Close())
+}
+
+func dropAll(seen placeSeen, staged []string) error {
+	var errs []error
+	for i, name := range staged {
+		if name == "" {
+			continue
+		}
+		dir, err := seen.Files[i].dir()
+		if err == nil {
+			err = errors.Join(dir.Drop(name), dir.Close())
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// restoreAll brings every file back to what the record says, and proves it.
+func (b *bench) restoreAll(seen placeSeen) error {
+	var errs []error
+	for i, f := range seen.Files {
+		dir, err := f.dir()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		now, err := dir.Look(f.name())
+		if err == nil && now != f.Was {
+			if err = dir.Restore(f.name(), f.Was, b.kept(i)); err == nil {
+				now, err = dir.Look(f.name())
+			}
+			if err == nil && now != f.Was {
+				err = fault.New(fault.Conflict, "%s is not as it was", f.Path)
+			}
+		}
+		errs = append(errs, err, dir.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// accepted asks the validator and reloads.
+func (p place) accepted(ctx context.Context, b *bench) error {
+	if err := p.validate(ctx, b); err != nil {
+		return err
+	}
+	return p.reload(ctx, b)
+}
+
+func (p place) validate(ctx context.Context, b *bench) error {
+	if name, isHook := strings.CutPrefix(p.with.Validator, "hook:"); isHook {
+		return hook{name: name}.exec(ctx, b, name)
+	}
+	if p.with.Validator == "" {
+		return nil
+	}
+	argv := map[string][]string{
+		"nginx": {"nginx", "-t", "-q"}, "haproxy": {"haproxy", "-c", "-q", "-f", "/etc/haproxy/haproxy.cfg"},
+		"apache": {"apache2ctl", "configtest"}, "postfix": {"postfix", "check"}, "dovecot": {"doveconf", "-n"},
+	}[p.with.Validator]
+	if _, err := lookPath("", argv[0]); err != nil && p.with.Validator == "apache" {
+		argv = []string{"httpd", "-t"}
+	}
+	lines, err := b.run(ctx, command{argv: argv, output: 64 << 10})
+	if err != nil {
+		b.say(lines...)
+		return fault.New(fault.Conflict, "%s refuses the new files: %v", p.with.Validator, err)
+	}
+	return nil
+}
+
+func (p place) reload(ctx context.Context, b *bench) error {
+	if len(p.with.Reload) == 0 {
+		return nil
+	}
+	m, err := b.units(ctx)
+	if err != nil {
+		return err
+	}
+	for _, unit := range p.with.Reload {
+		b.says("reload " + unit)
+		if err := m.Job(ctx, systemd.Reload, unit); err != nil {
+			return err
+		}
+		if s, err := m.State(ctx, unit); err != nil || s.Active != "active" {
+			return fault.New(fault.Conflict, "%s is %q after the reload (%v)", unit, s.Active, err)
+		}
+	}
+	return nil
+}
+
+func (p place) verify(_ context.Context, b *bench) (any, error) {
+	var before placeSeen
+	if err := json.Unmarshal(b.before, &before); err != nil {
+		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	var seen placeSeen
+	for _, f := range before.Files {
+		dir, err := f.dir()
+		if err != nil {
+			return nil, err
+		}
+		now, err := dir.Look(f.name())
+		if err = errors.Join(err, dir.Close()); err != nil {
+			return nil, err
+		}
+		seen.Files = append(seen.Files, placedFile{Path: f.Path, Real: f.Real, Was: now, Will: f.Will})
+		if now != f.Will {
+			return seen, fault.New(fault.Conflict, "%s is not as wanted", f.Path)
+		}
+	}
+	if !b.did && len(p.with.Reload) > 0 {
+		return seen, fault.New(fault.Conflict, "the files are there, but whether %s took them is not known", strings.Join(p.with.Reload, ", "))
+	}
+	return seen, nil
+}
+
+func (p place) undo(ctx context.Context, b *bench) (any, error) {
+	var before placeSeen
+	if err := json.Unmarshal(b.before, &before); err != nil {
+		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	if err := b.restoreAll(before); err != nil {
+		return nil, err
+	}
+	return before, p.reload(ctx, b)
+}

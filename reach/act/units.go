@@ -1,0 +1,373 @@
+package act
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/reach/act/systemd"
+	"staunch/see/scan"
+)
+
+// units are restart, reload, stop, start, mask and unmask.
+type units struct {
+	kind Kind
+	with *UnitsWith
+}
+
+// unitsSeen is the record before and after: each unit's state, and what its processes map that is not on disk any more.
+type unitsSeen struct {
+	Units []systemd.State `json:"units"`
+	Stale []staleMapping  `json:"stale,omitempty"`
+}
+
+type staleMapping struct {
+	PID  int    `json:"pid"`
+	Path string `json:"path"`
+}
+
+func (u units) look(ctx context.Context, b *bench) (unitsSeen, error) {
+	m, err := b.units(ctx)
+	if err != nil {
+		return unitsSeen{}, err
+	}
+	var seen unitsSeen
+	for _, name := range u.with.Units {
+		s, err := m.State(ctx, name)
+		if err != nil {
+			return seen, err
+		}
+		seen.Units = append(seen.Units, s)
+		seen.Stale = append(seen.Stale, stale(s.Processes)...)
+	}
+	return seen, nil
+}
+
+func (u units) check(ctx context.Context, b *bench) (Preview, error) {
+	seen, err := u.look(ctx, b)
+	if err != nil {
+		return Preview{}, err
+	}
+	p := Preview{Already: true, Undo: u.undoSays(), Finds: encode(seen)}
+	for _, s := range seen.Units {
+		if err := u.allowed(b, s); err != nil {
+			return p, err
+		}
+		if u.already(s) {
+			p.Says = append(p.Says, fmt.Sprintf("%s is %s already", s.Unit, u.wanted()))
+			continue
+		}
+		p.Already = false
+		p.Says = append(p.Says, fmt.Sprintf("%s %s (now %s, %s, %d processes)", u.kind, s.Unit, s.Active, s.Sub, len(s.Processes)))
+		p.Warns = append(p.Warns, u.warns(s)...)
+	}
+	if n := len(seen.Stale); n > 0 && u.kind == Restart {
+		p.Says = append(p.Says, fmt.Sprintf("%d mapped files of old code leave memory, first %s in process %d", n, Clean(seen.Stale[0].Path), seen.Stale[0].PID))
+	}
+	if u.with.ConfirmMS > 0 {
+		p.Says = append(p.Says, fmt.Sprintf("undoes itself after %v unless confirmed", time.Duration(u.with.ConfirmMS)*time.Millisecond))
+	}
+	return p, nil
+}
+
+// allowed holds the policy against both the name and what it stands for, and refuses what systemd would refuse later.
+func (u units) allowed(b *bench, s systemd.State) error {
+	for _, name := range []string{s.Unit, s.ID} {
+		if name == "" {
+			continue
+		}
+		if strings.HasPrefix(name, "staunch") {
+			return denied("%s is our own: no order touches it", name)
+		}
+		if err := b.policy.unit(name); err != nil {
+			return err
+		}
+		if word := wordOfUnit(name); word != "" {
+			if err := b.policy.word(word, "unit "+name); err != nil {
+				return err
+			}
+			if err := u.confirmed(name, word); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case s.Load == "not-found" && u.kind != Unmask && u.kind != Mask:
+		return fault.New(fault.NotFound, "there is no unit %s on this host", s.Unit)
+	case s.Load == "masked" && (u.kind == Start || u.kind == Restart || u.kind == Reload):
+		return fault.New(fault.Conflict, "%s is masked", s.Unit).Hinted("unmask it first")
+	case u.kind == Reload && !s.CanReload:
+		return fault.New(fault.Unsupported, "%s cannot reload", s.Unit).Hinted("restart it")
+	case u.kind == Reload && s.Active != "active":
+		return fault.New(fault.Conflict, "%s is %s: only what runs can reload", s.Unit, s.Active)
+	case u.kind == Mask && strings.HasPrefix(s.Fragment, "/etc/systemd/system/") && s.Load != "masked":
+		return fault.New(fault.Unsupported, "%s cannot be masked: its file lies in /etc/systemd/system itself", s.Unit).Hinted("stop it, and take its file away by the act place")
+	case (u.kind == Stop || u.kind == Restart) && s.Active == "active" && !s.CanStop:
+		return denied("%s may not be stopped by hand (RefuseManualStop)", s.Unit)
+	}
+	return nil
+}
+
+// confirmed demands that an act which can cut our own access undoes itself.
+func (u units) confirmed(name string, word Word) error {
+	cuts := word == WordNetwork || word == WordSSH
+	if cuts && (u.kind == Stop || u.kind == Mask) && u.with.ConfirmMS == 0 {
+		return denied("%s of %s can cut our own access: it must undo itself unless confirmed", u.kind, name).Hinted("set confirm_ms, as in --confirm 2m")
+	}
+	return nil
+}
+
+func (u units) already(s systemd.State) bool {
+	switch u.kind {
+	case Stop:
+		return s.Active == "inactive" && len(s.Processes) == 0
+	case Start:
+		return s.Active == "active"
+	case Mask:
+		return s.Load == "masked"
+	case Unmask:
+		return s.Load != "masked" && s.File != "masked"
+	}
+	return false
+}
+
+func (u units) wanted() string {
+	return map[Kind]string{Stop: "stopped", Start: "running", Mask: "masked", Unmask: "not masked"}[u.kind]
+}
+
+func (u units) undoSays() string {
+	switch u.kind {
+	case Stop:
+		return "starts the units that were running"
+	case Start:
+		return "stops the units that were not running"
+	case Mask:
+		return "unmasks the units that were not masked"
+	case Unmask:
+		return "masks the units that were masked"
+	}
+	return fmt.Sprintf("cannot be undone: a %s leaves nothing to go back to", u.kind)
+}
+
+func (u units) warns(s systemd.State) []string {
+	var warns []string
+	if s.Reloading && u.kind != Stop {
+		warns = append(warns, s.Unit+": its unit file changed on disk and systemd has not read it again")
+	}
+	switch {
+	case u.kind == Restart && s.Active != "active":
+		warns = append(warns, s.Unit+" does not run now: this starts it")
+	case u.kind == Mask && s.Active == "active":
+		warns = append(warns, s.Unit+" goes on running: mask does not stop it")
+	case u.kind == Restart || u.kind == Stop:
+		warns = append(warns, s.Unit+" is away from its users for the time of it")
+	}
+	return warns
+}
+
+func (u units) do(ctx context.Context, b *bench) error {
+	m, err := b.units(ctx)
+	if err != nil {
+		return err
+	}
+	verbs := map[Kind]systemd.Verb{Restart: systemd.Restart, Reload: systemd.Reload, Stop: systemd.Stop, Start: systemd.Start}
+	for _, name := range u.with.Units {
+		b.says(fmt.Sprintf("%s %s", u.kind, name))
+		switch u.kind {
+		case Mask:
+			err = m.Mask(ctx, name)
+		case Unmask:
+			err = m.Unmask(ctx, name)
+		default:
+			err = m.Job(ctx, verbs[u.kind], name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u units) verify(ctx context.Context, b *bench) (any, error) {
+	var before unitsSeen
+	if err := json.Unmarshal(b.before, &before); err != nil {
+		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	m, err := b.units(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, was := range before.Units {
+		if err := u.prove(ctx, m, was); err != nil {
+			seen, lookErr := u.look(ctx, b)
+			if lookErr != nil {
+				return nil, err
+			}
+			return seen, err
+		}
+	}
+	seen, err := u.look(ctx, b)
+	if err == nil && (u.kind == Restart || u.kind == Start) && len(seen.Stale) > 0 {
+		err = fault.New(fault.Conflict, "process %d still maps old code: %s", seen.Stale[0].PID, Clean(seen.Stale[0].Path))
+	}
+	if err == nil && len(u.with.Gone) > 0 {
+		err = goneFrom(ctx, seen, u.with.Gone)
+	}
+	return seen, err
+}
+
+// prove holds one unit's state now against what the act wanted and against what was before.
+func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State) error {
+	settle := time.Duration(u.with.SettleMS) * time.Millisecond
+	if settle == 0 {
+		settle = time.Second
+	}
+	switch u.kind {
+	case Stop:
+		_, err := m.Down(ctx, was.Unit)
+		return err
+	case Mask, Unmask:
+		s, err := m.State(ctx, was.Unit)
+		if err == nil && !u.already(s) {
+			err = fault.New(fault.Conflict, "%s is %s, not %s", was.Unit, s.Load, u.wanted())
+		}
+		return err
+	}
+	s, err := m.Up(ctx, was.Unit, settle)
+	if err != nil {
+		return err
+	}
+	if u.kind != Restart {
+		return nil
+	}
+	if s.Invocation == was.Invocation {
+		return fault.New(fault.Conflict, "%s was not restarted: it is still the same start", was.Unit)
+	}
+	if s.MainPID != 0 && s.MainPID == was.MainPID && (systemd.Process{PID: s.MainPID, Ticks: ticksOf(was)}).Alive() {
+		return fault.New(fault.Conflict, "%s has its old main process %d", was.Unit, s.MainPID)
+	}
+	if left := systemd.Left(ctx, was.Processes); len(left) > 0 {
+		return fault.New(fault.Conflict, "%s was restarted, but %d old processes still run, first %d", was.Unit, len(left), left[0].PID).
+			Hinted("its KillMode spares them: signal each one, or reboot")
+	}
+	return nil
+}
+
+func ticksOf(s systemd.State) uint64 {
+	for _, p := range s.Processes {
+		if p.PID == s.MainPID {
+			return p.Ticks
+		}
+	}
+	return 0
+}
+
+func (u units) undo(ctx context.Context, b *bench) (any, error) {
+	var before unitsSeen
+	if err := json.Unmarshal(b.before, &before); err != nil {
+		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	opposite := units{map[Kind]Kind{Stop: Start, Start: Stop, Mask: Unmask, Unmask: Mask}[u.kind], &UnitsWith{SettleMS: u.with.SettleMS}}
+	for _, was := range before.Units {
+		if !u.already(was) && was.Load != "not-found" {
+			opposite.with.Units = append(opposite.with.Units, was.Unit)
+		}
+	}
+	if err := opposite.do(ctx, b); err != nil {
+		return nil, err
+	}
+	now, err := opposite.look(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	again := *b
+	again.before = encode(now)
+	return opposite.verify(ctx, &again)
+}
+
+// tail gives the last lines that the units wrote, for an outcome that is not good.
+func (u units) tail(ctx context.Context, b *bench) []string {
+	var lines []string
+	for _, name := range u.with.Units {
+		out, err := b.run(ctx, command{argv: []string{"journalctl", "-q", "-n", "15", "-o", "cat", "--no-pager", "-u", name}, output: 64 << 10})
+		if err == nil {
+			lines = append(lines, out...)
+		}
+	}
+	return lines
+}
+
+// stale lists executable mappings of processes whose file on disk is gone or another one now.
+func stale(processes []systemd.Process) []staleMapping {
+	var found []staleMapping
+	for _, p := range processes {
+		seen := map[string]bool{}
+		for _, path := range mappings(p.PID) {
+			old, gone := strings.CutSuffix(path, " (deleted)")
+			if gone && !seen[old] && !strings.HasPrefix(old, "/memfd:") && !strings.HasPrefix(old, "/dev/") && !strings.HasPrefix(old, "/SYSV") && !strings.HasPrefix(old, "/tmp/") {
+				seen[old] = true
+				found = append(found, staleMapping{p.PID, old})
+			}
+		}
+	}
+	return found
+}
+
+// mappings lists the files that a process maps executable, as the kernel names them.
+func mappings(pid int) []string {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var paths []string
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 64<<10)
+	for lines.Scan() {
+		fields := strings.SplitN(lines.Text(), " ", 6)
+		if len(fields) == 6 && len(fields[1]) == 4 && fields[1][2] == 'x' {
+			if path := strings.TrimLeft(fields[5], " "); strings.HasPrefix(path, "/") {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// goneFrom looks at the units' processes with the scanner's own eyes: none may map any of the objects. A process that cannot be
+// looked at proves nothing.
+func goneFrom(ctx context.Context, seen unitsSeen, ids []string) error {
+	question := scan.Question{NoDormant: true}
+	for _, s := range seen.Units {
+		for _, p := range s.Processes {
+			question.PIDs = append(question.PIDs, p.PID)
+		}
+	}
+	if len(question.PIDs) == 0 {
+		return nil
+	}
+	report, err := scan.Look(ctx, question, scan.Env{}, nil)
+	if err != nil {
+		return fault.New(fault.KindOf(err), "whether the old code is gone could not be looked at: %v", err)
+	}
+	if len(report.Unseen) > 0 {
+		return fault.New(fault.Conflict, "process %d could not be looked at: %s", report.Unseen[0].PID, Clean(report.Unseen[0].Reason))
+	}
+	for _, p := range report.Processes {
+		for _, o := range p.Objects {
+			if o.ID == "" {
+				return fault.New(fault.Conflict, "process %d: %s could not be read", p.PID, Clean(o.Path))
+			}
+			if slices.Contains(ids, o.ID) {
+				return fault.New(fault.Conflict, "process %d still maps %s", p.PID, Clean(o.Path))
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"staunch/fault"
+	"staunch/reach/act/packages"
+)
+
+// upgrade brings packages to exact versions.
+type upgrade struct{ with *UpgradeWith }
+
+// upgradeSeen is the record: what was (or is) installed.
+type upgradeSeen struct {
+	Packages []packages.Installed `json:"packages"`
+	Changes  []packages.Change    `json:"changes,omitempty"` // what the manager said it would do
+	Unsaved  []string             `json:"unsaved,omitempty"` // why an old package file cannot be had
+}
+
+func (u upgrade) manager(b *bench) (packages.Manager, error) {
+	run := func(ctx context.Context, stdin []byte, env []string, argv ...string) ([]string, error) {
+		return b.run(ctx, command{argv: argv, env: env, stdin: stdin, root: b.Chroot, output: 4 << 20})
+	}
+	has := func(program string) bool { _, err := lookPath(b.Chroot, program); return err == nil }
+	return packages.Pick(u.with.Manager, run, has, b.Chroot)
+}
+
+func wanted(list []Package) []packages.Package {
+	var found []packages.Package
+	for _, p := range list {
+		found = append(found, packages.Package{Name: p.Name, Version: p.Version, Arch: p.Arch})
+	}
+	return found
+}
+
+// names are those that are asked about: with the architecture only where the order gives one.
+func names(list []packages.Package) []string {
+	var found []string
+	for _, p := range list {
+		found = append(found, p.Name)
+	}
+	return found
+}
+
+func (u upgrade) check(ctx context.Context, b *bench) (Preview, error) {
+	for _, p := range slices.Concat(u.with.Packages, u.with.Also) {
+		if err := b.policy.pkg(p.Name); err != nil {
+			return Preview{}, err
+		}
+	}
+	m, err := u.manager(b)
+	if err != nil {
+		return Preview{}, err
+	}
+	want, also := wanted(u.with.Packages), wanted(u.with.Also)
+	seen := upgradeSeen{}
+	if seen.Packages, err = m.Installed(ctx, names(slices.Concat(want, also))); err != nil {
+		return Preview{}, err
+	}
+	seen.Packages = slices.DeleteFunc(seen.Packages, func(p packages.Installed) bool { return !meant(p, slices.Concat(want, also)) })
+	p := Preview{}
+	if u.reached(seen.Packages) == nil {
+		p.Already, p.Says, p.Undo, p.Finds = true, []string{"every package is installed in the wanted version"}, "cannot be undone: nothing is done", encode(seen)
+		return p, nil
+	}
+	if err := u.fit(seen.Packages); err != nil {
+		return p, err
+	}
+	broken := brokenOf(seen.Packages)
+	if len(broken) == 0 {
+		if seen.Changes, err = m.Simulate(ctx, slices.Concat(want, also), u.with.Downgrade); err != nil {
+			return p, err
+		}
+		if err := packages.Allowed(seen.Changes, want, also, seen.Packages); err != nil {
+			return p, err
+		}
+	}
+	seen.Unsaved = m.CanSave(ctx, changing(seen))
+	return u.tell(b, seen, broken), nil
+}
+
+// meant keeps other architectures of the same name out.
+func meant(p packages.Installed, want []packages.Package) bool {
+	return slices.ContainsFunc(want, func(w packages.Package) bool {
+		return w.Name == p.Name && (w.Arch == "" || w.Arch == p.Arch)
+	})
+}
+
+// fit refuses what an upgrade is not: packages that are not installed, and held ones.
+func (u upgrade) fit(installed []packages.Installed) error {
+	for _, w := range u.with.Packages {
+		at := slices.IndexFunc(installed, func(p packages.Installed) bool { return p.Name == w.Name })
+		if at < 0 {
+			return fault.New(fault.NotFound, "package %s is not installed: an upgrade installs nothing new", w.Name)
+		}
+		if installed[at].Held && installed[at].Version != w.Version {
+			return denied("package %s is held at %s on this host", w.Name, installed[at].Version).Hinted("whoever holds it must let it go (apt-mark unhold)")
+		}
+	}
+	return nil
+}
+
+func (u upgrade) reached(installed []packages.Installed) error {
+	for _, w := range slices.Concat(u.with.Packages, u.with.Also) {
+		found := false
+		for _, p := range installed {
+			if p.Name != w.Name || w.Arch != "" && p.Arch != w.Arch {
+				continue
+			}
+			found = true
+			if p.Version != w.Version || p.Broken != "" {
+				return fault.New(fault.Conflict, "%s is installed in %s%s, not in %s", p.Name, p.Version, brokenSays(p), w.Version)
+			}
+		}
+		if !found {
+			return fault.New(fault.Conflict, "%s is not installed", w.Name)
+		}
+	}
+	return nil
+}
+
+func brokenSays(p packages.Installed) string {
+	if p.Broken == "" {
+		return ""
+	}
+	return " (" + p.Broken + ")"
+}
+
+func brokenOf(installed []packages.Installed) []string {
+	var found []string
+	for _, p := range installed {
+		if p.Broken != "" {
+			found = append(found, p.Name)
+		}
+	}
+	return found
+}
+
+// changing lists the installed packages that the transaction replaces.
+func changing(seen upgradeSeen) []packages.Package {
+	var found []packages.Package
+	for _, p := range seen.Packages {
+		if slices.ContainsFunc(seen.Changes, func(c packages.Change) bool { return c.Name == p.Name }) {
+			found = append(found, p.Package)
+		}
+	}
+	return found
+}
+
+func (u upgrade) tell(b *bench, seen upgradeSeen, broken []string) Preview {
+	p := Preview{Finds: encode(seen), Undo: "installs the saved package files of the old versions again"}
+	for _, c := range seen.Changes {
+		p.Says = append(p.Says, "upgrade "+c.String())
+	}
+	p.Says = append(p.Says, "old configuration files are kept; no service is restarted by it")
+	if u.with.Downgrade {
+		p.Warns = append(p.Warns, "this goes back to older versions: what they had is vulnerable again")
+	}
+	if len(broken) > 0 {
+		p.Says = append(p.Says, "finish what was interrupted before: "+strings.Join(broken, ", "))
+		p.Warns = append(p.Warns, "a package change was interrupted on this host: what apt would do cannot be simulated until that is finished")
+		p.Undo = "cannot be undone: the packages are half changed already"
+	}
+	if len(seen.Unsaved) > 0 {
+		p.Undo = "cannot be undone: " + strings.Join(seen.Unsaved, "; ")
+	}
+	if slices.ContainsFunc(seen.Changes, func(c packages.Change) bool { return c.From == "" }) {
+		p.Warns = append(p.Warns, "packages that are newly installed stay when this is undone")
+	}
+	if holder := lockHolder(b.Chroot); holder != "" {
+		p.Warns = append(p.Warns, "the package database is in use by "+holder+" now")
+	}
+	return p
+}
+
+func (u upgrade) do(ctx context.Context, b *bench) error {
+	var seen upgradeSeen
+	if err := json.Unmarshal(b.before, &seen); err != nil {
+		return fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	m, err := u.manager(b)
+	if err != nil {
+		return nothingDone(err)
+	}
+	release, err := u.alone(ctx, b)
+	if err != nil {
+		return nothingDone(err)
+	}
+	err = u.apply(ctx, b, m, seen)
+	return errors.Join(err, release())
+}
+
+func (u upgrade) apply(ctx context.Context, b *bench, m packages.Manager, seen upgradeSeen) error {
+	want, also := wanted(u.with.Packages), wanted(u.with.Also)
+	if broken := brokenOf(seen.Packages); len(broken) > 0 {
+		if err := mend(ctx, b, m, broken); err != nil {
+			return err
+		}
+	} else if len(seen.Unsaved) == 0 {
+		b.says("saving the old packages")
+		if err := b.mkdirSaved(); err != nil {
+			return nothingDone(err)
+		}
+		if err := m.Save(ctx, changing(seen), b.saved()); err != nil {
+			return nothingDone(err)
+		}
+	}
+	// between the look and now, somebody else may have changed something: what was agreed on is what happens
+	changes, err := m.Simulate(ctx, slices.Concat(want, also), u.with.Downgrade)
+	if err == nil {
+		now, lookErr := m.Installed(ctx, names(slices.Concat(want, also)))
+		err = errors.Join(lookErr, packages.Allowed(changes, want, also, now))
+	}
+	if err != nil {
+		return nothingDone(err)
+	}
+	b.says("installing")
+	return m.Apply(ctx, slices.Concat(want, also), u.with.Downgrade)
+}
+
+// mend finishes an interrupted change where the manager can.
+func mend(ctx context.Context, b *bench, m packages.Manager, broken []string) error {
+	mender, can := m.(interface {
+		Mend(context.Context, []string) error
+	})
+	if !can {
+		return fault.New(fault.Conflict, "packages are half installed: %s", strings.Join(broken, ", "))
+	}
+	b.says("finishing what was interrupted")
+	err := mender.Mend(ctx, broken)
+	if err != nil {
+		b.say("finishing what was interrupted: " + err.Error())
+	}
+	return nil // a package that cannot be configured may still be replaced by a better one: verify decides
+}
+
+func (u upgrade) verify(ctx context.Context, b *bench) (any, error) {
+	m, err := u.manager(b)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(wanted(u.with.Packages), wanted(u.with.Also))
+	now, err := m.Installed(ctx, names(all))
+	if err != nil {
+		return nil, err
+	}
+	now = slices.DeleteFunc(now, func(p packages.Installed) bool { return !meant(p, all) })
+	return upgradeSeen{Packages: now}, u.reached(now)
+}
+
+func (u upgrade) undo(ctx context.Context, b *bench) (any, error) {
+	var before upgradeSeen
+	if err := json.Unmarshal(b.before, &before); err != nil {
+		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	if _, err := os.Stat(b.saved()); err != nil {
+		return nil, fault.New(fault.NotFound, "the old package files were not saved: the change had not begun")
+	}
+	m, err := u.manager(b)
+	if err != nil {
+		return nil, err
+	}
+	release, err := u.alone(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(m.Restore(ctx, b.savedInside()), release()); err != nil {
+		return nil, err
+	}
+	old := changing(before)
+	now, err := m.Installed(ctx, names(old))
+	if err != nil {
+		return nil, err
+	}
+	for _, was := range old {
+		if !slices.ContainsFunc(now, func(p packages.Installed) bool { return p.Package == was && p.Broken == "" }) {
+			return now, fault.New(fault.Conflict, "%s is not back", was)
+		}
+	}
+	return upgradeSeen{Packages: now}, nil
+}
+
+// savedInside is the saved directory as programs inside of the chroot see it.
+func (b *bench) savedInside() string {
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(b.saved(), b.Chroot), "/")
+}
+
+// errNothing marks an error after which the machine is as it was.
+var errNothing = errors.New("nothing was changed")
+
+func nothingDone(err error) error {
+	return fault.New(fault.KindOf(err), "%v", err).Hinted("%s", fault.HintOf(err)).Caused(errNothing)
+}
+
+func nothing(err error) bool { return errors.Is(err, errNothing) }
+
+func describe(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return fmt.Sprintf("process %d", pid)
+	}
+	return fmt.Sprintf("%s (process %d)", Clean(strings.TrimSpace(string(name))), pid)
+}
