@@ -60,7 +60,7 @@ func ReadOSV(r io.Reader) ([]Advisory, error) {
 	if err := decode(r, &rec); err != nil {
 		return nil, err
 	}
-	if !sound(rec.ID) {
+	if !SoundID(rec.ID) {
 		return nil, fault.New(fault.Corrupt, "an OSV record without a usable id")
 	}
 	a := Advisory{
@@ -105,7 +105,7 @@ func perCVE(a Advisory, others []string) []Advisory {
 func sounds(ids []string) []string {
 	var list []string
 	for _, id := range ids {
-		if sound(id) && len(list) < 1000 {
+		if SoundID(id) && len(list) < 1000 {
 			list = append(list, id)
 		}
 	}
