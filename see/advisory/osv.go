@@ -65,7 +65,7 @@ func ReadOSV(r io.Reader) ([]Advisory, error) {
 	}
 	a := Advisory{
 		ID: rec.ID, Published: readTime(rec.Published), Modified: readTime(rec.Modified), Withdrawn: rec.Withdrawn != "",
-		CWE: sounds(rec.Specific.CWE), Severity: recordSeverity(rec),
+		CWE: sounds(rec.Specific.CWE), Severity: recordSeverity(rec), CVSS: recordVector(rec),
 	}
 	for _, aff := range rec.Affected {
 		if one, ok := readAffected(aff); ok && len(a.Affects) < maxRanges {
@@ -135,6 +135,16 @@ func recordSeverity(rec osvRecord) Severity {
 		}
 	}
 	return worst
+}
+
+// recordVector is the record's CVSS vector of version 3 or 4, or "".
+func recordVector(rec osvRecord) string {
+	for _, s := range rec.Severity {
+		if (strings.HasPrefix(s.Score, "CVSS:3") || strings.HasPrefix(s.Score, "CVSS:4")) && len(s.Score) < 300 {
+			return s.Score
+		}
+	}
+	return ""
 }
 
 func readAffected(aff osvAffected) (Affected, bool) {
