@@ -38,28 +38,24 @@ func (f Facts) protocolScore() int {
 	return (best + min(best, worst)) / 2
 }
 
-// exchangeScore is the weakest of the certificate's key, the curves and the prime of DHE suites; anonymous suites prove nothing and count 0.
-// The finite-field groups of TLS 1.3 count only where no curve is offered: no client prefers them, and testssl.sh does not count them.
+// exchangeScore is the weakest of the certificate's key, the groups and the prime; anonymous suites prove nothing and count 0.
 func (f Facts) exchangeScore() int {
-	if _, anonymous := first(f.suites(hello.SSL30, hello.TLS12), hello.Suite.Anonymous); anonymous {
-		return 0
-	}
-	score, curves, fields := keyPoints(f.Key), false, 100
+	score := keyPoints(f.Key)
 	for _, g := range f.Groups {
-		switch group := hello.GroupNamed(g); {
+		group := hello.GroupNamed(g)
+		switch {
 		case group.Bits == 0:
 		case group.DH:
-			fields = min(fields, points(group.Bits, primePoints()))
+			score = min(score, points(group.Bits, primePoints()))
 		default:
-			curves = true
 			score = min(score, points(group.Bits, curvePoints()))
 		}
 	}
-	if !curves {
-		score = min(score, fields)
-	}
 	if f.DHBits > 0 {
 		score = min(score, points(f.DHBits, primePoints()))
+	}
+	if _, anonymous := first(f.suites(hello.SSL30, hello.TLS12), hello.Suite.Anonymous); anonymous {
+		return 0
 	}
 	return score
 }

@@ -1,0 +1,111 @@
+package acme_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"staunch/mend/cert/acme"
+	"staunch/testbed/pebble"
+	"staunch/testbed/real"
+)
+
+const tsigSecret = "c3RhdW5jaC10ZXN0LXNlY3JldC1vZi0zMi1ieXRlcyE="
+
+// bind starts a real name server with one zone that takes signed updates; it also is the CA's resolver.
+func bind(t *testing.T) string {
+	t.Helper()
+	named := real.Program(t, "named")
+	dir := t.TempDir()
+	port := freePort(t)
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("zone", "$TTL 60\n@ SOA ns admin 1 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n* A 127.0.0.1\n")
+	write("named.conf", fmt.Sprintf(`options { directory %[1]q; listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; }; recursion no; pid-file none; session-keyfile none; dnssec-validation no; };
+controls { };
+key "update." { algorithm hmac-sha256; secret %[3]q; };
+zone "example" { type primary; file "zone"; allow-update { key "update."; }; };
+`, dir, port, tsigSecret))
+	cmd := exec.Command(named, "-f", "-c", filepath.Join(dir, "named.conf"))
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait(); log.Close() })
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(30 * time.Millisecond) {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+			return addr
+		}
+		if time.Now().After(end) {
+			text, _ := os.ReadFile(filepath.Join(dir, "log"))
+			t.Fatalf("named does not come up: %s", text)
+		}
+	}
+}
+
+func TestDNSProofByDynamicUpdate(t *testing.T) {
+	server := bind(t)
+	d := open(t, pebble.Options{Resolver: server})
+	update := acme.DNSUpdate{Server: server, Zone: "example", Key: "update", Secret: tsigSecret}
+	d.Solvers = map[string]acme.Solver{"dns-01": update}
+	d.obtain(t, newKey(t), nil, "*.shop.example", "shop.example")
+	update.Secret = "d3Jvbmc="
+	d.Solvers["dns-01"] = update
+	o, err := acme.NewOrder(request(t, newKey(t), "other.example"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Run(t.Context(), o, func(acme.Order) error { return nil }); err == nil {
+		t.Error("an update with a wrong key was taken")
+	}
+}
+
+func TestProofInTheHandshake(t *testing.T) {
+	port := freePort(t)
+	d := open(t, pebble.Options{TLSPort: port})
+	alpn, err := acme.ListenALPN(fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alpn.Close()
+	d.Solvers = map[string]acme.Solver{"tls-alpn-01": alpn}
+	d.obtain(t, newKey(t), nil, "shop.example")
+}
+
+func TestProofByAProgramOfTheTeam(t *testing.T) {
+	real.Slow(t)
+	dir := t.TempDir()
+	hook := filepath.Join(dir, "hook")
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho \"$@\" >>"+filepath.Join(dir, "calls")+"\n[ \"$1\" = cleanup ] || exit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, pebble.Options{})
+	d.Solvers = map[string]acme.Solver{"dns-01": acme.Hook{Program: hook}}
+	o, err := acme.NewOrder(request(t, newKey(t), "shop.example"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = d.Run(t.Context(), o, func(acme.Order) error { return nil }); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("a hook that fails: %v", err)
+	}
+	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+	if err != nil || !strings.Contains(string(calls), "present dns-01 shop.example _acme-challenge.shop.example ") || !strings.Contains(string(calls), "cleanup dns-01 shop.example") {
+		t.Errorf("calls: %s %v", calls, err)
+	}
+}
