@@ -50,8 +50,7 @@ func freePort(t *testing.T) int {
 // desk is a CA, an account and a way to prove names.
 type desk struct {
 	*acme.Client
-	ca    *pebble.Server
-	sends int // certificates asked for: how often a CSR was about to be handed in
+	ca *pebble.Server
 }
 
 func open(t *testing.T, o pebble.Options) *desk {
