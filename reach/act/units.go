@@ -126,7 +126,7 @@ func (u units) confirmed(name string, word Word) error {
 func (u units) already(s systemd.State) bool {
 	switch u.kind {
 	case Stop:
-		return s.Active == "inactive" && len(s.Processes) == 0
+		return s.Active == "inactive" && (len(s.Processes) == 0 || wordOfUnit(s.Unit) == WordSSH)
 	case Start:
 		return s.Active == "active"
 	case Mask:
@@ -222,15 +222,20 @@ func (u units) verify(ctx context.Context, b *bench) (any, error) {
 	return seen, err
 }
 
+// leaving is how long old processes may take to leave after systemd called the job done.
+const leaving = 5 * time.Second
+
 // prove holds one unit's state now against what the act wanted and against what was before.
 func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State) error {
 	settle := time.Duration(u.with.SettleMS) * time.Millisecond
 	if settle == 0 {
 		settle = time.Second
 	}
+	patient, cancel := context.WithTimeout(ctx, leaving)
+	defer cancel()
 	switch u.kind {
 	case Stop:
-		_, err := m.Down(ctx, was.Unit)
+		_, err := m.Down(patient, was.Unit, wordOfUnit(was.Unit) == WordSSH)
 		return err
 	case Mask, Unmask:
 		s, err := m.State(ctx, was.Unit)
@@ -246,13 +251,19 @@ func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State)
 	if u.kind != Restart {
 		return nil
 	}
+	patient, cancel = context.WithTimeout(ctx, leaving)
+	defer cancel()
 	if s.Invocation == was.Invocation {
 		return fault.New(fault.Conflict, "%s was not restarted: it is still the same start", was.Unit)
 	}
 	if s.MainPID != 0 && s.MainPID == was.MainPID && (systemd.Process{PID: s.MainPID, Ticks: ticksOf(was)}).Alive() {
 		return fault.New(fault.Conflict, "%s has its old main process %d", was.Unit, s.MainPID)
 	}
-	if left := systemd.Left(ctx, was.Processes); len(left) > 0 {
+	old := was.Processes
+	if wordOfUnit(was.Unit) == WordSSH { // sessions outlive the daemon by design, ours among them: only old code in them counts
+		old = slices.DeleteFunc(slices.Clone(old), func(p systemd.Process) bool { return len(stale([]systemd.Process{p})) == 0 })
+	}
+	if left := systemd.Left(patient, old); len(left) > 0 {
 		return fault.New(fault.Conflict, "%s was restarted, but %d old processes still run, first %d", was.Unit, len(left), left[0].PID).
 			Hinted("its KillMode spares them: signal each one, or reboot")
 	}

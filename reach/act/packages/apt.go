@@ -57,7 +57,7 @@ var (
 )
 
 func aptArgs(downgrade bool) []string {
-	args := []string{"-q", "-y", "--no-install-recommends", "-o", "APT::Get::AutomaticRemove=false"}
+	args := []string{"-q", "-y", "--no-install-recommends", "-o", "APT::Get::AutomaticRemove=false", "-o", "APT::Get::Upgrade-By-Source-Package=false"}
 	if downgrade {
 		args = append(args, "--allow-downgrades")
 	}

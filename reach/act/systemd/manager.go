@@ -272,6 +272,10 @@ func (m *Manager) Later(ctx context.Context, name string, after time.Duration, c
 		Args   []string
 		Ignore bool
 	}
+	type monotonic struct {
+		Base string
+		USec uint64
+	}
 	type aux = sd.PropertyCollection
 	service := aux{Name: name + ".service", Properties: []sd.Property{
 		{Name: "Description", Value: dbus.MakeVariant("staunch: undo unless confirmed")},
@@ -280,7 +284,7 @@ func (m *Manager) Later(ctx context.Context, name string, after time.Duration, c
 	}}
 	timer := []sd.Property{
 		{Name: "Description", Value: dbus.MakeVariant("staunch: undo unless confirmed")},
-		{Name: "OnActiveUSec", Value: dbus.MakeVariant(uint64(after.Microseconds()))},
+		{Name: "TimersMonotonic", Value: dbus.MakeVariant([]monotonic{{"OnActiveSec", uint64(after.Microseconds())}})},
 		{Name: "AccuracyUSec", Value: dbus.MakeVariant(uint64(100_000))},
 		{Name: "RemainAfterElapse", Value: dbus.MakeVariant(false)},
 	}

@@ -55,14 +55,14 @@ func executed(pid int) bool {
 	return !strings.HasSuffix(exe, "/systemd") && !strings.HasSuffix(exe, "/systemd-executor")
 }
 
-// Down waits until a unit is not active and no process of it is left.
-func (m *Manager) Down(ctx context.Context, unit string) (State, error) {
+// Down waits until a unit is not active and no process of it is left; spare allows processes to be left.
+func (m *Manager) Down(ctx context.Context, unit string, spare bool) (State, error) {
 	for {
 		s, err := m.State(ctx, unit)
 		if err != nil {
 			return s, err
 		}
-		if (s.Active == "inactive" || s.Active == "failed") && len(s.Processes) == 0 {
+		if (s.Active == "inactive" || s.Active == "failed") && (spare || len(s.Processes) == 0) {
 			return s, nil
 		}
 		if err := pause(ctx); err != nil {

@@ -1,0 +1,54 @@
+// Command carry is the smallest way to carry out an order on a test host: the order comes in on stdin, the answer goes out on stdout.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"staunch/reach/act"
+)
+
+func main() {
+	verb := os.Args[1]
+	exe, err := os.Executable()
+	if err != nil {
+		fail(err)
+	}
+	engine := act.Engine{Places: act.Standard(), Self: []string{exe, "selfundo"}, Local: os.Getenv("CARRY_LOCAL") != ""}
+	if os.Getenv("CARRY_LOUD") != "" {
+		engine.Says = func(s string) { fmt.Fprintln(os.Stderr, s) }
+	}
+	ctx := context.Background()
+	var order act.Order
+	if verb == "check" || verb == "do" {
+		if err := json.NewDecoder(os.Stdin).Decode(&order); err != nil {
+			fail(err)
+		}
+	}
+	var answer any
+	switch verb {
+	case "check":
+		answer, err = engine.Check(ctx, order)
+	case "do":
+		answer, err = engine.Do(ctx, order)
+	case "selfundo":
+		answer, err = engine.SelfUndo(ctx, os.Args[2])
+	case "unfinished":
+		answer, err = engine.Unfinished()
+	case "recipient":
+		answer, err = engine.Recipient()
+	}
+	if err != nil {
+		fail(err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "error:", err)
+	os.Exit(2)
+}
