@@ -1,23 +1,70 @@
 package cli
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"staunch/fault"
 	"staunch/see/advisory"
+	"staunch/see/advisory/feed"
 
 	"github.com/spf13/cobra"
 )
+
+// systemAdvisories is where root's updates lie, for everybody to read.
+const systemAdvisories = "/var/lib/staunch/advisories"
+
+// advisoriesDir is where fetched advisories are written: the state directory's own.
+func advisoriesDir(env *Env) (string, error) {
+	dir, err := stateDir(env)
+	if err != nil {
+		return "", fault.From(err, fault.Usage).Hinted("set HOME or XDG_DATA_HOME")
+	}
+	return filepath.Join(dir, "advisories"), nil
+}
+
+// advisoryStore is what scans read: this user's own advisories, else the machine's.
+func advisoryStore(env *Env) *feed.Store {
+	dir, err := advisoriesDir(env)
+	if err == nil {
+		if _, err = os.Stat(dir); err == nil {
+			return feed.Open(dir)
+		}
+	}
+	return feed.Open(systemAdvisories)
+}
 
 // loadRules loads only what a scan has to ask the objects.
 func loadRules(env *Env) (*advisory.Catalogue, error) {
 	return loadCatalogue(env, nil, "")
 }
 
-// loadCatalogue loads the built-in catalogue and, of what was fetched or added, only what speaks about the wanted things.
-func loadCatalogue(_ *Env, _ []advisory.Key, _ string) (*advisory.Catalogue, error) {
+// loadCatalogue loads the built-in catalogue and, of what was fetched or added, only what speaks about the wanted things, and the one asked about.
+// A broken source is said on stderr and left out.
+func loadCatalogue(env *Env, keys []advisory.Key, id string) (*advisory.Catalogue, error) {
 	set, err := advisory.Builtin()
 	if err != nil {
 		return nil, err
 	}
-	return advisory.NewCatalogue(set), nil
+	store := advisoryStore(env)
+	var ids []string
+	if id != "" {
+		ids = append(ids, id)
+		if a, ok := advisory.NewCatalogue(set).Find(id); ok {
+			ids = []string{a.ID}
+		}
+	}
+	sets, broken := store.Load(keys, ids...)
+	for _, err := range broken {
+		fmt.Fprintf(env.Stderr, "warning: %s\n", clean(err.Error()))
+		if hint := fault.HintOf(err); hint != "" {
+			fmt.Fprintf(env.Stderr, "hint: %s\n", clean(hint))
+		}
+	}
+	c := advisory.NewCatalogue(append([]advisory.Set{set}, sets...)...)
+	store.Mark(c)
+	return c, nil
 }
 
 // completeBuiltin offers the names and ids that are built in.

@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // verbs lists every top-level command; one line a verb, one file a verb.
 func verbs() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
+		newAdvisories,
 		newLedger,
 		newProbe,
 		newScan,

@@ -15,6 +15,7 @@ type Advisory struct {
 	Published      time.Time  `json:"published,omitzero"`
 	Modified       time.Time  `json:"modified,omitzero"`
 	Severity       Severity   `json:"severity,omitempty"`
+	CVSS           string     `json:"cvss,omitempty"` // vector, version 3 or 4, of whoever rated it first
 	CWE            []string   `json:"cwe,omitempty"`
 	KnownExploited bool       `json:"known_exploited,omitempty"` // listed by CISA
 	EPSS           float64    `json:"epss,omitempty"`            // probability 0..1 of exploitation within 30 days

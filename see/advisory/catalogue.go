@@ -88,6 +88,9 @@ func (a *Advisory) merge(b Advisory) {
 	if b.Severity.Rank() > a.Severity.Rank() {
 		a.Severity = b.Severity
 	}
+	if a.CVSS == "" {
+		a.CVSS = b.CVSS
+	}
 	if a.Rule == nil {
 		a.Rule = b.Rule
 	}

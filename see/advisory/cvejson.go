@@ -59,7 +59,7 @@ func ReadCVE(r io.Reader) (Advisory, error) {
 	if err := decode(r, &rec); err != nil {
 		return Advisory{}, err
 	}
-	if rec.DataType != "CVE_RECORD" || !sound(rec.Meta.ID) {
+	if rec.DataType != "CVE_RECORD" || !SoundID(rec.Meta.ID) {
 		return Advisory{}, fault.New(fault.Corrupt, "not a CVE record")
 	}
 	cna := rec.Containers.CNA
@@ -115,8 +115,8 @@ func decode(r io.Reader, into any) error {
 	return nil
 }
 
-// sound accepts ids that are safe to print, to compare and to use as keys.
-func sound(id string) bool {
+// SoundID accepts ids that are safe to print, to compare and to use as keys.
+func SoundID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false
 	}

@@ -12,7 +12,7 @@ import (
 func heartbleed() Advisory {
 	return Advisory{
 		ID: "CVE-2014-0160", Names: []string{"Heartbleed"}, Published: time.Date(2014, 4, 7, 0, 0, 0, 0, time.UTC),
-		Severity: High, CWE: []string{"CWE-125"}, KnownExploited: true, Source: "staunch",
+		Severity: High, CVSS: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N", CWE: []string{"CWE-125"}, KnownExploited: true, Source: "staunch",
 		Affects: slices.Concat(
 			[]Affected{{Name: "openssl", Ranges: []Range{{Introduced: "1.0.2-beta1", Fixed: "1.0.2-beta2"}}, Says: "the OpenSSL advisory of 2014-04-07"}},
 			[]Affected{

@@ -60,12 +60,12 @@ func ReadOSV(r io.Reader) ([]Advisory, error) {
 	if err := decode(r, &rec); err != nil {
 		return nil, err
 	}
-	if !sound(rec.ID) {
+	if !SoundID(rec.ID) {
 		return nil, fault.New(fault.Corrupt, "an OSV record without a usable id")
 	}
 	a := Advisory{
 		ID: rec.ID, Published: readTime(rec.Published), Modified: readTime(rec.Modified), Withdrawn: rec.Withdrawn != "",
-		CWE: sounds(rec.Specific.CWE), Severity: recordSeverity(rec),
+		CWE: sounds(rec.Specific.CWE), Severity: recordSeverity(rec), CVSS: recordVector(rec),
 	}
 	for _, aff := range rec.Affected {
 		if one, ok := readAffected(aff); ok && len(a.Affects) < maxRanges {
@@ -105,7 +105,7 @@ func perCVE(a Advisory, others []string) []Advisory {
 func sounds(ids []string) []string {
 	var list []string
 	for _, id := range ids {
-		if sound(id) && len(list) < 1000 {
+		if SoundID(id) && len(list) < 1000 {
 			list = append(list, id)
 		}
 	}
@@ -135,6 +135,16 @@ func recordSeverity(rec osvRecord) Severity {
 		}
 	}
 	return worst
+}
+
+// recordVector is the record's CVSS vector of version 3 or 4, or "".
+func recordVector(rec osvRecord) string {
+	for _, s := range rec.Severity {
+		if (strings.HasPrefix(s.Score, "CVSS:3") || strings.HasPrefix(s.Score, "CVSS:4")) && len(s.Score) < 300 {
+			return s.Score
+		}
+	}
+	return ""
 }
 
 func readAffected(aff osvAffected) (Affected, bool) {

@@ -38,24 +38,28 @@ func (f Facts) protocolScore() int {
 	return (best + min(best, worst)) / 2
 }
 
-// exchangeScore is the weakest of the certificate's key, the groups and the prime; anonymous suites prove nothing and count 0.
+// exchangeScore is the weakest of the certificate's key, the curves and the prime of DHE suites; anonymous suites prove nothing and count 0.
+// The finite-field groups of TLS 1.3 count only where no curve is offered: no client prefers them, and testssl.sh does not count them.
 func (f Facts) exchangeScore() int {
-	score := keyPoints(f.Key)
+	if _, anonymous := first(f.suites(hello.SSL30, hello.TLS12), hello.Suite.Anonymous); anonymous {
+		return 0
+	}
+	score, curves, fields := keyPoints(f.Key), false, 100
 	for _, g := range f.Groups {
-		group := hello.GroupNamed(g)
-		switch {
+		switch group := hello.GroupNamed(g); {
 		case group.Bits == 0:
 		case group.DH:
-			score = min(score, points(group.Bits, primePoints()))
+			fields = min(fields, points(group.Bits, primePoints()))
 		default:
+			curves = true
 			score = min(score, points(group.Bits, curvePoints()))
 		}
 	}
+	if !curves {
+		score = min(score, fields)
+	}
 	if f.DHBits > 0 {
 		score = min(score, points(f.DHBits, primePoints()))
-	}
-	if _, anonymous := first(f.suites(hello.SSL30, hello.TLS12), hello.Suite.Anonymous); anonymous {
-		return 0
 	}
 	return score
 }

@@ -41,7 +41,8 @@ type Shape struct {
 
 // Instr matches instructions by what survives any compiler's register choice.
 type Instr struct {
-	Op      []string `json:"op,omitempty"`   // mnemonics, lower case, any of; empty: any
+	// Op is mnemonics in lower case, any of; empty: any. On x86-64 a mov with memory also goes by its width: movb, movw, movl, movq.
+	Op      []string `json:"op,omitempty"`
 	Imm     []int64  `json:"imm,omitempty"`  // any of these immediates
 	Reg     []string `json:"reg,omitempty"`  // any of these as the first operand
 	Then    []string `json:"then,omitempty"` // the next conditional branch is one of these

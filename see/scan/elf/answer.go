@@ -164,7 +164,7 @@ func (q inquiry) within(i int) Answer {
 			out.Detail = fmt.Sprintf("the function at %#x could not be read", f.from)
 			return out
 		}
-		code := decode(q.machine, b)
+		code := newDecoder(q.machine).decode(b)
 		if slices.ContainsFunc(shapes, func(s Shape) bool { return s.fits(code) }) {
 			with = append(with, f)
 		} else {

@@ -11,22 +11,39 @@ import (
 
 // instruction is what survives of a decoded instruction for matching.
 type instruction struct {
-	op, sized string // mnemonic, and the same with the width of a memory operand as gas writes it ("movb")
-	imms      []int64
+	op, sized string   // mnemonic, and for a mov to or from memory the name that says its width ("movb")
+	imms      [2]int64 // of which count are there
+	count     int
 	reg       string // first operand when it is a register
 	branch    bool   // conditional branch
 }
 
-// decode turns the bytes of one function into instructions; bytes that are none are stepped over.
-func decode(machine string, b []byte) []instruction {
-	if machine == "aarch64" {
-		return decodeArm64(b)
+func (i *instruction) add(imm int64) {
+	if i.count < len(i.imms) {
+		i.imms[i.count] = imm
+		i.count++
 	}
-	return decodeX86(b)
 }
 
-func decodeX86(b []byte) []instruction {
-	out := make([]instruction, 0, len(b)/4)
+// decoder turns the bytes of functions into instructions. It keeps its memory: what decode returns holds until the next call.
+type decoder struct {
+	machine string
+	names   map[x86asm.Op]string
+	regs    map[x86asm.Reg]string
+	out     []instruction
+}
+
+func newDecoder(machine string) *decoder {
+	return &decoder{machine: machine, names: map[x86asm.Op]string{}, regs: map[x86asm.Reg]string{}}
+}
+
+// decode takes the bytes of one function; bytes that are no instruction are stepped over.
+func (d *decoder) decode(b []byte) []instruction {
+	d.out = d.out[:0]
+	if d.machine == "aarch64" {
+		d.out = decodeArm64(d.out, b)
+		return d.out
+	}
 	for len(b) > 0 {
 		in, err := x86asm.Decode(b, 64)
 		if err != nil || in.Len == 0 {
@@ -34,31 +51,59 @@ func decodeX86(b []byte) []instruction {
 			continue
 		}
 		b = b[in.Len:]
-		out = append(out, fromX86(in))
+		d.out = append(d.out, d.fromX86(in))
 	}
-	return out
+	return d.out
 }
 
-func fromX86(in x86asm.Inst) instruction {
-	op := strings.ToLower(in.Op.String())
+func (d *decoder) fromX86(in x86asm.Inst) instruction {
+	op := d.names[in.Op]
+	if op == "" {
+		op = strings.ToLower(in.Op.String())
+		d.names[in.Op] = op
+	}
 	i := instruction{op: op, branch: op[0] == 'j' && in.Op != x86asm.JMP && in.Op != x86asm.LJMP}
 	for n, arg := range in.Args {
 		switch v := arg.(type) {
 		case x86asm.Imm:
-			i.imms = append(i.imms, int64(v))
+			i.add(int64(v))
 		case x86asm.Reg:
 			if n == 0 {
-				i.reg = strings.ToLower(v.String())
+				i.reg = d.register(v)
 			}
 		case x86asm.Mem:
-			i.sized = op + map[int]string{1: "b", 2: "w", 4: "l", 8: "q"}[in.MemBytes]
+			i.sized = sizedName(op, in.MemBytes)
 		}
 	}
 	return i
 }
 
-func decodeArm64(b []byte) []instruction {
-	out := make([]instruction, 0, len(b)/4)
+// sizedName is the mnemonic of an instruction on memory where the width tells something: a byte moved is not a word moved.
+func sizedName(op string, width int) string {
+	if op != "mov" {
+		return op
+	}
+	switch width {
+	case 1:
+		return "movb"
+	case 2:
+		return "movw"
+	case 4:
+		return "movl"
+	}
+	return "movq"
+}
+
+func (d *decoder) register(r x86asm.Reg) string {
+	name := d.regs[r]
+	if name == "" {
+		name = strings.ToLower(r.String())
+		d.regs[r] = name
+	}
+	return name
+}
+
+func decodeArm64(out []instruction, b []byte) []instruction {
 	for ; len(b) >= 4; b = b[4:] {
 		if in, err := arm64asm.Decode(b); err == nil {
 			out = append(out, fromArm64(in))
@@ -80,7 +125,7 @@ func fromArm64(in arm64asm.Inst) instruction {
 			i.reg = w
 		}
 		if v, ok := immediate(w); ok {
-			i.imms = append(i.imms, v)
+			i.add(v)
 		}
 	}
 	return i

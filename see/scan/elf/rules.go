@@ -83,6 +83,10 @@ func tlsRules() []rule {
 				{key: "mbed TLS ", pattern: `^mbed TLS (\d+\.\d+\.\d+)`, proves: true},
 				{key: "Mbed TLS ", pattern: `^Mbed TLS (\d+\.\d+\.\d+)`, proves: true},
 			},
+			code: []string{
+				"library/ssl_tls.c", "library/ssl_msg.c", "library/ssl_cli.c", "library/ssl_srv.c", "library/ssl_tls12_client.c", "=> write hello request", "=> derive keys", "=> parse finished",
+			},
+			needs:   2,
 			symbols: []string{"mbedtls_ssl_handshake", "mbedtls_aes_setkey_enc", "mbedtls_x509_crt_parse"},
 			values: []valueRule{{symbol: "mbedtls_version_get_number", read: "number", number: func(n uint32) string {
 				return fmt.Sprintf("%d.%d.%d", n>>24, n>>16&0xff, n>>8&0xff)
@@ -181,7 +185,11 @@ func libraryRules() []rule {
 				{key: ") stable release version ", before: 48, pattern: `(?:GNU C Library|ld\.so) \([^)]{0,40}\) stable release version (\d+\.\d+(?:\.\d+)?)`, proves: true},
 				{key: "GNU C Library stable release version ", pattern: `^GNU C Library stable release version (\d+\.\d+(?:\.\d+)?)`, proves: true},
 			},
-			code:   []string{"FATAL: kernel too old", "glibc.malloc.check", "glibc.malloc.tcache_count", "malloc_consolidate(): unaligned fastbin chunk", "glibc.rtld.optional_static_tls"},
+			code: []string{
+				"FATAL: kernel too old", "glibc.malloc.check", "malloc_consolidate(): unaligned fastbin chunk", "malloc(): corrupted top size",
+				"malloc(): memory corruption", "free(): invalid next size (fast)", "double free or corruption (fasttop)", "glibc detected an invalid stdio handle",
+				"length accounting in _dl_exception_create_format", "GLIBC_TUNABLES",
+			},
 			needs:  3,
 			values: []valueRule{{symbol: "gnu_get_libc_version", read: "text"}},
 			note:   "no version text: for libraries of the C library it is libc.so.6's in the same process, in a static program it is not recorded",
@@ -286,7 +294,7 @@ func serverRules() []rule {
 		{
 			name:    "haproxy",
 			program: true,
-			code:    []string{"HAProxy version %s", "HAProxy version follows", "haproxy_version", "HA-Proxy version %s"},
+			code:    []string{"HAProxy version %s", "HAProxy version follows", "HA-Proxy version %s"},
 			needs:   1,
 			symbols: []string{"haproxy_version", "haproxy_date"},
 			values:  []valueRule{{symbol: "haproxy_version", read: "text", pattern: `^(\d+\.\d+[.\d]*(?:-dev\d+)?)`}},

@@ -60,7 +60,7 @@ func (a *Analyser) match(ctx context.Context, im *image, machine string, want ma
 			shapes = append(shapes, s)
 		}
 	}
-	budget, blocks := a.opt.MaxInstructions, blockReader{im: im}
+	budget, blocks, d := a.opt.MaxInstructions, blockReader{im: im}, newDecoder(machine)
 	for n, f := range functions {
 		if n%1024 == 0 && ctx.Err() != nil {
 			return hits, ctx.Err()
@@ -69,7 +69,7 @@ func (a *Analyser) match(ctx context.Context, im *image, machine string, want ma
 		if b == nil {
 			continue
 		}
-		if budget -= matchOne(machine, f, b, shapes, hits); budget < 0 {
+		if budget -= matchOne(d, f, b, shapes, hits); budget < 0 {
 			hits.reason = "the limit of decoded instructions was reached"
 			break
 		}
@@ -78,14 +78,14 @@ func (a *Analyser) match(ctx context.Context, im *image, machine string, want ma
 }
 
 // matchOne decodes a function if any shape may fit and returns how many instructions that took.
-func matchOne(machine string, f function, b []byte, shapes []compiledShape, hits shapeHits) int {
+func matchOne(d *decoder, f function, b []byte, shapes []compiledShape, hits shapeHits) int {
 	var code []instruction
 	for _, s := range shapes {
-		if len(b) > s.shape.MaxSize || !s.shape.mayFit(machine, b) {
+		if len(b) > s.shape.MaxSize || !s.shape.mayFit(d.machine, b) {
 			continue
 		}
 		if code == nil {
-			code = decode(machine, b)
+			code = d.decode(b)
 		}
 		if s.shape.fits(code) {
 			hits.byName[s.anchor] = append(hits.byName[s.anchor], f)
@@ -136,7 +136,7 @@ func (i Instr) is(in instruction) bool {
 	if len(i.Reg) > 0 && !slices.Contains(i.Reg, in.reg) {
 		return false
 	}
-	return len(i.Imm) == 0 || slices.ContainsFunc(in.imms, func(v int64) bool { return slices.Contains(i.Imm, v) })
+	return len(i.Imm) == 0 || slices.ContainsFunc(in.imms[:in.count], func(v int64) bool { return slices.Contains(i.Imm, v) })
 }
 
 func nextBranch(code []instruction) string {

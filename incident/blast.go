@@ -1,0 +1,219 @@
+package incident
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"staunch/reach/fleet"
+	"staunch/see/keys"
+)
+
+// Blast is which keys and secrets affected processes could see, and what else hangs on them. It holds hashes and names, never values.
+type Blast struct {
+	Keys     []LostKey    `json:"keys"`
+	Secrets  []LostSecret `json:"secrets"`
+	Services []LostData   `json:"services,omitempty"` // services with affected units, and what data they hold
+	Unseen   []string     `json:"unseen,omitempty"`   // what could not be looked at, a sentence each
+	Hosts    int          `json:"hosts"`              // hosts that were looked at
+}
+
+// LostKey is a key pair whose private half an affected process had in reach.
+type LostKey struct {
+	SPKI      string   `json:"spki_sha256"`
+	Type      string   `json:"type"`
+	Names     []string `json:"names,omitempty"`     // of its certificates
+	Readers   []string `json:"readers"`             // "web1 nginx.service"
+	How       []string `json:"how"`                 // why we think so
+	Files     []string `json:"files"`               // "web1:/etc/ssl/private/shop.key"
+	Also      []string `json:"also_on,omitempty"`   // hosts that hold the same key without an affected process
+	Endpoints []string `json:"endpoints,omitempty"` // public names that served this key when they were probed
+	Clients   []string `json:"pinned_by,omitempty"` // endpoints whose clients pinned it: a new key breaks them
+	Encrypted bool     `json:"encrypted,omitempty"` // encrypted at rest: which key it is cannot be told from outside
+}
+
+// LostSecret is a secret by its name.
+type LostSecret struct {
+	Kind    keys.SecretKind `json:"kind"`
+	Name    string          `json:"name"`
+	Where   string          `json:"where"`
+	Readers []string        `json:"readers"`
+}
+
+// LostData is a service with affected units.
+type LostData struct {
+	Service string   `json:"service"`
+	Owner   string   `json:"owner,omitempty"`
+	Holds   []string `json:"holds,omitempty"`
+	Hosts   []string `json:"hosts"`
+}
+
+// Traces is what a blast radius is computed from.
+type Traces struct {
+	Found    map[string]*keys.Found     // by host
+	Affected map[string]map[string]bool // host to affected units; "" stands for processes without a unit
+	PIDs     map[string]map[int]bool    // host to affected processes
+	Fleet    *fleet.Fleet
+	Serves   map[string][]string // SPKI to the endpoints that served it, from probes
+	Failed   map[string]string   // hosts that could not be asked, with the reason
+}
+
+// Radius computes the blast radius. Every key that an affected process had in reach counts, whether it was used or not.
+func Radius(t Traces) Blast {
+	b := Blast{Keys: []LostKey{}, Secrets: []LostSecret{}, Hosts: len(t.Found)}
+	lost, secrets := map[string]*LostKey{}, map[string]*LostSecret{}
+	for _, host := range slices.Sorted(maps.Keys(t.Found)) {
+		f := t.Found[host]
+		for i := range f.Keys {
+			t.key(host, &f.Keys[i], lost)
+		}
+		for i := range f.Secrets {
+			t.secret(host, &f.Secrets[i], secrets)
+		}
+		for _, u := range f.Unseen {
+			b.Unseen = append(b.Unseen, strings.TrimSpace(fmt.Sprintf("%s: %s %s", host, cmp.Or(u.Path, fmt.Sprintf("process %d:", u.PID)), u.Reason)))
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(t.Failed)) {
+		b.Unseen = append(b.Unseen, host+": "+t.Failed[host])
+	}
+	t.also(lost)
+	for _, id := range slices.Sorted(maps.Keys(lost)) {
+		b.Keys = append(b.Keys, *lost[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(secrets)) {
+		b.Secrets = append(b.Secrets, *secrets[id])
+	}
+	b.Services = t.services()
+	return b
+}
+
+// reader names an affected process among readers, or "".
+func (t Traces) reader(host string, r keys.Reader) string {
+	if !t.PIDs[host][r.PID] && (r.Unit == "" || !t.Affected[host][r.Unit]) {
+		return ""
+	}
+	return host + " " + cmp.Or(r.Unit, r.Name)
+}
+
+func (t Traces) key(host string, k *keys.Key, lost map[string]*LostKey) {
+	if !k.Private {
+		return
+	}
+	var who, how []string
+	for _, r := range k.Readers {
+		if name := t.reader(host, r); name != "" {
+			who, how = append(who, name), append(how, cmp.Or(r.Says, r.How))
+		}
+	}
+	if len(who) == 0 {
+		return
+	}
+	id := k.SPKI
+	if id == "" {
+		id = "encrypted " + host + ":" + k.Files[0].Path
+	}
+	l := lost[id]
+	if l == nil {
+		l = &LostKey{SPKI: k.SPKI, Type: keyType(k), Encrypted: k.Encrypted, Endpoints: t.Serves[k.SPKI]}
+		lost[id] = l
+	}
+	l.Readers, l.How = merge(l.Readers, who), merge(l.How, how)
+	for _, c := range k.Certificates {
+		l.Names = merge(l.Names, append(slices.Clone(c.Names), c.Subject))
+	}
+	for _, f := range k.Files {
+		if f.Holds == "private_key" || f.Holds == "both" || f.Holds == "keystore" {
+			l.Files = merge(l.Files, []string{host + ":" + f.Path})
+		}
+	}
+}
+
+func keyType(k *keys.Key) string {
+	if k.Bits > 0 {
+		return fmt.Sprintf("%s %d", k.Type, k.Bits)
+	}
+	return k.Type
+}
+
+func (t Traces) secret(host string, s *keys.Secret, secrets map[string]*LostSecret) {
+	var who []string
+	for _, r := range s.Readers {
+		if name := t.reader(host, r); name != "" {
+			who = append(who, name)
+		}
+	}
+	if len(who) == 0 {
+		return
+	}
+	id := string(s.Kind) + "\x00" + s.Name + "\x00" + s.Where
+	if secrets[id] == nil {
+		secrets[id] = &LostSecret{Kind: s.Kind, Name: s.Name, Where: s.Where}
+	}
+	secrets[id].Readers = merge(secrets[id].Readers, who)
+}
+
+// also finds the same keys elsewhere: a key is compromised wherever it lies.
+func (t Traces) also(lost map[string]*LostKey) {
+	for _, host := range slices.Sorted(maps.Keys(t.Found)) {
+		for _, k := range t.Found[host].Keys {
+			l := lost[k.SPKI]
+			if l != nil && k.SPKI != "" && k.Private && !slices.ContainsFunc(l.Readers, func(r string) bool { return strings.HasPrefix(r, host+" ") }) {
+				l.Also = merge(l.Also, []string{host})
+			}
+		}
+	}
+	for _, e := range t.endpoints() {
+		for _, pin := range e.Pins {
+			if l := lost[pin]; l != nil {
+				l.Clients = merge(l.Clients, []string{e.Name})
+			}
+		}
+	}
+}
+
+func (t Traces) endpoints() []fleet.Endpoint {
+	if t.Fleet == nil {
+		return nil
+	}
+	return t.Fleet.Endpoints
+}
+
+func (t Traces) services() []LostData {
+	if t.Fleet == nil {
+		return nil
+	}
+	var list []LostData
+	for _, s := range t.Fleet.Services {
+		var hosts []string
+		for _, h := range s.Hosts {
+			if slices.ContainsFunc(s.Units, func(u string) bool { return t.Affected[h][u] }) {
+				hosts = append(hosts, h)
+			}
+		}
+		if len(hosts) > 0 {
+			list = append(list, LostData{s.Name, s.Owner, s.Holds, hosts})
+		}
+	}
+	return list
+}
+
+func merge(a, b []string) []string {
+	for _, s := range b {
+		if s != "" && !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
+// Says is the radius in one sentence.
+func (b Blast) Says() string {
+	says := fmt.Sprintf("%d keys and %d secrets were in reach of affected processes on the %d hosts looked at", len(b.Keys), len(b.Secrets), b.Hosts)
+	if len(b.Unseen) > 0 {
+		says += fmt.Sprintf("; %d things could not be looked at", len(b.Unseen))
+	}
+	return says
+}

@@ -1,0 +1,166 @@
+package incident
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"staunch/inventory"
+)
+
+// Progress is how a plan's run stands, as far as a brief needs it.
+type Progress struct {
+	Plan    string   `json:"plan"`
+	State   string   `json:"state"` // not_begun, working, waiting, done, aborted
+	Settled int      `json:"settled"`
+	Total   int      `json:"total"` // step x target
+	Running []string `json:"running,omitempty"`
+	Failed  []string `json:"failed,omitempty"`
+	Left    []string `json:"left,omitempty"`  // hosts left behind, silent
+	Waits   []string `json:"waits,omitempty"` // for whom or what
+	Next    []string `json:"next,omitempty"`
+	Missing []string `json:"missing,omitempty"` // votes: "production: 1 more of 2"
+}
+
+// Brief is the hand-over to the next person.
+type Brief struct {
+	Incident string   `json:"incident"`
+	Title    string   `json:"title"`
+	At       string   `json:"at"`
+	Opened   string   `json:"opened"`
+	Closed   string   `json:"closed,omitempty"`
+	Can      []string `json:"can"` // what the bug can do and what must follow
+	Done     []string `json:"done"`
+	Running  []string `json:"running"`
+	Unknown  []string `json:"unknown"`
+	Next     []string `json:"next"`
+	Holds    []string `json:"holds"` // who holds what
+}
+
+// Brief tells the next person where things stand at a time.
+func (s *Incident) Brief(now time.Time, runs []Progress) Brief {
+	b := Brief{
+		Incident: s.Opened.ID, Title: s.Opened.Title, At: stamp(now), Opened: stamp(s.OpenedAt) + " by " + cmp.Or(s.OpenedBy, "nobody named"),
+		Can: []string{s.Impact.Harm.Says(), "must follow: " + s.Impact.Follows.Says()}, Done: []string{}, Running: []string{}, Unknown: []string{}, Next: []string{}, Holds: []string{},
+	}
+	if s.Closed {
+		b.Closed = stamp(s.ClosedAt)
+	}
+	s.briefHosts(&b, now)
+	for _, r := range runs {
+		b.run(r)
+	}
+	s.briefPeople(&b, now)
+	if s.Current() == nil && len(s.In(inventory.Affected)) > 0 {
+		b.Next = append(b.Next, "there is no plan yet: staunch plan make "+s.Opened.ID)
+	}
+	return b
+}
+
+func (s *Incident) briefHosts(b *Brief, now time.Time) {
+	for _, m := range s.Milestones {
+		b.Done = append(b.Done, stamp(m.At)+" "+m.Says)
+	}
+	if n := len(s.CleanSince); n > 0 {
+		var hosts []string
+		for h := range s.CleanSince {
+			hosts = append(hosts, h)
+		}
+		slices.Sort(hosts)
+		b.Done = append(b.Done, fmt.Sprintf("%d hosts were affected and are clean: %s", n, strings.Join(some(hosts, 12), ", ")))
+	}
+	if s.Looks == 0 {
+		b.Unknown = append(b.Unknown, "nobody has looked at the fleet yet")
+	} else {
+		b.Unknown = append(b.Unknown, fmt.Sprintf("%d of %d known hosts were seen; last look %s ago", s.Seen, s.Known, now.Sub(s.LookedAt).Round(time.Minute)))
+	}
+	for _, h := range s.In(inventory.Unknown) {
+		b.Unknown = append(b.Unknown, h.Host+": "+h.Why)
+	}
+	if hosts := s.In(inventory.Affected); len(hosts) > 0 {
+		b.Next = append(b.Next, fmt.Sprintf("%d hosts are still affected: %s (%d of their processes face strangers)", len(hosts), strings.Join(some(names(hosts), 12), ", "), s.Facing()))
+	}
+	if s.Blast != nil {
+		b.Unknown = append(b.Unknown, s.Blast.Unseen...)
+	}
+}
+
+func (b *Brief) run(r Progress) {
+	b.Running = append(b.Running, fmt.Sprintf("plan %s: %s, %d of %d settled", r.Plan, r.State, r.Settled, r.Total))
+	b.Running = append(b.Running, r.Running...)
+	for _, f := range r.Failed {
+		b.Next = append(b.Next, "FAILED: "+f)
+	}
+	for _, l := range r.Left {
+		b.Unknown = append(b.Unknown, "left behind: "+l)
+	}
+	for _, w := range slices.Concat(r.Missing, r.Waits, r.Next) {
+		b.Next = append(b.Next, "plan "+r.Plan+": "+w)
+	}
+}
+
+func (s *Incident) briefPeople(b *Brief, now time.Time) {
+	for _, e := range s.Checklist {
+		switch {
+		case e.State == DoneEntry:
+			b.Done = append(b.Done, e.Says+" ("+owner(e.Owner)+")")
+		case e.State == OpenEntry:
+			line := owner(e.Owner) + ": " + e.Says
+			if !e.Due.IsZero() {
+				line += ", due " + stamp(e.Due)
+				if now.After(e.Due) {
+					line += " (OVERDUE)"
+				}
+			}
+			b.Holds = append(b.Holds, line)
+		}
+	}
+	if len(s.Searches) == 0 {
+		b.Unknown = append(b.Unknown, "nobody has searched for signs of exploitation")
+	}
+	for _, x := range s.Searches {
+		if x.Cannot != "" {
+			b.Unknown = append(b.Unknown, "not searched: "+x.Cannot)
+		}
+	}
+}
+
+// Text prints a brief for a terminal.
+func (b Brief) Text(w io.Writer) error {
+	p := printer{w: w}
+	p.line("incident %s: %s", b.Incident, b.Title)
+	p.line("opened %s; this brief %s", b.Opened, b.At)
+	if b.Closed != "" {
+		p.line("CLOSED %s", b.Closed)
+	}
+	for _, part := range []struct {
+		name  string
+		lines []string
+	}{{"what it can do", b.Can}, {"done", b.Done}, {"running", b.Running}, {"unknown", b.Unknown}, {"next", b.Next}, {"who holds what", b.Holds}} {
+		p.line("\n%s", strings.ToUpper(part.name))
+		if len(part.lines) == 0 {
+			p.line("  nothing")
+		}
+		for _, l := range part.lines {
+			p.line("  %s", Clean(l))
+		}
+	}
+	return p.err
+}
+
+// printer remembers the first failed write.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }

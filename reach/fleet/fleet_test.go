@@ -1,0 +1,301 @@
+package fleet_test
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"staunch/fault"
+	"staunch/reach/fleet"
+)
+
+var update = flag.Bool("update", false, "write docs/staunch.schema.json anew")
+
+const shop = `
+rings:
+  canary: {width: 1, soak: 10m}
+  production: {width: 25%, quorum: 2}
+hosts:
+  web[01-03]: {labels: [web], address: "{name}.example.org"}
+  web04: {ring: canary, labels: {web: null, room: b}}
+  db[a-b]:
+    labels: [db]
+    user: admin
+  gate: {system: openbsd, via: none}
+services:
+  shop:
+    on: web
+    units: [nginx.service]
+    restart: reload
+    health: {url: "http://{host}/", within: 5s}
+    max_down: 50%
+    holds: [orders, addresses]
+    owner: shop team
+    public: true
+  database: {on: db, restart: "hook:failover", replica: true}
+endpoints:
+  shop.example.org: {service: shop}
+  mail: {addresses: ["192.0.2.1:25"], starttls: smtp, internal: true}
+`
+
+func read(t *testing.T, text string) *fleet.Fleet {
+	t.Helper()
+	f, err := fleet.Read([]byte(text), "staunch.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func names(hosts []fleet.Host) string {
+	var out []string
+	for _, h := range hosts {
+		out = append(out, h.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestReadsWhatTheTeamWrote(t *testing.T) {
+	f := read(t, shop)
+	if got := names(f.Hosts); got != "web01 web02 web03 web04 dba dbb gate" {
+		t.Errorf("hosts: %s", got)
+	}
+	if h, _ := f.Host("web02"); h.Address != "web02.example.org" || h.Ring != "production" {
+		t.Errorf("web02: %+v", h)
+	}
+	if h, _ := f.Host("gate"); h.NotCovered() == "" {
+		t.Error("an OpenBSD host counts as covered")
+	}
+	ring, _ := f.Ring("canary")
+	if ring.Soak != 10*time.Minute || ring.Order != 0 || ring.Quorum != 1 {
+		t.Errorf("canary: %+v", ring)
+	}
+	s, err := f.Service("shop")
+	if err != nil || strings.Join(s.Hosts, " ") != "web01 web02 web03 web04" || s.MaxDown.Of(4) != 2 || s.Restart.How != "reload" || s.Health.Within != 5*time.Second {
+		t.Errorf("shop: %+v, %v", s, err)
+	}
+	if d, err := f.Service("database"); err != nil || d.Restart != (fleet.Restart{How: "hook", Hook: "failover"}) || !d.Replica {
+		t.Errorf("database: %+v, %v", d, err)
+	}
+	if e := f.Endpoints[0]; e.SNI != "shop.example.org" || e.Addresses[0] != "shop.example.org:443" || !e.Public {
+		t.Errorf("endpoint: %+v", e)
+	}
+	if e := f.Endpoints[1]; e.SNI != "" || e.Public || e.StartTLS != "smtp" {
+		t.Errorf("endpoint: %+v", e)
+	}
+}
+
+func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
+	for _, c := range []struct{ text, says, hint string }{
+		{"rings:\n  canary: {wdith: 2}\n", "staunch.yaml:2:12: unknown key \"wdith\" in canary", "did you mean width?"},
+		{"host: {}\n", "staunch.yaml:1:1: unknown key \"host\"", "did you mean hosts?"},
+		{"hosts: [web1]\n", "expected a mapping", ""},
+		{"hosts:\n  web1: {user: 12}\n", "staunch.yaml:2:16: user: expected text, found a number", "put it in quotes"},
+		{"hosts:\n  web1: {port: \"22\"}\n", "port: expected a whole number", ""},
+		{"hosts:\n  web1: {port: -1}\n", "port: expected a whole number", ""},
+		{"hosts:\n  web1: {}\n  web[1-2]: {}\n", "staunch.yaml:3:3: host web1 stands twice", ""},
+		{"hosts:\n  web1: {}\n  web1: {}\n", "3:3", ""},
+		{"hosts:\n  -oProxyCommand=x: {}\n", "letters, digits", ""},
+		{"hosts:\n  web1: {address: \"-oX\"}\n", "neither a host name nor an IP address", ""},
+		{"hosts:\n  web1: {ring: prod}\n", "no ring is called \"prod\"", "production"},
+		{"hosts:\n  web[1-9999999]: {}\n", "host pattern", ""},
+		{"rings:\n  a: {soak: 10}\n", "soak: expected a duration", "unit"},
+		{"rings:\n  a: {width: 0}\n", "expected how many hosts", ""},
+		{"services:\n  s: {on: nothing}\n", "nothing is called \"nothing\"", ""},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, restart: restrat}\n", "\"restrat\" is not one of", "did you mean restart?"},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, units: [nginx]}\n", "not a full unit name", "suffix"},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, health: {tcp: \"x:1\", unit: a.service}}\n", "exactly one of", ""},
+		{"endpoints:\n  a.example: {pins: [abc]}\n", "is not a SHA-256", "64"},
+		{"endpoints:\n  a.example: {starttls: xmpp-client}\n", "xmpp_domain", ""},
+		{"hosts: &x\n  a: {}\n", "anchors", "pattern"},
+		{"hosts:\n\ta: {}\n", "staunch.yaml:", ""},
+		{"a: 1\n---\nb: 2\n", "2 documents", ""},
+	} {
+		_, err := fleet.Read([]byte(c.text), "staunch.yaml")
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: says %v, want %q", c.text, err, c.says)
+		}
+		if c.hint != "" && !strings.Contains(fault.HintOf(err), c.hint) {
+			t.Errorf("%q: hint %q, want %q", c.text, fault.HintOf(err), c.hint)
+		}
+	}
+}
+
+func TestEmptyFileIsAnEmptyFleet(t *testing.T) {
+	for _, text := range []string{"", "# nothing yet\n", "hosts:\n"} {
+		if f := read(t, text); len(f.Hosts) != 0 || len(f.Rings) != 3 {
+			t.Errorf("%q: %+v", text, f)
+		}
+	}
+}
+
+func TestSelectors(t *testing.T) {
+	f := read(t, shop)
+	file := func(name string) ([]byte, error) {
+		if name != "tonight" {
+			return nil, errors.New("no such file")
+		}
+		return []byte("# called in\nweb01\ndb[a-b]\n"), nil
+	}
+	for _, c := range []struct{ text, want string }{
+		{"web", "web01 web02 web03 web04"},
+		{"web & !web04", "web01 web02 web03"},
+		{"ring=canary", "web04"},
+		{"web[01-02], db", "web01 web02 dba dbb"},
+		{"web0*", "web01 web02 web03 web04"},
+		{"service=database | gate", "dba dbb gate"},
+		{"!(web | db)", "gate"},
+		{"room=b", "web04"},
+		{"label=db & name=dba", "dba"},
+		{"@tonight & !db", "web01"},
+		{"all & !all", ""},
+		{"\"web01\"", "web01"},
+		{"!!gate", "gate"},
+	} {
+		hosts, err := f.Select(c.text, file)
+		if err != nil || names(hosts) != c.want {
+			t.Errorf("%q: %q, %v; want %q", c.text, names(hosts), err, c.want)
+		}
+	}
+}
+
+func TestSelectorMistakes(t *testing.T) {
+	f := read(t, "hosts:\n  web: {labels: [x]}\n  web2: {labels: [web]}\n")
+	for _, c := range []struct{ text, says, hint string }{
+		{"web", "ambiguous", "label=web"},
+		{"wbe2", "nothing is called", "did you mean web2?"},
+		{"ring=canary2", "no host has ring=canary2", "ring=canary"},
+		{"web2 &", "ends too early", "as in"},
+		{"(web2", "ends too early", ""},
+		{"web2)", "unexpected \")\"", ""},
+		{"", "ends too early", ""},
+		{"\"web2", "open quote", ""},
+		{"@gone", "cannot be named here", ""},
+		{"web[2-3]", "only 1 of the 2", ""},
+		{strings.Repeat("!", 5000) + "web2", "too deeply", ""},
+	} {
+		_, err := f.Select(c.text, nil)
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(fault.HintOf(err), c.hint) {
+			t.Errorf("%.20q: %v, hint %q", c.text, err, fault.HintOf(err))
+		}
+	}
+}
+
+func TestBorrowsWhatTheTeamHas(t *testing.T) {
+	for _, c := range []struct{ name, text, hosts, web string }{
+		{"names.txt", "web1\n\n# c\nadmin@db1:2222 # main\n10.0.0.7\n", "web1 db1 10.0.0.7", ""},
+		{"config", "Host *\n  User x\nHost web1 web2 !no *.x\n  HostName 1.2.3.4\nHost github.com\n", "web1 web2", ""},
+		{"hosts", "mail ansible_host=10.1.1.1\n[web]\nweb[1:2] ansible_user=deploy\n[db]\ndb1:2022\n[all2:children]\nweb\n[web:vars]\na=b\n", "db1 mail web1 web2", "web1 web2"},
+		{"inv.yml", "all:\n  hosts:\n    mail:\n      ansible_host: 10.1.1.1\n  children:\n    web:\n      hosts:\n        web1:\n        web2: {ansible_port: 2022}\n", "mail web1 web2", "web1 web2"},
+		{"list.json", `{"_meta":{"hostvars":{"mail":{"ansible_host":"10.1.1.1"}}},"all":{"children":["ungrouped","web"]},"ungrouped":{"hosts":["mail"]},"web":{"hosts":["web1","web2"]}}`, "mail web1 web2", "web1 web2"},
+	} {
+		f, err := fleet.Borrow([]byte(c.text), c.name, fleet.Files{})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if got := names(f.Hosts); got != c.hosts {
+			t.Errorf("%s: hosts %q, want %q", c.name, got, c.hosts)
+		}
+		if c.web != "" {
+			if web, err := f.Select("label=web", nil); err != nil || names(web) != c.web {
+				t.Errorf("%s: web is %q, %v", c.name, names(web), err)
+			}
+			if m, _ := f.Host("mail"); m.Address != "10.1.1.1" {
+				t.Errorf("%s: mail at %q", c.name, m.Address)
+			}
+		}
+		again, err := fleet.Write(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back := read(t, string(again)); names(back.Hosts) != c.hosts {
+			t.Errorf("%s: written and read again: %q\n%s", c.name, names(back.Hosts), again)
+		}
+	}
+}
+
+func TestIncludedSSHConfiguration(t *testing.T) {
+	files := fleet.Files{
+		Glob: func(pattern string) ([]string, error) { return []string{pattern}, nil },
+		Read: func(name string) ([]byte, error) {
+			if name == "/home/a/.ssh/work" {
+				return []byte("Host web7\n"), nil
+			}
+			return nil, errors.New("unexpected " + name)
+		},
+	}
+	f, err := fleet.SSHConfig([]byte("Include work\nHost web8\n"), "/home/a/.ssh/config", files)
+	if err != nil || names(f.Hosts) != "web7 web8" {
+		t.Errorf("%q, %v", names(f.Hosts), err)
+	}
+}
+
+func TestSchemaIsPublished(t *testing.T) {
+	const file = "../../docs/staunch.schema.json"
+	want, err := fleet.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil || string(got) != string(want) {
+		t.Errorf("docs/staunch.schema.json is not what the code reads (%v); write it with: go test ./reach/fleet -run Schema -update", err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(shop))
+	f.Add([]byte("hosts: {a: {labels: {b: *c}}}"))
+	f.Add([]byte("? {}\n: !!x [1]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := fleet.Read(text, "f")
+		if err == nil {
+			for _, h := range got.Hosts {
+				if strings.HasPrefix(h.Dial(), "-") {
+					t.Errorf("%q could be taken for an option", h.Dial())
+				}
+			}
+		}
+	})
+}
+
+func FuzzSelect(f *testing.F) {
+	for _, s := range []string{"web & !web04", "(a|b),c", "@x", "\"a b\"=c", "web[1-2,3]*"} {
+		f.Add(s)
+	}
+	fl, err := fleet.Read([]byte(shop), "f")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		chosen, err := fl.Select(s, nil)
+		if err != nil {
+			return
+		}
+		rest, err := fl.Select("!("+s+")", nil)
+		if err != nil || len(chosen)+len(rest) != len(fl.Hosts) {
+			t.Errorf("%q takes %d of %d hosts, its opposite %d, %v", s, len(chosen), len(fl.Hosts), len(rest), err)
+		}
+	})
+}
+
+func FuzzBorrow(f *testing.F) {
+	f.Add([]byte("[a]\nb c=d\n"), "hosts")
+	f.Add([]byte("all:\n  hosts:\n    a:\n"), "x.yml")
+	f.Add([]byte(`{"a":{"hosts":["b"]}}`), "l")
+	f.Add([]byte("Host a b\n"), "config")
+	f.Fuzz(func(t *testing.T, text []byte, name string) {
+		got, err := fleet.Borrow(text, name, fleet.Files{})
+		if err == nil && got == nil {
+			t.Error("neither a fleet nor an error")
+		}
+	})
+}
