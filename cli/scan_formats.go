@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"staunch/see/verdict"
+	"staunch/see/verdict/export"
 )
 
 type scanFormat func(env *Env, f scanFlags, doc *verdict.Document) error
@@ -15,13 +16,16 @@ func scanFormats() map[string]scanFormat {
 		"table": func(env *Env, f scanFlags, doc *verdict.Document) error {
 			return newTable(env, f).print(env.Stdout, doc)
 		},
-		"json":  func(env *Env, _ scanFlags, doc *verdict.Document) error { return indented(env.Stdout, doc) },
-		"jsonl": func(env *Env, _ scanFlags, doc *verdict.Document) error { return jsonLines(env.Stdout, doc) },
+		"json":      func(env *Env, _ scanFlags, doc *verdict.Document) error { return indented(env.Stdout, doc) },
+		"openvex":   func(env *Env, _ scanFlags, doc *verdict.Document) error { return export.OpenVEX(env.Stdout, doc) },
+		"cyclonedx": func(env *Env, _ scanFlags, doc *verdict.Document) error { return export.CycloneDX(env.Stdout, doc) },
+		"html":      func(env *Env, _ scanFlags, doc *verdict.Document) error { return export.HTML(env.Stdout, doc) },
+		"jsonl":     func(env *Env, _ scanFlags, doc *verdict.Document) error { return jsonLines(env.Stdout, doc) },
 	}
 }
 
 func scanFormatNames() []string {
-	return []string{"table", "json", "jsonl"}
+	return []string{"table", "json", "jsonl", "openvex", "cyclonedx", "html"}
 }
 
 func indented(w io.Writer, v any) error {

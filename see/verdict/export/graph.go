@@ -1,0 +1,184 @@
+package export
+
+import (
+	"fmt"
+	"slices"
+
+	"staunch/see/scan"
+	"staunch/see/scan/elf"
+	"staunch/see/verdict"
+)
+
+// The picture: processes on the left, objects in the middle, components on the right.
+const (
+	rowHeight  = 26
+	boxHeight  = 20
+	boxWidth   = 280
+	columnStep = 420
+	maxNodes   = 60 // per column: a picture of more is no picture
+)
+
+// Graph is the laid-out picture.
+type Graph struct {
+	Width, Height int
+	Columns       [3]Column
+	Edges         []Edge
+	Left          int // processes that the picture leaves out
+}
+
+// Column is one sort of thing.
+type Column struct {
+	Title string
+	X     int
+	Nodes []Node
+}
+
+// Node is one box.
+type Node struct {
+	X, Y, TextY int
+	Label, Full string
+	State       string // css class
+	Anchor      string // of its finding on the page
+}
+
+// Edge is one line between boxes.
+type Edge struct {
+	Path  string
+	State string
+}
+
+type drawing struct {
+	g       Graph
+	index   [3]map[string]int
+	edges   map[[4]int]int
+	objects map[string]*scan.Object
+	states  map[string]verdict.State // worst state of a process, an object and a component
+	anchors map[string]string
+}
+
+// draw lays out everything that findings speak about; without findings, the processes that listen.
+func draw(doc *verdict.Document) Graph {
+	d := &drawing{edges: map[[4]int]int{}, objects: objectsByID(doc), states: map[string]verdict.State{}, anchors: map[string]string{}}
+	for i, title := range []string{"processes", "objects", "components"} {
+		d.g.Columns[i] = Column{Title: title, X: i * columnStep}
+		d.index[i] = map[string]int{}
+	}
+	d.learn(doc)
+	for i := range doc.Processes {
+		d.process(&doc.Processes[i])
+	}
+	for i := range d.g.Columns {
+		d.g.Height = max(d.g.Height, (len(d.g.Columns[i].Nodes)+1)*rowHeight+10)
+	}
+	d.g.Width = 2*columnStep + boxWidth + 2
+	return d.g
+}
+
+// learn notes the worst state of each thing.
+func (d *drawing) learn(doc *verdict.Document) {
+	worse := func(key string, s verdict.State) {
+		if old, known := d.states[key]; !known || weight(s) > weight(old) {
+			d.states[key] = s
+		}
+	}
+	for i := range doc.Findings {
+		f := &doc.Findings[i]
+		object := f.Object
+		if object == "" {
+			object = f.Path
+		}
+		worse("o"+object, f.State)
+		worse("c"+object+f.Component, f.State)
+		for _, pid := range append(slices.Clone(f.PIDs), f.PID) {
+			key := fmt.Sprintf("p%d", pid)
+			worse(key, f.State)
+			if d.anchors[key] == "" {
+				d.anchors[key] = fmt.Sprintf("f%d", i)
+			}
+			d.states[fmt.Sprintf("%d %s", pid, object)] = f.State
+		}
+	}
+}
+
+func weight(s verdict.State) int {
+	return slices.Index([]verdict.State{verdict.NotAffected, verdict.Fixed, verdict.Dormant, verdict.Unknown, verdict.Stale, verdict.Affected}, s)
+}
+
+func (d *drawing) process(p *scan.Process) {
+	key := fmt.Sprintf("p%d", p.PID)
+	state, touched := d.states[key]
+	if !touched {
+		return
+	}
+	if len(d.g.Columns[0].Nodes) >= maxNodes {
+		d.g.Left++
+		return
+	}
+	label := fmt.Sprintf("%s (%d)", p.Name, p.PID)
+	if p.Unit != "" {
+		label += " " + p.Unit
+	}
+	left := d.node(0, key, label, state, d.anchors[key])
+	for _, m := range p.Objects {
+		if _, held := d.states[fmt.Sprintf("%d %s", p.PID, m.ID)]; held && d.objects[m.ID] != nil {
+			d.object(left, m.ID, m.Path, d.objects[m.ID].Components)
+		}
+	}
+	for _, m := range p.Modules {
+		if _, held := d.states[fmt.Sprintf("%d %s", p.PID, m.Path)]; held {
+			d.object(left, m.Path, m.Path, []elf.Component{m.Component})
+		}
+	}
+}
+
+func (d *drawing) object(left int, id, path string, components []elf.Component) {
+	state := d.states["o"+id]
+	middle := d.node(1, id, path, state, "")
+	d.edge(0, left, middle, state)
+	for _, c := range components {
+		if s, judged := d.states["c"+id+c.Name]; judged {
+			right := d.node(2, c.Name+" "+c.Version, c.Name+" "+c.Version, s, "")
+			d.edge(1, middle, right, s)
+		}
+	}
+}
+
+func (d *drawing) node(column int, key, label string, state verdict.State, anchor string) int {
+	if at, known := d.index[column][key]; known {
+		n := &d.g.Columns[column].Nodes[at]
+		if weight(state) > weight(verdict.State(n.State)) {
+			n.State = string(state)
+		}
+		return at
+	}
+	c := &d.g.Columns[column]
+	at := len(c.Nodes)
+	d.index[column][key] = at
+	y := (at+1)*rowHeight + 4
+	c.Nodes = append(c.Nodes, Node{X: c.X, Y: y, TextY: y + 14, Label: short(label, 38), Full: label, State: string(state), Anchor: anchor})
+	return at
+}
+
+// short keeps the end of a path: the file's name.
+func short(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	if r[0] == '/' {
+		return "…" + string(r[len(r)-n+1:])
+	}
+	return string(r[:n-1]) + "…"
+}
+
+func (d *drawing) edge(column, from, to int, state verdict.State) {
+	key := [4]int{column, from, to, 0}
+	if _, drawn := d.edges[key]; drawn {
+		return
+	}
+	d.edges[key] = len(d.g.Edges)
+	x1, x2 := column*columnStep+boxWidth, (column+1)*columnStep
+	y1, y2 := (from+1)*rowHeight+4+boxHeight/2, (to+1)*rowHeight+4+boxHeight/2
+	middle := (x1 + x2) / 2
+	d.g.Edges = append(d.g.Edges, Edge{Path: fmt.Sprintf("M%d %d C%d %d %d %d %d %d", x1, y1, middle, y1, middle, y2, x2, y2), State: string(state)})
+}
