@@ -23,6 +23,7 @@ type Analyser struct {
 	opt     Options
 	rules   []rule
 	regexps [][]*regexp.Regexp // per rule and text
+	sonames []*regexp.Regexp   // per rule, nil when its component has no library
 	anchors []Anchor
 	text    *sieve.Set
 	owners  []textOwner // what each pattern of text stands for
@@ -40,7 +41,7 @@ func New(anchors []Anchor, opt Options) (*Analyser, error) {
 		opt.MaxInstructions = 20 << 20
 	}
 	a := &Analyser{opt: opt, rules: rules(), anchors: anchors}
-	for _, compile := range []func() error{a.compileTexts, a.compileCode, a.compileShapes, a.compileSymbols} {
+	for _, compile := range []func() error{a.compileTexts, a.compileCode, a.compileShapes, a.compilePatterns, a.compileSymbols} {
 		if err := compile(); err != nil {
 			return nil, err
 		}

@@ -27,7 +27,11 @@ type window struct {
 // It uses reads and no mapping: a file that is cut while it is read gives an error, not a signal that ends the scan.
 func (im *image) pass(ctx context.Context, look func(window)) (id string, err error) {
 	sum := sha256.New()
-	buf := make([]byte, chunkSize+2*margin)
+	var largest uint64
+	for _, s := range im.constant() {
+		largest = max(largest, s.size)
+	}
+	buf := make([]byte, min(chunkSize+2*margin, largest))
 	for _, s := range im.constant() {
 		if err := im.passSegment(ctx, s, buf, sum, look); err != nil {
 			return "", err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // rule is what there is to know about recognising one component. All rules are data in rules.go.
@@ -112,7 +113,7 @@ func (t *trace) proven(rule int) bool {
 func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component {
 	r := a.rules[i]
 	evidence, contains := t.codeEvidence(i, im)
-	named := ownLibrary(r, l.soname)
+	named := a.sonames[i] != nil && a.sonames[i].MatchString(l.soname)
 	own := named || slices.ContainsFunc(t.code[i], func(s sighting) bool { return slices.Contains(r.self, s.text) })
 	versions := t.versionsOf(i, im, own || contains)
 	if named {
@@ -131,15 +132,6 @@ func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component 
 	return withVersions(r, Headers, versions, append(used, Evidence{
 		Kind: "name", Says: "only its version text is here, none of its code: compiled with the headers of " + r.name + ", or naming it",
 	}))
-}
-
-func ownLibrary(r rule, soname string) bool {
-	for _, s := range r.sonames {
-		if ok, err := regexp.MatchString("^(?:"+s+")$", soname); ok && err == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // withVersions makes a component per distinct version; without any, one whose version is unknown.
@@ -245,14 +237,9 @@ func clean(s string) string {
 	return string(out)
 }
 
-// compileSymbols gathers the names to look up and the regular expressions of the rules.
-func (a *Analyser) compileSymbols() error {
-	var names []string
+// compilePatterns compiles the regular expressions of the rules once for all objects.
+func (a *Analyser) compilePatterns() error {
 	for _, r := range a.rules {
-		names = append(names, r.symbols...)
-		for _, v := range r.values {
-			names = append(names, v.symbol)
-		}
 		var list []*regexp.Regexp
 		for _, v := range r.versions {
 			re, err := regexp.Compile(v.pattern)
@@ -262,6 +249,26 @@ func (a *Analyser) compileSymbols() error {
 			list = append(list, re)
 		}
 		a.regexps = append(a.regexps, list)
+		var sonames *regexp.Regexp
+		if len(r.sonames) > 0 {
+			var err error
+			if sonames, err = regexp.Compile("^(?:" + strings.Join(r.sonames, "|") + ")$"); err != nil {
+				return fmt.Errorf("rule %s: %s", r.name, err)
+			}
+		}
+		a.sonames = append(a.sonames, sonames)
+	}
+	return nil
+}
+
+// compileSymbols gathers the names to look up.
+func (a *Analyser) compileSymbols() error {
+	var names []string
+	for _, r := range a.rules {
+		names = append(names, r.symbols...)
+		for _, v := range r.values {
+			names = append(names, v.symbol)
+		}
 	}
 	for _, n := range a.anchors {
 		names = append(names, n.Symbols...)
