@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"time"
 
 	"staunch/fault"
+
+	"golang.org/x/sys/unix"
 )
 
 // command is one program run without a shell, in a clean environment.
@@ -22,28 +26,43 @@ type command struct {
 	root   string
 }
 
+// mostOutput is how much a program may write before it is ended, in bytes.
+const mostOutput = 64 << 20
+
 // run runs a program to its end in its own process group and returns its last lines, cleaned. When the time is over the whole
-// group is asked to end and then killed. A program that ends badly is fault.Conflict with its last line.
+// group is asked to end and then killed. A program that ends badly is fault.Conflict with its last line. Its output goes to an
+// anonymous file and not into a pipe, so that a package manager does not die of our own death.
 func (b *bench) run(ctx context.Context, c command) ([]string, error) {
 	path, err := lookPath(c.root, c.argv[0])
 	if err != nil {
 		return nil, err
 	}
-	kept := &lastBytes{most: c.output}
+	fd, err := unix.MemfdCreate("staunch-output", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fault.New(fault.Full, "no memory for the output of %s: %v", c.argv[0], err)
+	}
+	output := os.NewFile(uintptr(fd), "output")
+	defer output.Close()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	cmd := exec.CommandContext(ctx, path, c.argv[1:]...)
 	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb"}, c.env...)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = "/", bytes.NewReader(c.stdin), kept, kept
-	if c.dir != "" {
-		cmd.Dir = c.dir
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = "/", bytes.NewReader(c.stdin), output, output
+	if len(c.stdin) == 0 {
+		cmd.Stdin = nil
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: c.root}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
+	go watch(ctx, output, stop)
 	err = cmd.Run()
-	lines := kept.lines()
+	lines := lastLines(output, c.output)
 	if ctx.Err() != nil {
 		if cmd.Process != nil {
 			err = errors.Join(err, ignoreGone(syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)))
+		}
+		if cause := context.Cause(ctx); fault.Is(cause, fault.Full) {
+			return lines, fault.New(fault.Full, "%s wrote more than %d MB", c.argv[0], mostOutput>>20)
 		}
 		return lines, fault.New(fault.Timeout, "%s did not end in time", c.argv[0])
 	}
@@ -51,6 +70,47 @@ func (b *bench) run(ctx context.Context, c command) ([]string, error) {
 		return lines, fault.New(fault.Conflict, "%s: %v: %s", c.argv[0], err, last(lines))
 	}
 	return lines, nil
+}
+
+// watch ends a program that writes without end.
+func watch(ctx context.Context, output *os.File, stop context.CancelCauseFunc) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+		if info, err := output.Stat(); err != nil || info.Size() > mostOutput {
+			stop(fault.New(fault.Full, "too much output"))
+			return
+		}
+	}
+}
+
+// lastLines reads the end of a file: at most so many bytes, 0 meaning 1 MB.
+func lastLines(f *os.File, most int64) []string {
+	if most == 0 {
+		most = 1 << 20
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	from := max(0, info.Size()-most)
+	text, err := io.ReadAll(io.NewSectionReader(f, from, most))
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for _, line := range strings.Split(string(text), "\n") {
+		if line = Clean(line); line != "" {
+			found = append(found, line)
+		}
+	}
+	if from > 0 && len(found) > 0 {
+		found = found[1:] // cut in the middle
+	}
+	return found
 }
 
 func ignoreGone(err error) error {
@@ -78,35 +138,4 @@ func last(lines []string) string {
 		return "it said nothing"
 	}
 	return lines[len(lines)-1]
-}
-
-// lastBytes keeps the end of what is written to it.
-type lastBytes struct {
-	most int64
-	buf  []byte
-	cut  bool
-}
-
-func (l *lastBytes) Write(p []byte) (int, error) {
-	if l.most == 0 {
-		l.most = 1 << 20
-	}
-	l.buf = append(l.buf, p...)
-	if over := int64(len(l.buf)) - l.most; over > l.most {
-		l.buf, l.cut = append([]byte(nil), l.buf[over:]...), true
-	}
-	return len(p), nil
-}
-
-func (l *lastBytes) lines() []string {
-	var found []string
-	for _, line := range strings.Split(string(l.buf), "\n") {
-		if line = Clean(line); line != "" {
-			found = append(found, line)
-		}
-	}
-	if l.cut && len(found) > 0 {
-		found = found[1:]
-	}
-	return found
 }

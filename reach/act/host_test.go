@@ -1,12 +1,9 @@
 package act_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +11,6 @@ import (
 	"staunch/reach/act"
 	"staunch/testbed"
 	"staunch/testbed/real"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // machine is a real Debian host with the engine on it.
@@ -106,11 +101,12 @@ func undoOf(o act.Order) act.Order {
 
 // TestOnRealHosts shares its hosts between stories, because booting them is what takes the time. Each host has one story at a time.
 func TestOnRealHosts(t *testing.T) {
-	hosts := machines(t, 4)
+	hosts := machines(t, 5)
 	for name, stories := range map[string][]func(*testing.T, machine){
+		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct},
 		"upgrade":   {upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack},
 		"units":     {units},
-		"bounds":    {aPolicyBoundsWhatMayBeTouched},
+		"bounds":    {forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused, aPolicyBoundsWhatMayBeTouched},
 		"self undo": {stoppingOurWayInUndoesItselfUnlessConfirmed},
 	} {
 		h := hosts[0]
@@ -271,5 +267,3 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 	t.Fatalf("not within a minute: %s", what)
 }
-
-var _ = []any{bytes.NewReader, exec.Command, filepath.Join, ssh.KeyAlgoED25519}

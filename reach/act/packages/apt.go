@@ -116,12 +116,27 @@ func (a apt) Apply(ctx context.Context, want []Package, downgrade bool) error {
 }
 
 func (a apt) install(ctx context.Context, what []string, downgrade bool) error {
+	if err := a.settle(ctx); err != nil {
+		return err
+	}
 	argv := append([]string{
 		"apt-get", "--no-remove", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-confdef",
 		"-o", "DPkg::Lock::Timeout=30", "-o", "Dpkg::Use-Pty=0",
 	}, aptArgs(downgrade)...)
 	lines, err := a.run(ctx, nil, quiet(), append(append(argv, "install", "--"), what...)...)
 	if err != nil {
+		return aptSays(lines, err)
+	}
+	return nil
+}
+
+// settle lets dpkg take in what a killed run noted, without configuring anything: apt refuses to work before that.
+func (a apt) settle(ctx context.Context) error {
+	left, err := filepath.Glob(filepath.Join(a.root, "/var/lib/dpkg/updates/[0-9]*"))
+	if err != nil || len(left) == 0 {
+		return nil
+	}
+	if lines, err := a.run(ctx, nil, nil, "dpkg", "--set-selections"); err != nil {
 		return aptSays(lines, err)
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"syscall"
+	"time"
 
 	"staunch/reach/act"
 )
@@ -37,6 +39,8 @@ func main() {
 		answer, err = engine.SelfUndo(ctx, os.Args[2])
 	case "unfinished":
 		answer, err = engine.Unfinished()
+	case "hold": // holds a lock file as dpkg does, for so long
+		err = hold(os.Args[2], os.Args[3])
 	case "recipient":
 		answer, err = engine.Recipient()
 	}
@@ -46,6 +50,24 @@ func main() {
 	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
 		fail(err)
 	}
+}
+
+func hold(path, length string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(length)
+	if err != nil {
+		return err
+	}
+	fmt.Println("held")
+	time.Sleep(d)
+	return nil
 }
 
 func fail(err error) {
