@@ -121,3 +121,16 @@ func (q Question) Kind() string {
 	}
 	return "check"
 }
+
+// Kind names what an answer holds, in the words of Question.Kind.
+func (a Answer) Kind() string {
+	return Question{Scan: fill(a.Scan, &scan.Question{}), Probe: a.Probe, Keys: a.Keys, Health: fill(a.Health, &HealthQuestion{}), Check: fill(a.Check, &act.Order{})}.Kind()
+}
+
+// fill is with where what is set.
+func fill[A, B any](what *A, with *B) *B {
+	if what == nil {
+		return nil
+	}
+	return with
+}
