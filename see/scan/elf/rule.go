@@ -18,6 +18,8 @@ type rule struct {
 	// code are texts that only its code holds (messages, source files, tables); this many of them (needs) prove the code.
 	code  []string
 	needs int
+	// build is how the text begins in which the component records its compiler and flags; "" when it does not.
+	build string
 	// symbols are names that its code defines: one of them defined proves the code, imported it only proves use.
 	symbols []string
 	both    bool // two of them are needed
@@ -118,6 +120,9 @@ func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component 
 	versions := t.versionsOf(i, im, own || contains)
 	if named {
 		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + clean(l.soname), Detail: "soname"})
+	}
+	if b, ok := t.build[i]; ok {
+		evidence = append(evidence, Evidence{Kind: "build_flag", Says: "records how it was built", Detail: clean(b.text)})
 	}
 	switch {
 	case own, contains && r.program:

@@ -11,8 +11,8 @@ func rules() []rule {
 	return slices.Concat(tlsRules(), libraryRules(), runtimeRules(), serverRules())
 }
 
-// dated is OpenSSL's version text: "OpenSSL 1.0.1e-fips 11 Feb 2013".
-const dated = `OpenSSL (\d\.\d+\.\d+[a-z]{0,2}(?:-(?:alpha|beta|pre)\d+)?)(?:[-+ ][-+ A-Za-z0-9]{0,24})? +\d{1,2} [A-Z][a-z]{2} \d{4}`
+// dated is OpenSSL's version text: "OpenSSL 1.0.1e-fips 11 Feb 2013"; until 0.9.7 the month stood first.
+const dated = `OpenSSL (\d\.\d+\.\d+[a-z]{0,2}(?:-(?:alpha|beta|pre)\d+)?)(?:[-+ (][-+ ()A-Za-z0-9]{0,24})? +(?:\d{1,2} [A-Z][a-z]{2}|[A-Z][a-z]{2} +\d{1,2}) \d{4}`
 
 func tlsRules() []rule {
 	return []rule{
@@ -28,6 +28,7 @@ func tlsRules() []rule {
 				"OPENSSLDIR: \"", "ssl/statem/statem_lib.c", "crypto/evp/evp_fetch.c",
 			},
 			needs:   3,
+			build:   "compiler: ",
 			symbols: []string{"EVP_EncryptInit_ex", "SSL_do_handshake", "BN_mod_exp_mont", "OPENSSL_init_crypto", "SSLeay_version", "SSL_CTX_use_PrivateKey_file"},
 			both:    true, // GnuTLS ships look-alikes of some of them
 			lone:    `3\.[0-6]\.\d{1,2}`,
@@ -36,6 +37,8 @@ func tlsRules() []rule {
 		},
 		{
 			name:     "libressl",
+			sonames:  []string{`libtls\.so\.\d+`, `lib(ssl|crypto)\.so\.[3-9]\d`},
+			build:    "compiler: ",
 			versions: []versionRule{{key: "LibreSSL ", pattern: `^LibreSSL (\d+\.\d+\.\d+)`}},
 			code: []string{
 				"evp/evp_enc.c", "asn1/a_object.c", "bn/bn_lib.c", "x509/x509_verify.c", "tls13_lib.c", "tls13_client.c", "ssl_tlsext.c", "tls13_handshake.c",

@@ -15,6 +15,9 @@ type textOwner struct {
 	text    string
 }
 
+// buildText bounds what is kept of a recorded compiler line.
+const buildText = 240
+
 // sighting is a place where something was found.
 type sighting struct {
 	text string
@@ -26,6 +29,7 @@ type trace struct {
 	a           *Analyser
 	versions    map[int][]versionText // per rule, distinct
 	code        map[int][]sighting    // per rule, distinct texts that only its code holds
+	build       map[int]sighting      // per rule, the first one
 	strings     map[int][]sighting    // per anchor
 	sites       map[siteKey]*siteCount
 	goInfo      []uint64 // offsets of Go's build information
@@ -53,7 +57,7 @@ type siteCount struct {
 
 func newTrace(a *Analyser, machine string) *trace {
 	return &trace{
-		a: a, versions: map[int][]versionText{}, code: map[int][]sighting{}, strings: map[int][]sighting{},
+		a: a, versions: map[int][]versionText{}, code: map[int][]sighting{}, build: map[int]sighting{}, strings: map[int][]sighting{},
 		sites: map[siteKey]*siteCount{}, patterns: a.code[machine],
 	}
 }
@@ -69,6 +73,8 @@ const (
 const (
 	specialUPX = "upx"
 	specialGo  = "go"
+	// specialBuild marks the text with the compiler and its flags
+	specialBuild = "build"
 )
 
 // look is called with every window of the object, once.
@@ -92,6 +98,10 @@ func (t *trace) meet(o textOwner, w window, at int) {
 		}
 	case o.special == specialUPX:
 		t.packed = "UPX"
+	case o.special == specialBuild:
+		if _, ok := t.build[o.rule]; !ok {
+			t.build[o.rule] = sighting{text(w.text[at:], 0, buildText), off}
+		}
 	case o.anchor >= 0:
 		t.strings[o.anchor] = addSighting(t.strings[o.anchor], sighting{o.text, off})
 	case o.version >= 0:
@@ -158,6 +168,9 @@ func (a *Analyser) compileTexts() error {
 	for i, r := range a.rules {
 		for j, v := range r.versions {
 			add(textOwner{rule: i, version: j, anchor: -1, text: v.key})
+		}
+		if r.build != "" {
+			add(textOwner{rule: i, version: -1, anchor: -1, special: specialBuild, text: r.build})
 		}
 		for _, c := range r.code {
 			add(textOwner{rule: i, version: -1, anchor: -1, text: c})
