@@ -19,7 +19,7 @@ import (
 const longest = 12
 
 // forTests names the packages that any test file may import.
-var forTests = []string{"reach/lab", "ledger/promise", "testbed", "testbed/real", "testbed/pebble"}
+var forTests = []string{"reach/lab", "reach/host/promise", "ledger/promise", "testbed", "testbed/real", "testbed/pebble"}
 
 type arrows struct {
 	order   []string
