@@ -7,7 +7,7 @@ import (
 
 // linking is what the dynamic section says.
 type linking struct {
-	soname, rpath  string
+	soname         string
 	needed         []string
 	symbols        uint64 // address of the dynamic symbol table
 	strings, size  uint64 // address and length of its strings

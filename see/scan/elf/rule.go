@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// rule is what there is to know about recognising one component. All rules are data in rules.go.
+// rule is what there is to know about recognising one component. All rules are data in rules.go and its neighbours.
 type rule struct {
 	name    string
 	sonames []string // regular expressions of the names of its own libraries, matched whole
