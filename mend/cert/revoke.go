@@ -149,7 +149,11 @@ func (r *Revocation) Overridden() []Obstacle { return slices.Clone(r.overrides) 
 
 // SPKI is the key's name everywhere: lower-case hex of the SHA-256 of its SubjectPublicKeyInfo.
 func SPKI(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return sha(c.RawSubjectPublicKeyInfo)
+}
+
+func sha(b []byte) string {
+	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
 
