@@ -14,6 +14,7 @@ type table struct {
 	flags scanFlags
 	width int
 	paint painter
+	exes  map[int]string // program file of each process
 }
 
 func newTable(env *Env, f scanFlags) *table {
@@ -22,6 +23,10 @@ func newTable(env *Env, f scanFlags) *table {
 
 func (t *table) print(w io.Writer, doc *verdict.Document) error {
 	var b strings.Builder
+	t.exes = map[int]string{}
+	for i := range doc.Processes {
+		t.exes[doc.Processes[i].PID] = doc.Processes[i].Exe
+	}
 	t.headline(&b, doc)
 	shown := map[verdict.State][]verdict.Finding{}
 	for _, f := range doc.Findings {
@@ -49,9 +54,9 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 	units, processes, public := map[string]bool{}, map[int]bool{}, map[string]bool{}
 	for _, f := range doc.Findings {
 		if f.Bad() {
-			units[unitKey(f)], processes[f.PID] = true, true
+			units[t.unitKey(f)], processes[f.PID] = true, true
 			if f.Exposure.In == "public" {
-				public[unitKey(f)] = true
+				public[t.unitKey(f)] = true
 			}
 		}
 	}
@@ -66,6 +71,8 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 		}
 	}
 	switch {
+	case len(doc.Findings) == 0 && t.flags.advisory != "":
+		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No process that was seen holds what %s is about.", clean(t.flags.advisory))))
 	case len(units) == 0:
 		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No running process was found to be affected%s.", subject)))
 	default:
@@ -79,9 +86,8 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 
 // blocks prints affected units, in the order of the findings: exposed and known-exploited first.
 func (t *table) blocks(b *strings.Builder, doc *verdict.Document, list []verdict.Finding) {
-	for _, unit := range groupBy(list, unitKey) {
-		first := unit[0]
-		fmt.Fprintf(b, "\n%s  %s\n", t.paint.bold(unitTitle(first)), t.paint.dim(about(doc, unit)))
+	for _, unit := range groupBy(list, t.unitKey) {
+		fmt.Fprintf(b, "\n%s  %s\n", t.paint.bold(unitTitle(unit...)), t.paint.dim(about(doc, unit)))
 		for _, part := range groupBy(unit, partKey) {
 			t.part(b, part)
 		}
@@ -130,7 +136,7 @@ func (t *table) dormant(b *strings.Builder, list []verdict.Finding) {
 			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(groups)-i)
 			return
 		}
-		t.wrap(b, "  ", fmt.Sprintf("%s  %s: %s", holds(g[0]), advisoryWords(g, 2), clean(g[0].Fix.What)))
+		t.wrap(b, "  ", fmt.Sprintf("%s  %s: %s", holds(g[0]), advisoryWords(g, 2), clean(verdict.Together(g).What)))
 		if t.flags.verbose {
 			for _, f := range g {
 				t.explain(b, f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -95,25 +96,33 @@ func title(f verdict.Finding) string {
 	return clean(strings.TrimSpace(f.Advisory + " " + strings.Join(f.Names, ", ")))
 }
 
-// unitKey names what is restarted together.
-func unitKey(f verdict.Finding) string {
+// unitKey names what is restarted together: the container, the service, or what one program file runs without either.
+func (t *table) unitKey(f verdict.Finding) string {
 	switch {
 	case f.Container != nil:
 		return "container " + f.Container.ID
 	case strings.HasSuffix(f.Unit, ".service"):
 		return f.Unit
 	}
-	return fmt.Sprintf("%s %s", f.Unit, f.Process)
+	return fmt.Sprintf("%s %s %s", f.Unit, f.Process, t.exes[f.PID])
 }
 
-func unitTitle(f verdict.Finding) string {
+// unitTitle is the heading of everything that is restarted together.
+func unitTitle(list ...verdict.Finding) string {
+	f := list[0]
 	switch {
 	case f.Container != nil:
 		return clean(strings.TrimSpace(fmt.Sprintf("container %s %s", f.Container.ID[:min(12, len(f.Container.ID))], f.Container.Image)))
 	case strings.HasSuffix(f.Unit, ".service"):
 		return clean(f.Unit)
 	case f.PID != 0:
-		return clean(fmt.Sprintf("%s (pid %d)", f.Process, f.PID))
+		var pids []string
+		for _, one := range list {
+			if pid := strconv.Itoa(one.PID); !slices.Contains(pids, pid) {
+				pids = append(pids, pid)
+			}
+		}
+		return clean(fmt.Sprintf("%s (pid %s)", f.Process, few(pids, 5)))
 	}
 	return clean(f.Process)
 }

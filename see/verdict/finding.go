@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 
 	"staunch/see/advisory"
@@ -144,66 +143,4 @@ func (e Exposure) rank() int {
 		n++
 	}
 	return n
-}
-
-// groups collects unknowns that share one cause, so that they stay one finding each instead of hundreds.
-type groups map[groupKey]*group
-
-type groupKey struct {
-	key    subjectKey
-	reason reason
-}
-
-type group struct {
-	subject    *subject
-	verdict    *verdict
-	advisories map[string]bool
-	severity   advisory.Severity
-	exploited  bool
-	pids       map[int]bool
-	names      map[string]bool
-}
-
-func (g groups) add(s *subject, v *verdict, pid int, process string) {
-	key := groupKey{s.key(), v.grouped}
-	one := g[key]
-	if one == nil {
-		one = &group{subject: s, verdict: v, advisories: map[string]bool{}, pids: map[int]bool{}, names: map[string]bool{}}
-		g[key] = one
-	}
-	one.advisories[v.advisory.ID] = true
-	one.pids[pid], one.names[process] = true, true
-	one.exploited = one.exploited || v.advisory.KnownExploited
-	if v.advisory.Severity.Rank() > one.severity.Rank() {
-		one.severity = v.advisory.Severity
-	}
-}
-
-func (g groups) findings() []Finding {
-	var list []Finding
-	for _, one := range g {
-		f := base(one.subject, one.verdict)
-		f.Advisory, f.Aliases, f.Names, f.Justification = "", []string{}, nil, ""
-		f.Severity, f.KnownExploited, f.EPSS = one.severity, one.exploited, 0
-		f.Evidence = []elf.Evidence{{Kind: "unknown", Says: one.verdict.reason.says(), Detail: packageWords(one.subject.pkg)}}
-		f.Candidates = len(one.advisories)
-		for pid := range one.pids {
-			f.PIDs = append(f.PIDs, pid)
-		}
-		sort.Ints(f.PIDs)
-		f.Process = processes(one.names, len(one.pids))
-		f.Exposure = Exposure{"none", "unknown"}
-		f.Fix = one.verdict.fix.forGroup(one.subject, one.verdict.reason)
-		list = append(list, f)
-	}
-	return list
-}
-
-func processes(names map[string]bool, n int) string {
-	if n == 1 {
-		for only := range names {
-			return only
-		}
-	}
-	return fmt.Sprintf("%d processes", n)
 }

@@ -34,6 +34,7 @@ func Judge(report *scan.Report, catalogue *advisory.Catalogue, options Options) 
 	}
 	doc := Document{Report: *report, CatalogueDate: catalogue.Date(), Findings: j.findings}
 	doc.Findings = append(doc.Findings, j.groups.findings()...)
+	doc.Findings = append(doc.Findings, j.unloaded.findings()...)
 	doc.Coverage = Coverage{
 		ProcessesSeen: report.Sight.ProcessesSeen, ProcessesKnown: report.Sight.ProcessesKnown,
 		Components: len(j.components), ComponentsWithoutData: j.withoutData(),
@@ -52,6 +53,7 @@ type judge struct {
 	memo       map[subjectKey]*weighed
 	components map[componentKey]bool // true: data could judge it
 	groups     groups
+	unloaded   unloaded
 	probes     []Probe
 	findings   []Finding
 }
@@ -60,7 +62,7 @@ func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Option
 	j := &judge{
 		report: report, catalogue: catalogue, probes: options.Probes, findings: []Finding{},
 		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{},
-		components: map[componentKey]bool{}, groups: groups{},
+		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{},
 	}
 	for i := range report.Objects {
 		j.objects[report.Objects[i].ID] = &report.Objects[i]
@@ -86,6 +88,9 @@ func (j *judge) process(p *scan.Process) {
 	var order []*advisory.Advisory
 	for _, s := range j.subjects(p) {
 		w := j.weigh(s)
+		if w.unloaded != "" && j.asked == nil {
+			j.unloaded.add(w.unloaded, s, p.PID, p.Name)
+		}
 		for i := range w.verdicts {
 			v := &w.verdicts[i]
 			if j.asked == nil && v.grouped != "" {
@@ -179,6 +184,8 @@ func Sort(list []Finding) {
 			cmp.Compare(truth(b.KnownExploited), truth(a.KnownExploited)),
 			cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
 			cmp.Compare(b.EPSS, a.EPSS),
+			cmp.Compare(b.Candidates, a.Candidates),
+			cmp.Compare(truth(a.Object == ""), truth(b.Object == "")),
 			cmp.Compare(a.Unit, b.Unit),
 			cmp.Compare(a.PID, b.PID),
 			cmp.Compare(a.Advisory, b.Advisory),

@@ -14,6 +14,7 @@ import (
 // weighed is what the catalogue makes of one subject.
 type weighed struct {
 	verdicts []verdict
+	unloaded string // the ecosystem whose data would be needed and is not here, where nothing else speaks about the subject either
 }
 
 // weigh judges a subject against every advisory that speaks about it, once.
@@ -26,14 +27,19 @@ func (j *judge) weigh(s *subject) *weighed {
 	j.memo[key] = w
 	speaking := j.speaking(s)
 	j.count(s, len(speaking) > 0)
+	if len(speaking) == 0 {
+		w.unloaded = j.missing(s)
+	}
+	grouped := map[reason]bool{}
 	for _, a := range speaking {
 		if j.asked != nil && a != j.asked || a.Withdrawn {
 			continue
 		}
 		v := j.one(s, a)
-		if j.asked == nil && (good(v.state) || v.grouped != "" && !v.candidate && v.grouped != overwritten) {
+		if j.asked == nil && (good(v.state) || v.grouped != "" && grouped[v.grouped] && !v.candidate) {
 			continue
 		}
+		grouped[v.grouped] = true // one stands for all that are no candidates
 		w.verdicts = append(w.verdicts, v)
 	}
 	return w
@@ -53,6 +59,18 @@ func (j *judge) speaking(s *subject) []*advisory.Advisory {
 		}
 	}
 	return list
+}
+
+// missing names the ecosystem whose data would be needed to judge a package; "" when it is here or would not help.
+func (j *judge) missing(s *subject) string {
+	key, ok := s.packageKey()
+	if !ok || !s.own || !s.patched() {
+		return ""
+	}
+	if _, loaded := j.catalogue.Loaded(key.Ecosystem); loaded {
+		return ""
+	}
+	return key.Ecosystem
 }
 
 // count notes the component for the coverage: is there data that could judge it?

@@ -1,0 +1,123 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"staunch/see/advisory"
+	"staunch/see/scan/elf"
+)
+
+// groups collects unknowns that share one cause, so that they stay one finding each instead of hundreds.
+type groups map[groupKey]*group
+
+type groupKey struct {
+	key    subjectKey
+	reason reason
+}
+
+type group struct {
+	subject    *subject
+	verdict    *verdict
+	advisories map[string]bool
+	severity   advisory.Severity
+	exploited  bool
+	pids       map[int]bool
+	names      map[string]bool
+}
+
+func (g groups) add(s *subject, v *verdict, pid int, process string) {
+	key := groupKey{s.key(), v.grouped}
+	one := g[key]
+	if one == nil {
+		one = &group{subject: s, verdict: v, advisories: map[string]bool{}, pids: map[int]bool{}, names: map[string]bool{}}
+		g[key] = one
+	}
+	one.pids[pid], one.names[process] = true, true
+	if !v.candidate {
+		return
+	}
+	one.advisories[v.advisory.ID] = true
+	one.exploited = one.exploited || v.advisory.KnownExploited
+	if v.advisory.Severity.Rank() > one.severity.Rank() {
+		one.severity = v.advisory.Severity
+	}
+}
+
+func (g groups) findings() []Finding {
+	var list []Finding
+	for _, one := range g {
+		f := base(one.subject, one.verdict)
+		f.Advisory, f.Aliases, f.Names, f.Justification = "", []string{}, nil, ""
+		f.Severity, f.KnownExploited, f.EPSS = one.severity, one.exploited, 0
+		f.Evidence = []elf.Evidence{{Kind: "unknown", Says: one.verdict.reason.says(), Detail: packageWords(one.subject.pkg)}}
+		f.Candidates = len(one.advisories)
+		for pid := range one.pids {
+			f.PIDs = append(f.PIDs, pid)
+		}
+		sort.Ints(f.PIDs)
+		f.Process = processes(one.names, len(one.pids))
+		f.Exposure = Exposure{"none", "unknown"}
+		f.Fix = one.verdict.fix.forGroup(one.subject, one.verdict.reason)
+		list = append(list, f)
+	}
+	return list
+}
+
+func processes(names map[string]bool, n int) string {
+	if n == 1 {
+		for only := range names {
+			return only
+		}
+	}
+	return fmt.Sprintf("%d processes", n)
+}
+
+// unloaded collects packages about which nothing at all is loaded: one finding per distribution's release.
+type unloaded map[string]*bare
+
+type bare struct {
+	pids     map[int]bool
+	names    map[string]bool
+	packages map[string]bool
+}
+
+// maxNamed bounds the packages that a finding names.
+const maxNamed = 400
+
+func (u unloaded) add(ecosystem string, s *subject, pid int, process string) {
+	one := u[ecosystem]
+	if one == nil {
+		one = &bare{pids: map[int]bool{}, names: map[string]bool{}, packages: map[string]bool{}}
+		u[ecosystem] = one
+	}
+	one.pids[pid], one.names[process] = true, true
+	if len(one.packages) < maxNamed {
+		one.packages[s.pkg.Name+" "+s.pkg.Version] = true
+	}
+}
+
+func (u unloaded) findings() []Finding {
+	var list []Finding
+	for ecosystem, one := range u {
+		var packages []string
+		for name := range one.packages {
+			packages = append(packages, name)
+		}
+		slices.Sort(packages)
+		f := Finding{
+			Aliases: []string{}, State: Unknown, Component: fmt.Sprintf("%d more packages of %s", len(packages), title(ecosystem)),
+			Linkage: elf.Dynamic, Process: processes(one.names, len(one.pids)), Exposure: Exposure{"none", "unknown"},
+			Evidence: []elf.Evidence{{Kind: "unknown", Says: notLoaded.says(), Detail: strings.Join(packages, ", ")}},
+			Fix:      remedy{}.forGroup(nil, notLoaded),
+		}
+		for pid := range one.pids {
+			f.PIDs = append(f.PIDs, pid)
+		}
+		sort.Ints(f.PIDs)
+		list = append(list, f)
+	}
+	return list
+}
