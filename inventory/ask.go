@@ -24,6 +24,7 @@ const (
 // Question is one advisory against the whole fleet.
 type Question struct {
 	Advisory  string // id, alias or name
+	Component string // without an advisory: who holds this component at all
 	Catalogue *advisory.Catalogue
 	Fleet     *fleet.Fleet
 	Now       time.Time
@@ -32,7 +33,7 @@ type Question struct {
 
 // Answer is what an advisory means for the fleet.
 type Answer struct {
-	Advisory  *advisory.Advisory `json:"advisory"`
+	Advisory  *advisory.Advisory `json:"advisory,omitempty"`
 	Asked     time.Time          `json:"asked"`
 	Catalogue time.Time          `json:"catalogue_date"`
 	Known     int                `json:"hosts_known"` // in the fleet
@@ -100,9 +101,11 @@ func rankOf(s verdict.State) rank {
 
 // Ask judges one advisory over everything that hosts told, from memory: each distinct object once, then every process by its list.
 // An advisory that the catalogue does not hold is NotFound. A withdrawn one is answered, and says so.
+//
+// Without an advisory every process that holds Component is unknown: it is there, and nobody knows yet whether it is bad.
 func (inv *Inventory) Ask(q Question) (*Answer, error) {
 	adv, known := q.Catalogue.Find(q.Advisory)
-	if !known {
+	if !known && q.Advisory != "" {
 		return nil, fault.New(fault.NotFound, "the catalogue of %s does not know %q", q.Catalogue.Date().UTC().Format("2006-01-02"), q.Advisory).
 			Hinted("`staunch advisories update`, or `staunch heard` while there is no id yet")
 	}
@@ -111,7 +114,15 @@ func (inv *Inventory) Ask(q Question) (*Answer, error) {
 	}
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
-	ranks := inv.judge(q.Catalogue, adv)
+	if q.Advisory == "" && q.Component == "" {
+		return byHand(&q), nil
+	}
+	var ranks []rank
+	if known {
+		ranks = inv.judge(q.Catalogue, adv)
+	} else {
+		ranks = inv.holding(q.Component)
+	}
 	a := &Answer{Advisory: adv, Asked: q.Now, Catalogue: q.Catalogue.Date(), Known: len(q.Fleet.Hosts), Hosts: make([]HostAnswer, len(q.Fleet.Hosts))}
 	for i := range q.Fleet.Hosts {
 		a.Hosts[i] = inv.answer(&q, &q.Fleet.Hosts[i], ranks)
@@ -193,4 +204,13 @@ func (inv *Inventory) never(where *fleet.Host) string {
 		return why
 	}
 	return "never looked at"
+}
+
+// byHand is the answer where nothing tells what is affected: a person has to say it, host by host.
+func byHand(q *Question) *Answer {
+	a := &Answer{Asked: q.Now, Catalogue: q.Catalogue.Date(), Known: len(q.Fleet.Hosts)}
+	for _, h := range q.Fleet.Hosts {
+		a.Hosts = append(a.Hosts, HostAnswer{Host: h.Name, Ring: h.Ring, State: Unknown, Why: "opened by hand: no advisory or component tells what is affected"})
+	}
+	return a
 }

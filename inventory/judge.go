@@ -97,6 +97,10 @@ func (inv *Inventory) about(a *advisory.Advisory) relevance {
 	if a.Rule != nil {
 		names[a.Rule.Component] = true
 	}
+	return inv.named(names)
+}
+
+func (inv *Inventory) named(names map[string]bool) relevance {
 	objects := make([]bool, len(inv.contents))
 	for i := range inv.contents {
 		objects[i] = speaks(names, inv.contents[i].Components, inv.contents[i].Package)
@@ -121,4 +125,16 @@ func speaks(names map[string]bool, components []elf.Component, pkg *owner.Packag
 		}
 	}
 	return pkg != nil && names[pkg.Source]
+}
+
+// holding ranks as unknown every set in which something holds the component.
+func (inv *Inventory) holding(component string) []rank {
+	about := inv.named(map[string]bool{component: true})
+	ranks := make([]rank, len(inv.sets.all))
+	for i, s := range inv.sets.all {
+		if len(pick(inv.lists.all[s.list], about.variants))+len(pick(inv.lists.all[s.modules], about.modules)) > 0 {
+			ranks[i] = unknown
+		}
+	}
+	return ranks
 }

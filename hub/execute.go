@@ -1,0 +1,158 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
+	"staunch/steer/plan"
+	"staunch/steer/run"
+)
+
+// Executor carries out a plan's steps on the fleet and looks at the world for its proofs. It is steer/run's Executor.
+type Executor struct {
+	Hub *Hub
+	// Incident is judged anew after each look that changed something, so that milestones come when they happen; "" for none.
+	Incident string
+	// Mandate gives the authority for one order: the votes under the plan. Nil: the login is the authority.
+	Mandate func(digest, step, host string, undo bool) (json.RawMessage, error)
+	// Facts are observed and kinds of steps carried out by others: certificates, revocations, probes.
+	Facts map[plan.Fact]func(ctx context.Context, p plan.Predicate, w run.Work) run.Seen
+	Deeds map[plan.Kind]Deed
+}
+
+// Deed is how steps of one kind are carried out where no host does it.
+type Deed interface {
+	Do(ctx context.Context, w run.Work) (act.Outcome, error)
+	Happened(ctx context.Context, w run.Work) run.Seen
+}
+
+// Do carries out one attempt on one target.
+func (x *Executor) Do(ctx context.Context, w run.Work) (act.Outcome, error) {
+	if deed := x.Deeds[w.Step.Kind]; deed != nil {
+		return deed.Do(ctx, w)
+	}
+	o, err := x.order(ctx, w)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	where, err := x.where(w.Target.Host)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	at, err := x.Hub.Open(ctx, where)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	defer at.Close() // the outcome is here; how the connection ends does not matter
+	return at.Do(ctx, o, nil)
+}
+
+func (x *Executor) where(name string) (fleet.Host, error) {
+	where, known := x.Hub.Fleet.Host(name)
+	if !known {
+		return where, fault.New(fault.NotFound, "%s is not in the fleet any more", name).Hinted("was it renamed? make a new plan")
+	}
+	if why := where.NotCovered(); why != "" {
+		return where, fault.New(fault.Unsupported, "%s", why)
+	}
+	return where, nil
+}
+
+// order is the order that a host gets for a piece of work. Undo by journal names the attempt that it takes back.
+func (x *Executor) order(ctx context.Context, w run.Work) (act.Order, error) {
+	o := act.Order{ID: w.ID, Host: w.Target.Host, Step: w.Step.ID, DeadlineMS: w.Step.DeadlineMS}
+	switch {
+	case w.Step.Act == nil || w.Target.Host == "":
+		return o, fault.New(fault.Unsupported, "nobody here can carry out a step of kind %s", w.Step.Kind).Hinted("confirm it when a person has done it, or skip it with a reason")
+	case !w.Undo:
+		o.Act = *w.Step.Act
+	case w.Step.Undo.Kind == plan.RunAct && w.Step.Undo.Act != nil:
+		o.Act, o.ID = *w.Step.Undo.Act, w.ID+"/undo"
+	case w.Step.Undo.Kind == plan.Reverse:
+		o.Act, o.Undo, o.Of, o.ID = *w.Step.Act, true, w.ID, w.ID+"/undo"
+	default:
+		return o, fault.New(fault.Unsupported, "step %s has no undo that a machine could do: %s", w.Step.ID, w.Step.Undo.Says)
+	}
+	if x.Mandate == nil {
+		return o, ctx.Err()
+	}
+	m, err := x.Mandate(w.Digest, w.Step.ID, w.Target.Host, w.Undo)
+	if err != nil {
+		return o, err
+	}
+	o.Mandate = m
+	return o, nil
+}
+
+// Happened finds out whether an attempt took effect, without doing anything: its proofs hold, or the host says that there is nothing left to do.
+func (x *Executor) Happened(ctx context.Context, w run.Work) run.Seen {
+	if deed := x.Deeds[w.Step.Kind]; deed != nil {
+		return deed.Happened(ctx, w)
+	}
+	proven := true
+	for _, p := range w.Step.Proves {
+		seen := x.Observe(ctx, p.On(w.Target), w)
+		if seen.Silent {
+			return seen
+		}
+		proven = proven && seen.Truth == run.Yes
+	}
+	if proven {
+		return run.Seen{Truth: run.Yes, Says: "its proofs hold"}
+	}
+	o, err := x.order(ctx, w)
+	if err != nil {
+		return run.Seen{Truth: run.Unknown, Says: err.Error()}
+	}
+	preview, seen := x.check(ctx, w.Target.Host, o)
+	switch {
+	case seen.Truth != run.Yes:
+		return seen
+	case preview.Already:
+		return run.Seen{Truth: run.Yes, Says: "the host says that nothing is left to do"}
+	}
+	return run.Seen{Truth: run.No, Says: "its proofs do not hold, and the host would still do it"}
+}
+
+// check previews an order. The truth is Yes when the host answered.
+func (x *Executor) check(ctx context.Context, name string, o act.Order) (act.Preview, run.Seen) {
+	o.Mandate = nil // looking needs no authority; the host says itself what it would refuse
+	where, err := x.where(name)
+	if err != nil {
+		return act.Preview{}, silence(err)
+	}
+	a, err := x.Hub.ask(ctx, where, host.Question{Check: &o})
+	if err != nil {
+		return act.Preview{}, silence(err)
+	}
+	if a.Check == nil {
+		return act.Preview{}, run.Seen{Truth: run.Unknown, Says: name + " answered something else"}
+	}
+	return *a.Check, run.Seen{Truth: run.Yes}
+}
+
+// silence words a look that failed: nobody answered, or the answer was no use.
+func silence(err error) run.Seen {
+	switch fault.KindOf(err) {
+	case fault.Unreachable, fault.Timeout, fault.Unsure:
+		return run.Seen{Truth: run.Unknown, Silent: true, Says: err.Error()}
+	}
+	return run.Seen{Truth: run.Unknown, Says: err.Error()}
+}
+
+func no(format string, args ...any) run.Seen {
+	return run.Seen{Truth: run.No, Says: fmt.Sprintf(format, args...)}
+}
+
+func yes(format string, args ...any) run.Seen {
+	return run.Seen{Truth: run.Yes, Says: fmt.Sprintf(format, args...)}
+}
+
+func unsure(format string, args ...any) run.Seen {
+	return run.Seen{Truth: run.Unknown, Says: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,256 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"staunch/fault"
+	"staunch/incident"
+	"staunch/inventory"
+	"staunch/ledger"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
+	"staunch/see/keys"
+	"staunch/see/scan"
+	"staunch/see/verdict"
+)
+
+// Scanned is one host's turn in a look at many.
+type Scanned struct {
+	Host string
+	Err  error
+	Done int
+	Of   int
+}
+
+// Scan looks at hosts, a few at a time, and keeps what they tell. A host that does not answer is noted with its reason; that is no error.
+func (h *Hub) Scan(ctx context.Context, hosts []fleet.Host, show func(Scanned)) error {
+	jobs, done := make(chan fleet.Host), make(chan Scanned)
+	var wg sync.WaitGroup
+	for range min(len(hosts), cmp.Or(h.Forks, 20)) {
+		wg.Go(func() {
+			for where := range jobs {
+				_, err := h.ScanHost(ctx, where)
+				done <- Scanned{Host: where.Name, Err: err}
+			}
+		})
+	}
+	go func() {
+		for _, where := range hosts {
+			jobs <- where
+		}
+		close(jobs)
+		wg.Wait()
+		close(done)
+	}()
+	n := 0
+	for s := range done {
+		n++
+		s.Done, s.Of = n, len(hosts)
+		if show != nil {
+			show(s)
+		}
+	}
+	return ctx.Err()
+}
+
+// ScanHost looks at one host and keeps what it tells, in memory and in the store.
+func (h *Hub) ScanHost(ctx context.Context, where fleet.Host) (*scan.Report, error) {
+	r, err := h.scan(ctx, where)
+	if err != nil {
+		h.Inventory.Unread(where.Name, err.Error())
+		return nil, err
+	}
+	// Whose clock is right is not the question: what counts is when the answer was here.
+	r.Taken = ledger.Millis(h.Now())
+	if err := h.Inventory.Tell(where.Name, r); err != nil {
+		return nil, err
+	}
+	packed, err := inventory.Pack(r)
+	if err != nil {
+		return nil, err
+	}
+	return r, h.Store.Put(ctx, ledger.Document{Kind: reportDocument, ID: where.Name, Body: packed}, ledger.Any)
+}
+
+func (h *Hub) scan(ctx context.Context, where fleet.Host) (*scan.Report, error) {
+	q := scan.Question{}
+	if h.Catalogue != nil {
+		q.Anchors = h.Catalogue.Anchors()
+	}
+	a, err := h.ask(ctx, where, host.Question{Scan: &q})
+	if err != nil {
+		return nil, err
+	}
+	if a.Scan == nil {
+		return nil, fault.New(fault.Corrupt, "%s answered a scan with something else", where.Name)
+	}
+	return a.Scan, nil
+}
+
+// ask connects, asks one question, and hangs up.
+func (h *Hub) ask(ctx context.Context, where fleet.Host, q host.Question) (host.Answer, error) {
+	if why := where.NotCovered(); why != "" {
+		return host.Answer{}, fault.New(fault.Unsupported, "%s", why)
+	}
+	if h.Open == nil {
+		return host.Answer{}, fault.New(fault.Unsupported, "no way to reach hosts was set up")
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(h.Patience, 2*time.Minute))
+	defer cancel()
+	at, err := h.Open(ctx, where)
+	if err != nil {
+		return host.Answer{}, err
+	}
+	defer at.Close() // a look changes nothing: how the connection ends does not matter
+	return at.Look(ctx, q, nil)
+}
+
+// Judge compares an incident's advisory with what hosts told, and appends what changed.
+func (h *Hub) Judge(ctx context.Context, id string) (*incident.Incident, error) {
+	s, _, err := h.Incident(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if s.Advisory != nil && h.Catalogue != nil {
+		if now, known := h.Catalogue.Find(s.Advisory.ID); known {
+			if s, err = h.Do(ctx, id, incident.Amend{Advisory: now}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	look, err := h.answer(s)
+	if err != nil {
+		return nil, err
+	}
+	return h.Do(ctx, id, look)
+}
+
+// answer asks the inventory about an incident's advisory or component.
+func (h *Hub) answer(s *incident.Incident) (incident.Look, error) {
+	if h.Fleet == nil || h.Catalogue == nil {
+		return incident.Look{}, fault.New(fault.Usage, "which hosts exist is not known").Hinted("write them into staunch.yaml, or name an inventory with --config")
+	}
+	q := inventory.Question{Catalogue: h.Catalogue, Fleet: h.part(s), Now: h.Now(), Fresh: h.Fresh, Component: s.Opened.Component}
+	if s.Advisory != nil {
+		q.Advisory, q.Component = s.Advisory.ID, ""
+	}
+	a, err := h.Inventory.Ask(q)
+	if err != nil {
+		return incident.Look{}, err
+	}
+	look := incident.Look{Answer: a, Units: map[string][]incident.UnitState{}}
+	for _, one := range a.Hosts {
+		if one.State == inventory.Clean || one.Taken.IsZero() || q.Advisory == "" {
+			continue
+		}
+		doc, err := h.Inventory.Document(one.Host, h.Catalogue, q.Advisory)
+		if err != nil {
+			return incident.Look{}, err
+		}
+		look.Units[one.Host] = units(doc.Findings)
+	}
+	return look, nil
+}
+
+// part is the part of the fleet that an incident is about.
+func (h *Hub) part(s *incident.Incident) *fleet.Fleet {
+	if len(s.Opened.Hosts) == 0 {
+		return h.Fleet
+	}
+	f := *h.Fleet
+	f.Hosts = nil
+	for _, one := range h.Fleet.Hosts {
+		if slices.Contains(s.Opened.Hosts, one.Name) {
+			f.Hosts = append(f.Hosts, one)
+		}
+	}
+	return &f
+}
+
+// maxUnits bounds the units that one host's state names; the document has them all.
+const maxUnits = 40
+
+func units(findings []verdict.Finding) []incident.UnitState {
+	var out []incident.UnitState
+	for _, f := range findings {
+		switch f.State {
+		case verdict.Affected, verdict.Stale, verdict.Unknown, verdict.Dormant:
+		default:
+			continue
+		}
+		u := incident.UnitState{Unit: f.Unit, Process: f.Process, State: string(f.State), Component: f.Component, Version: f.Version, Exposure: f.Exposure.In, Fix: f.Fix.What, Count: 1}
+		at := slices.IndexFunc(out, func(o incident.UnitState) bool {
+			o.Count, o.Exposure, o.Fix = u.Count, u.Exposure, u.Fix
+			return o == u
+		})
+		switch {
+		case at >= 0:
+			out[at].Count++
+		case len(out) < maxUnits:
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// Trace asks the hosts with affected processes which keys and secrets those could see.
+func (h *Hub) Trace(ctx context.Context, id string) (*incident.Incident, error) {
+	s, _, err := h.Incident(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	t := incident.Traces{
+		Found: map[string]*keys.Found{}, Affected: map[string]map[string]bool{}, PIDs: map[string]map[int]bool{}, Fleet: h.Fleet, Failed: map[string]string{},
+	}
+	for _, one := range s.In(inventory.Affected) {
+		if err := h.trace(ctx, s, one.Host, &t); err != nil {
+			t.Failed[one.Host] = err.Error()
+		}
+	}
+	for _, one := range s.In(inventory.Unknown) {
+		t.Failed[one.Host] = one.Why
+	}
+	return h.Do(ctx, id, incident.Trace{Blast: incident.Radius(t)})
+}
+
+func (h *Hub) trace(ctx context.Context, s *incident.Incident, name string, t *incident.Traces) error {
+	t.Affected[name], t.PIDs[name] = map[string]bool{}, map[int]bool{}
+	if s.Advisory == nil {
+		return fault.New(fault.Unsupported, "which processes are affected is not known without an advisory")
+	}
+	doc, err := h.Inventory.Document(name, h.Catalogue, s.Advisory.ID)
+	if err != nil {
+		return err
+	}
+	q := keys.Question{}
+	for _, f := range doc.Findings {
+		if f.Bad() && f.PID > 0 {
+			t.PIDs[name][f.PID] = true
+			t.Affected[name][f.Unit] = f.Unit != ""
+			q.PIDs = append(q.PIDs, f.PID)
+		}
+	}
+	where, known := h.Fleet.Host(name)
+	if !known {
+		return fault.New(fault.NotFound, "%s is not in the fleet", name)
+	}
+	raw, err := json.Marshal(q)
+	if err != nil {
+		return fault.New(fault.Bug, "%v", err)
+	}
+	a, err := h.ask(ctx, where, host.Question{Keys: raw})
+	if err != nil {
+		return err
+	}
+	var found keys.Found
+	if err := json.Unmarshal(a.Keys, &found); err != nil {
+		return fault.New(fault.Corrupt, "%s told of its keys what cannot be read: %v", name, err)
+	}
+	t.Found[name] = &found
+	return nil
+}
