@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"staunch/fault"
@@ -18,8 +17,9 @@ type Executor struct {
 	Hub *Hub
 	// Incident is judged anew after each look that changed something, so that milestones come when they happen; "" for none.
 	Incident string
-	// Mandate gives the authority for one order: the votes under the plan. Nil: the login is the authority.
-	Mandate func(digest, step, host string, undo bool) (json.RawMessage, error)
+	Plan     *plan.Sealed
+	// Signatures are the votes under the plan, as armoured SSH signatures; hosts that keep a list of signers ask for them. Nil: the login is the authority.
+	Signatures func(ctx context.Context) ([]string, error)
 	// Facts are observed and kinds of steps carried out by others: certificates, revocations, probes.
 	Facts map[plan.Fact]func(ctx context.Context, p plan.Predicate, w run.Work) run.Seen
 	Deeds map[plan.Kind]Deed
@@ -63,30 +63,19 @@ func (x *Executor) where(name string) (fleet.Host, error) {
 	return where, nil
 }
 
-// order is the order that a host gets for a piece of work. Undo by journal names the attempt that it takes back.
+// order is the order that a host gets for a piece of work.
 func (x *Executor) order(ctx context.Context, w run.Work) (act.Order, error) {
-	o := act.Order{ID: w.ID, Host: w.Target.Host, Step: w.Step.ID, DeadlineMS: w.Step.DeadlineMS}
-	switch {
-	case w.Step.Act == nil || w.Target.Host == "":
-		return o, fault.New(fault.Unsupported, "nobody here can carry out a step of kind %s", w.Step.Kind).Hinted("confirm it when a person has done it, or skip it with a reason")
-	case !w.Undo:
-		o.Act = *w.Step.Act
-	case w.Step.Undo.Kind == plan.RunAct && w.Step.Undo.Act != nil:
-		o.Act, o.ID = *w.Step.Undo.Act, w.ID+"/undo"
-	case w.Step.Undo.Kind == plan.Reverse:
-		o.Act, o.Undo, o.Of, o.ID = *w.Step.Act, true, w.ID, w.ID+"/undo"
-	default:
-		return o, fault.New(fault.Unsupported, "step %s has no undo that a machine could do: %s", w.Step.ID, w.Step.Undo.Says)
+	if w.Step.Act == nil || w.Target.Host == "" {
+		return act.Order{}, fault.New(fault.Unsupported, "nobody here can carry out a step of kind %s", w.Step.Kind).Hinted("confirm it when a person has done it, or skip it with a reason")
 	}
-	if x.Mandate == nil {
-		return o, ctx.Err()
+	var signatures []string
+	if x.Signatures != nil {
+		var err error
+		if signatures, err = x.Signatures(ctx); err != nil {
+			return act.Order{}, err
+		}
 	}
-	m, err := x.Mandate(w.Digest, w.Step.ID, w.Target.Host, w.Undo)
-	if err != nil {
-		return o, err
-	}
-	o.Mandate = m
-	return o, nil
+	return x.Plan.Order(w.Step, w.Target.Host, w.Attempt, w.Undo, signatures)
 }
 
 // Happened finds out whether an attempt took effect, without doing anything: its proofs hold, or the host says that there is nothing left to do.

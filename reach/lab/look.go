@@ -72,7 +72,9 @@ func (l *Lab) scan(m *machine, q scan.Question, w woes) *scan.Report {
 			continue
 		}
 		r.Sight.ProcessesSeen++
-		r.Processes = append(r.Processes, l.process(m, p, r, seen))
+		seenAs := l.process(m, p, r, seen)
+		seenAs.Start = seenAs.Start.Add(w.skew) // a machine tells when its processes started by its own clock
+		r.Processes = append(r.Processes, seenAs)
 	}
 	if !q.NoDormant {
 		l.dormant(m, r, seen)

@@ -1,0 +1,152 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/incident"
+	"staunch/ledger"
+	"staunch/steer/plan"
+	"staunch/steer/run"
+)
+
+// Propose keeps a plan's document and puts it before the voters of its incident. Because says why it replaces the one before.
+func (h *Hub) Propose(ctx context.Context, sealed *plan.Sealed, because string) (*incident.Incident, error) {
+	p := sealed.Plan()
+	err := h.Store.Put(ctx, ledger.Document{Kind: planDocument, ID: p.ID, Body: sealed.Bytes}, ledger.Empty)
+	if fault.Is(err, fault.Conflict) {
+		if known, errKnown := h.Plan(ctx, p.ID); errKnown != nil || known.Digest != sealed.Digest {
+			return nil, fault.New(fault.Conflict, "there is another plan %s already", p.ID)
+		}
+		err = nil // this very plan was stored, and the command broke off before it was proposed
+	}
+	if err != nil {
+		return nil, err
+	}
+	var unseen []string
+	for _, u := range p.Unseen {
+		unseen = append(unseen, u.Host)
+	}
+	return h.Do(ctx, p.Incident, incident.Propose{Planned: incident.Planned{
+		Plan: p.ID, Digest: sealed.Digest, Title: p.Title, Steps: len(p.Steps), Hosts: len(p.Hosts()), GaveUp: p.Pace.GaveUp, Because: because, Remaining: unseen,
+	}})
+}
+
+// NextPlanID is the id of an incident's next plan.
+func NextPlanID(s *incident.Incident) string {
+	return fmt.Sprintf("%s.%d", s.Opened.ID, len(s.Plans)+1)
+}
+
+// IncidentOf gives the incident's part of a plan's id.
+func IncidentOf(planID string) (string, error) {
+	id, n, ok := strings.Cut(planID, ".")
+	if !ok || number(id) < 1 || number(n) < 1 {
+		return "", fault.New(fault.Usage, "%.40q is no plan", planID).Hinted("plans are called 7.1: the incident's number, a dot, a number")
+	}
+	return id, nil
+}
+
+// Plan reads a plan back and holds it to the digest that was proposed: a document that was changed on the way is refused.
+func (h *Hub) Plan(ctx context.Context, id string) (*plan.Sealed, error) {
+	of, err := IncidentOf(id)
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.Store.Get(ctx, planDocument, id)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := plan.Open(d.Body)
+	if err != nil {
+		return nil, err
+	}
+	s, _, err := h.Incident(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	if known := s.Plan(id); known != nil && known.Digest != sealed.Digest {
+		return nil, fault.New(fault.Corrupt, "plan %s is not the one that was proposed: its digest is %.12s, the ledger says %.12s", id, sealed.Digest, known.Digest).
+			Hinted("make a new plan; `staunch ledger verify` tells whether the ledger was changed")
+	}
+	return sealed, nil
+}
+
+// detail tells whether a run's event is a single step's detail rather than something a manager reads.
+func detail(kind string) bool {
+	switch run.Kind(strings.TrimPrefix(kind, runKind)) {
+	case run.Held, run.Begun, run.Answered, run.Checked, run.Proven, run.UndoBegun:
+		return strings.HasPrefix(kind, runKind)
+	}
+	return false
+}
+
+// Timeline is everything that happened in an incident and its runs, in the ledger's order, and the hash of the ledger's newest seal.
+func (h *Hub) Timeline(ctx context.Context, id string) (lines []incident.Line, head string, err error) {
+	for e, err := range h.Store.Read(ctx, ledger.Query{}) {
+		if err != nil {
+			return nil, "", err
+		}
+		switch {
+		case e.Kind == ledger.SealKind:
+			var s ledger.Seal
+			if err := e.Decode(&s); err != nil {
+				return nil, "", err
+			}
+			head = s.SHA256
+		case e.Stream == incidentStream+id || strings.HasPrefix(e.Stream, runStream+id+"."):
+			lines = append(lines, lineOf(e))
+		}
+	}
+	return lines, head, nil
+}
+
+func lineOf(e ledger.Event) incident.Line {
+	l := incident.Line{Seq: e.Seq, At: e.At, Stored: e.Stored, By: e.By, Source: e.Source, Kind: e.Kind, Says: Words(e), Detail: detail(e.Kind)}
+	return l
+}
+
+// Words is an event as a sentence: what its data says, with the step and target that it is about.
+func Words(e ledger.Event) string {
+	var d struct {
+		Says, Step, Target, Status, Truth, Until string
+	}
+	if len(e.Data) == 0 || e.Decode(&d) != nil {
+		return e.Kind
+	}
+	plan, isRun := strings.CutPrefix(e.Stream, runStream)
+	if !isRun {
+		if d.Says == "" {
+			return e.Kind
+		}
+		return d.Says
+	}
+	what := "plan " + plan + ": " + strings.ReplaceAll(strings.TrimPrefix(e.Kind, runKind), "_", " ")
+	for _, part := range []string{d.Step, d.Target, d.Status, d.Truth} {
+		if part != "" {
+			what += " " + part
+		}
+	}
+	if d.Until != "" {
+		what += ", up to ring " + d.Until
+	}
+	if d.Says != "" {
+		what += ": " + d.Says
+	}
+	return what
+}
+
+// Report writes an incident up from the ledger alone.
+func (h *Hub) Report(ctx context.Context, id string, local *time.Location) (*incident.Report, error) {
+	s, _, err := h.Incident(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	lines, head, err := h.Timeline(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return incident.Write(s, lines, head, local), nil
+}
