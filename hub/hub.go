@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"staunch/fault"
@@ -42,6 +43,8 @@ type Hub struct {
 	Fresh     time.Duration // how old a host's report may be; 0: 24 h
 	Forks     int           // hosts asked at once; 0: 20
 	Patience  time.Duration // for one host's look; 0: 2 min
+
+	judging sync.Mutex // an answer is appended before a newer one is computed, so that hosts do not flap
 }
 
 // The kinds and streams that the hub writes.

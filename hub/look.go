@@ -112,6 +112,8 @@ func (h *Hub) ask(ctx context.Context, where fleet.Host, q host.Question) (host.
 
 // Judge compares an incident's advisory with what hosts told, and appends what changed.
 func (h *Hub) Judge(ctx context.Context, id string) (*incident.Incident, error) {
+	h.judging.Lock()
+	defer h.judging.Unlock()
 	s, _, err := h.Incident(ctx, id)
 	if err != nil {
 		return nil, err
