@@ -78,6 +78,8 @@ func (q inquiry) answer(i int) Answer {
 	}
 	if len(n.Functions) > 0 && q.hits.reason != "" {
 		out.Detail = "functions could not be told apart: " + q.hits.reason
+	} else if g := q.hits.inGaps[i]; len(g) > 0 {
+		out.Detail = "no function has this shape, but code without unwind information may hold one, near " + places(g)
 	}
 	return out
 }
@@ -138,7 +140,7 @@ func (q inquiry) couldLook(i int, way string) (detail, kind string, ok bool) {
 		return "the code's pattern is nowhere in its executable segments", "code", ok
 	case "functions":
 		ok = slices.ContainsFunc(n.Functions, func(s Shape) bool { return s.Machine == q.machine })
-		return "no function has this shape", "code", ok && q.hits.reason == ""
+		return "no function has this shape", "code", ok && q.hits.reason == "" && len(q.hits.inGaps[i]) == 0
 	}
 	return "", "", false
 }

@@ -92,3 +92,20 @@ func TestTheCheckIsFoundInWhateverACompilerMakesOfIt(t *testing.T) {
 		}
 	}
 }
+
+// Code without unwind information has no bounds: that its shape is not found among the functions that have some must never clear it.
+func TestCodeWithoutUnwindTablesIsNotCleared(t *testing.T) {
+	gcc, strip := real.Program(t, "gcc"), real.Program(t, "strip")
+	for _, sections := range []bool{true, false} {
+		out := filepath.Join(t.TempDir(), "lib.so")
+		run(t, gcc, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-o", out, "testdata/heartbeat.c")
+		run(t, strip, out)
+		if !sections {
+			dropSections(t, out)
+		}
+		o := analyse(t, out, heartbleedAnchors()...)
+		if got := says(o, "present"); got != elf.Unknown {
+			t.Errorf("with sections %v: says %q: %v", sections, got, o.Answers)
+		}
+	}
+}

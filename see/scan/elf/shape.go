@@ -44,15 +44,21 @@ func (a *Analyser) anchor(id string) int {
 type shapeHits struct {
 	reason string             // why functions could not be looked at; "" when they were, all of them
 	byName map[int][]function // anchor to functions of its shape
+	// inGaps is code of the shape where no function's bounds are known: it may be one function or parts of several.
+	inGaps map[int][]function
 }
 
 // match looks at every function of the object once for all wanted anchors' shapes.
 func (a *Analyser) match(ctx context.Context, im *image, machine string, want map[int]bool) (shapeHits, error) {
-	hits := shapeHits{byName: map[int][]function{}}
+	hits := shapeHits{byName: map[int][]function{}, inGaps: map[int][]function{}}
 	functions, err := im.functions()
 	if err != nil {
 		hits.reason = err.Error()
 		return hits, nil
+	}
+	gaps, err := im.gaps(functions)
+	if err != nil {
+		hits.reason = err.Error()
 	}
 	var shapes []compiledShape
 	for _, s := range a.shapes[machine] {
@@ -60,25 +66,42 @@ func (a *Analyser) match(ctx context.Context, im *image, machine string, want ma
 			shapes = append(shapes, s)
 		}
 	}
-	budget, blocks, d := a.opt.MaxInstructions, blockReader{im: im}, newDecoder(machine)
-	for n, f := range functions {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return hits, ctx.Err()
-		}
-		b := blocks.function(f, shapes)
-		if b == nil {
-			continue
-		}
-		if budget -= matchOne(d, f, b, shapes, hits); budget < 0 {
-			hits.reason = "the limit of decoded instructions was reached"
-			break
-		}
+	m := matcher{d: newDecoder(machine), blocks: blockReader{im: im}, shapes: shapes, budget: a.opt.MaxInstructions}
+	if err := m.all(ctx, functions, hits.byName); err != nil {
+		return hits, err
+	}
+	if err := m.all(ctx, windows(gaps), hits.inGaps); err != nil {
+		return hits, err
+	}
+	if m.budget < 0 {
+		hits.reason = "the limit of decoded instructions was reached"
 	}
 	return hits, nil
 }
 
+// matcher holds pieces of code against shapes, within a budget of decoded instructions.
+type matcher struct {
+	d      *decoder
+	blocks blockReader
+	shapes []compiledShape
+	budget int
+}
+
+// all adds to hits what fits. It stops early, with a negative budget, when that is used up.
+func (m *matcher) all(ctx context.Context, pieces []function, hits map[int][]function) error {
+	for n, f := range pieces {
+		if n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if b := m.blocks.function(f, m.shapes); b != nil && m.budget >= 0 {
+			m.budget -= matchOne(m.d, f, b, m.shapes, hits)
+		}
+	}
+	return nil
+}
+
 // matchOne decodes a function if any shape may fit and returns how many instructions that took.
-func matchOne(d *decoder, f function, b []byte, shapes []compiledShape, hits shapeHits) int {
+func matchOne(d *decoder, f function, b []byte, shapes []compiledShape, hits map[int][]function) int {
 	var code []instruction
 	for _, s := range shapes {
 		if len(b) > s.shape.MaxSize || !s.shape.mayFit(d.machine, b) {
@@ -88,7 +111,7 @@ func matchOne(d *decoder, f function, b []byte, shapes []compiledShape, hits sha
 			code = d.decode(b)
 		}
 		if s.shape.fits(code) {
-			hits.byName[s.anchor] = append(hits.byName[s.anchor], f)
+			hits[s.anchor] = append(hits[s.anchor], f)
 		}
 	}
 	return len(code)
