@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// signals are those that may be sent, by name without SIG.
-func signals() map[string]syscall.Signal {
+// Signals are those that may be sent, by name without SIG.
+func Signals() map[string]syscall.Signal {
 	return map[string]syscall.Signal{
 		"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT,
 		"USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,

@@ -2,9 +2,15 @@
 package act
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+
+	"staunch/fault"
+	"staunch/mandate"
 )
 
 // Kind names one act of the closed list. Kinds are part of signed plans: never rename one.
@@ -89,4 +95,60 @@ type Preview struct {
 	Already bool            `json:"already"` // nothing to do
 	Refused string          `json:"refused,omitempty"`
 	Finds   json.RawMessage `json:"finds,omitempty"` // current state, as Before will record it
+}
+
+// Validate says what is wrong with an order on its face.
+func (o Order) Validate() error {
+	if o.ID == "" || len(o.ID) > 1024 || strings.ContainsFunc(o.ID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return usage("order id %.80q", o.ID)
+	}
+	if o.Undo && o.Confirm || (o.Undo || o.Confirm) != (o.Of != "") || o.Of == o.ID {
+		return usage("an order either does an act, or undoes or confirms another order")
+	}
+	if o.DeadlineMS < 0 || o.DeadlineMS > time.Hour.Milliseconds() {
+		return usage("deadline_ms: between 0 and 3,600,000")
+	}
+	if len(o.Mandate) > mandate.MaxMandate {
+		return fault.New(fault.Full, "mandate of %d bytes", len(o.Mandate))
+	}
+	return nil
+}
+
+// Hash names the order without its mandate.
+func (o Order) Hash() (string, error) {
+	o.Mandate = nil
+	b, err := mandate.Canonical(o)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Deadline bounds the act itself; looking before and proving after have their own time.
+func (o Order) Deadline() time.Duration {
+	switch {
+	case o.DeadlineMS > 0:
+		return time.Duration(o.DeadlineMS) * time.Millisecond
+	case o.Act.Kind == Upgrade:
+		return 15 * time.Minute
+	}
+	return 2 * time.Minute
+}
+
+// Clean takes out of a line what a terminal would obey, and cuts it at 1,000 characters.
+func Clean(line string) string {
+	line = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0xfffd:
+			return -1
+		}
+		return r
+	}, line)
+	if len(line) > 1000 {
+		line = strings.ToValidUTF8(line[:1000], "")
+	}
+	return strings.TrimRight(line, " ")
 }

@@ -196,6 +196,9 @@ type UnsealWith struct {
 	SPKI   string `json:"spki_sha256"` // what must come out, lower-case hex
 }
 
+// IsUnit tells whether a name is a full unit name.
+func IsUnit(name string) bool { return reUnit.MatchString(name) }
+
 var (
 	reHex     = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	reUnit    = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|slice|scope|automount|swap|device)$`)
@@ -378,7 +381,7 @@ func (w *SignalWith) Validate() error {
 	if w.PID <= 1 || w.Start.IsZero() {
 		return usage("a process is named by a pid above 1 and its start time")
 	}
-	if _, known := signals()[w.Signal]; !known {
+	if _, known := Signals()[w.Signal]; !known {
 		return usage("signal %.20q: TERM, KILL, HUP, INT, QUIT, USR1, USR2, STOP or CONT", w.Signal)
 	}
 	return nil

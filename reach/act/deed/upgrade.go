@@ -1,20 +1,21 @@
-package act
+package deed
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
 	"staunch/reach/act/packages"
 )
 
 // upgrade brings packages to exact versions.
-type upgrade struct{ with *UpgradeWith }
+type upgrade struct{ with *act.UpgradeWith }
 
 // upgradeSeen is the record: what was (or is) installed.
 type upgradeSeen struct {
@@ -23,7 +24,7 @@ type upgradeSeen struct {
 	Unsaved  []string             `json:"unsaved,omitempty"` // why an old package file cannot be had
 }
 
-func (u upgrade) manager(b *bench) (packages.Manager, error) {
+func (u upgrade) manager(b *Bench) (packages.Manager, error) {
 	run := func(ctx context.Context, stdin []byte, env []string, argv ...string) ([]string, error) {
 		return b.run(ctx, command{argv: argv, env: env, stdin: stdin, root: b.Chroot, output: 4 << 20})
 	}
@@ -31,7 +32,7 @@ func (u upgrade) manager(b *bench) (packages.Manager, error) {
 	return packages.Pick(u.with.Manager, run, has, b.Chroot)
 }
 
-func wanted(list []Package) []packages.Package {
+func wanted(list []act.Package) []packages.Package {
 	var found []packages.Package
 	for _, p := range list {
 		found = append(found, packages.Package{Name: p.Name, Version: p.Version, Arch: p.Arch})
@@ -48,25 +49,25 @@ func names(list []packages.Package) []string {
 	return found
 }
 
-func (u upgrade) check(ctx context.Context, b *bench) (Preview, error) {
+func (u upgrade) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	for _, p := range slices.Concat(u.with.Packages, u.with.Also) {
-		if err := b.policy.pkg(p.Name); err != nil {
-			return Preview{}, err
+		if err := b.Policy.Package(p.Name); err != nil {
+			return act.Preview{}, err
 		}
 	}
 	m, err := u.manager(b)
 	if err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
 	want, also := wanted(u.with.Packages), wanted(u.with.Also)
 	seen := upgradeSeen{}
 	if seen.Packages, err = m.Installed(ctx, names(slices.Concat(want, also))); err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
 	seen.Packages = slices.DeleteFunc(seen.Packages, func(p packages.Installed) bool { return !meant(p, slices.Concat(want, also)) })
-	p := Preview{}
+	p := act.Preview{}
 	if u.reached(seen.Packages) == nil {
-		p.Already, p.Says, p.Undo, p.Finds = true, []string{"every package is installed in the wanted version"}, "cannot be undone: nothing is done", encode(seen)
+		p.Already, p.Says, p.Undo, p.Finds = true, []string{"every package is installed in the wanted version"}, "cannot be undone: nothing is done", Encode(seen)
 		return p, nil
 	}
 	if err := u.fit(seen.Packages); err != nil {
@@ -153,8 +154,8 @@ func changing(seen upgradeSeen) []packages.Package {
 	return found
 }
 
-func (u upgrade) tell(b *bench, seen upgradeSeen, broken []string) Preview {
-	p := Preview{Finds: encode(seen), Undo: "installs the saved package files of the old versions again"}
+func (u upgrade) tell(b *Bench, seen upgradeSeen, broken []string) act.Preview {
+	p := act.Preview{Finds: Encode(seen), Undo: "installs the saved package files of the old versions again"}
 	for _, c := range seen.Changes {
 		p.Says = append(p.Says, "upgrade "+c.String())
 	}
@@ -173,15 +174,15 @@ func (u upgrade) tell(b *bench, seen upgradeSeen, broken []string) Preview {
 	if slices.ContainsFunc(seen.Changes, func(c packages.Change) bool { return c.From == "" }) {
 		p.Warns = append(p.Warns, "packages that are newly installed stay when this is undone")
 	}
-	if holder := lockHolder(b.Chroot); holder != "" {
+	if holder := packages.LockHolder(b.Chroot); holder != "" {
 		p.Warns = append(p.Warns, "the package database is in use by "+holder+" now")
 	}
 	return p
 }
 
-func (u upgrade) do(ctx context.Context, b *bench) error {
+func (u upgrade) Do(ctx context.Context, b *Bench) error {
 	var seen upgradeSeen
-	if err := json.Unmarshal(b.before, &seen); err != nil {
+	if err := json.Unmarshal(b.Before, &seen); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	m, err := u.manager(b)
@@ -196,18 +197,18 @@ func (u upgrade) do(ctx context.Context, b *bench) error {
 	return errors.Join(err, release())
 }
 
-func (u upgrade) apply(ctx context.Context, b *bench, m packages.Manager, seen upgradeSeen) error {
+func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen upgradeSeen) error {
 	want, also := wanted(u.with.Packages), wanted(u.with.Also)
 	if broken := brokenOf(seen.Packages); len(broken) > 0 {
 		if err := mend(ctx, b, m, broken); err != nil {
 			return err
 		}
 	} else if len(seen.Unsaved) == 0 {
-		b.says("saving the old packages")
-		if err := b.mkdirSaved(); err != nil {
+		b.Tell("saving the old packages")
+		if err := b.MkdirSaved(); err != nil {
 			return nothingDone(err)
 		}
-		if err := m.Save(ctx, changing(seen), b.saved()); err != nil {
+		if err := m.Save(ctx, changing(seen), b.Saved()); err != nil {
 			return nothingDone(err)
 		}
 	}
@@ -220,27 +221,27 @@ func (u upgrade) apply(ctx context.Context, b *bench, m packages.Manager, seen u
 	if err != nil {
 		return nothingDone(err)
 	}
-	b.says("installing")
+	b.Tell("installing")
 	return m.Apply(ctx, slices.Concat(want, also), u.with.Downgrade)
 }
 
 // mend finishes an interrupted change where the manager can.
-func mend(ctx context.Context, b *bench, m packages.Manager, broken []string) error {
+func mend(ctx context.Context, b *Bench, m packages.Manager, broken []string) error {
 	mender, can := m.(interface {
 		Mend(context.Context, []string) error
 	})
 	if !can {
 		return fault.New(fault.Conflict, "packages are half installed: %s", strings.Join(broken, ", "))
 	}
-	b.says("finishing what was interrupted")
+	b.Tell("finishing what was interrupted")
 	err := mender.Mend(ctx, broken)
 	if err != nil {
-		b.say("finishing what was interrupted: " + err.Error())
+		b.Say("finishing what was interrupted: " + err.Error())
 	}
 	return nil // a package that cannot be configured may still be replaced by a better one: verify decides
 }
 
-func (u upgrade) verify(ctx context.Context, b *bench) (any, error) {
+func (u upgrade) Verify(ctx context.Context, b *Bench) (any, error) {
 	m, err := u.manager(b)
 	if err != nil {
 		return nil, err
@@ -254,12 +255,12 @@ func (u upgrade) verify(ctx context.Context, b *bench) (any, error) {
 	return upgradeSeen{Packages: now}, u.reached(now)
 }
 
-func (u upgrade) undo(ctx context.Context, b *bench) (any, error) {
+func (u upgrade) Undo(ctx context.Context, b *Bench) (any, error) {
 	var before upgradeSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	if _, err := os.Stat(b.saved()); err != nil {
+	if _, err := os.Stat(b.Saved()); err != nil {
 		return nil, fault.New(fault.NotFound, "the old package files were not saved: the change had not begun")
 	}
 	m, err := u.manager(b)
@@ -287,8 +288,8 @@ func (u upgrade) undo(ctx context.Context, b *bench) (any, error) {
 }
 
 // savedInside is the saved directory as programs inside of the chroot see it.
-func (b *bench) savedInside() string {
-	return "/" + strings.TrimPrefix(strings.TrimPrefix(b.saved(), b.Chroot), "/")
+func (b *Bench) savedInside() string {
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(b.Saved(), b.Chroot), "/")
 }
 
 // errNothing marks an error after which the machine is as it was.
@@ -298,12 +299,14 @@ func nothingDone(err error) error {
 	return fault.New(fault.KindOf(err), "%v", err).Hinted("%s", fault.HintOf(err)).Caused(errNothing)
 }
 
-func nothing(err error) bool { return errors.Is(err, errNothing) }
+// NothingDone tells whether the machine is as it was before an error.
+func NothingDone(err error) bool { return errors.Is(err, errNothing) }
 
-func describe(pid int) string {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return fmt.Sprintf("process %d", pid)
+// alone keeps others away from the package database while we work.
+func (u upgrade) alone(ctx context.Context, b *Bench) (release func() error, err error) {
+	patience := time.Duration(u.with.LockForMS) * time.Millisecond
+	if patience == 0 {
+		patience = time.Minute
 	}
-	return fmt.Sprintf("%s (process %d)", Clean(strings.TrimSpace(string(name))), pid)
+	return packages.Alone(ctx, b.Chroot, b.Places.State, patience, b.Tell)
 }

@@ -1,4 +1,4 @@
-package act
+package deed
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"staunch/fault"
+	"staunch/reach/act"
 	"staunch/reach/act/files"
 )
 
@@ -30,8 +31,8 @@ type declaration struct {
 	Undo   string            `json:"undo,omitempty"`   // another hook that takes the effect back; it gets the same parameters
 }
 
-func (h hook) declared(b *bench) (declaration, error) {
-	if err := b.policy.hook(h.name); err != nil {
+func (h hook) declared(b *Bench) (declaration, error) {
+	if err := b.Policy.Hook(h.name); err != nil {
 		return declaration{}, err
 	}
 	var d declaration
@@ -78,28 +79,28 @@ func (h hook) fits(d declaration) error {
 	return nil
 }
 
-func (h hook) exec(ctx context.Context, b *bench, name string, extra ...string) error {
+func (h hook) exec(ctx context.Context, b *Bench, name string, extra ...string) error {
 	if _, err := (hook{name: name}).declared(b); err != nil && name != h.name {
 		return err
 	}
-	env := append([]string{"STAUNCH_ORDER=" + b.order.ID}, extra...)
+	env := append([]string{"STAUNCH_ORDER=" + b.Order.ID}, extra...)
 	for k, v := range h.params {
 		env = append(env, "STAUNCH_"+k+"="+v)
 	}
 	slices.Sort(env)
 	lines, err := b.run(ctx, command{argv: []string{filepath.Join(b.Places.Hooks, name)}, env: env, output: 256 << 10})
-	b.say(lines...)
+	b.Say(lines...)
 	return err
 }
 
-func (h hook) check(_ context.Context, b *bench) (Preview, error) {
+func (h hook) Check(_ context.Context, b *Bench) (act.Preview, error) {
 	d, err := h.declared(b)
 	if err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
-	p := Preview{Says: []string{"run the host's own hook " + h.name + h.shown()}, Undo: "cannot be undone: the hook declares no way back", Finds: encode(struct{}{})}
+	p := act.Preview{Says: []string{"run the host's own hook " + h.name + h.shown()}, Undo: "cannot be undone: the hook declares no way back", Finds: Encode(struct{}{})}
 	if d.Says != "" {
-		p.Says = append(p.Says, Clean(d.Says))
+		p.Says = append(p.Says, act.Clean(d.Says))
 	}
 	if d.Undo != "" {
 		p.Undo = "runs the hook " + d.Undo
@@ -113,7 +114,7 @@ func (h hook) check(_ context.Context, b *bench) (Preview, error) {
 func (h hook) shown() string {
 	var parts []string
 	for k, v := range h.params {
-		parts = append(parts, k+"="+Clean(v))
+		parts = append(parts, k+"="+act.Clean(v))
 	}
 	slices.Sort(parts)
 	if len(parts) == 0 {
@@ -122,12 +123,12 @@ func (h hook) shown() string {
 	return " with " + strings.Join(parts, ", ")
 }
 
-func (h hook) do(ctx context.Context, b *bench) error {
-	b.says("running hook " + h.name)
+func (h hook) Do(ctx context.Context, b *Bench) error {
+	b.Tell("running hook " + h.name)
 	return h.exec(ctx, b, h.name)
 }
 
-func (h hook) verify(ctx context.Context, b *bench) (any, error) {
+func (h hook) Verify(ctx context.Context, b *Bench) (any, error) {
 	d, err := h.declared(b)
 	if err != nil {
 		return nil, err
@@ -135,17 +136,17 @@ func (h hook) verify(ctx context.Context, b *bench) (any, error) {
 	return nil, h.proven(ctx, b, d)
 }
 
-func (h hook) proven(ctx context.Context, b *bench, d declaration, extra ...string) error {
+func (h hook) proven(ctx context.Context, b *Bench, d declaration, extra ...string) error {
 	if d.Verify != "" {
 		return h.exec(ctx, b, d.Verify, extra...)
 	}
-	if b.did {
+	if b.Did {
 		return nil
 	}
 	return fault.New(fault.Conflict, "only the end of hook %s could tell, and nothing declares how to verify it", h.name)
 }
 
-func (h hook) undo(ctx context.Context, b *bench) (any, error) {
+func (h hook) Undo(ctx context.Context, b *Bench) (any, error) {
 	d, err := h.declared(b)
 	if err != nil {
 		return nil, err
@@ -158,18 +159,18 @@ func (h hook) undo(ctx context.Context, b *bench) (any, error) {
 
 // drain takes a service out of traffic, or back in, by a hook that gets STAUNCH_ACTION and STAUNCH_SERVICE.
 type drain struct {
-	kind Kind
-	with *DrainWith
+	kind act.Kind
+	with *act.DrainWith
 }
 
 func (d drain) hook() hook { return hook{d.with.Hook, d.with.Params} }
 
-func (d drain) env(kind Kind) []string {
+func (d drain) env(kind act.Kind) []string {
 	return []string{"STAUNCH_ACTION=" + string(kind), "STAUNCH_SERVICE=" + d.with.Service}
 }
 
-func (d drain) check(ctx context.Context, b *bench) (Preview, error) {
-	p, err := d.hook().check(ctx, b)
+func (d drain) Check(ctx context.Context, b *Bench) (act.Preview, error) {
+	p, err := d.hook().Check(ctx, b)
 	if err != nil {
 		return p, err
 	}
@@ -178,19 +179,19 @@ func (d drain) check(ctx context.Context, b *bench) (Preview, error) {
 	return p, nil
 }
 
-func (d drain) opposite() Kind {
-	if d.kind == Drain {
-		return Undrain
+func (d drain) opposite() act.Kind {
+	if d.kind == act.Drain {
+		return act.Undrain
 	}
-	return Drain
+	return act.Drain
 }
 
-func (d drain) do(ctx context.Context, b *bench) error {
-	b.says(fmt.Sprintf("%s %s", d.kind, d.with.Service))
+func (d drain) Do(ctx context.Context, b *Bench) error {
+	b.Tell(fmt.Sprintf("%s %s", d.kind, d.with.Service))
 	return d.hook().exec(ctx, b, d.with.Hook, d.env(d.kind)...)
 }
 
-func (d drain) verify(ctx context.Context, b *bench) (any, error) {
+func (d drain) Verify(ctx context.Context, b *Bench) (any, error) {
 	declared, err := d.hook().declared(b)
 	if err != nil {
 		return nil, err
@@ -198,7 +199,7 @@ func (d drain) verify(ctx context.Context, b *bench) (any, error) {
 	return nil, d.hook().proven(ctx, b, declared, d.env(d.kind)...)
 }
 
-func (d drain) undo(ctx context.Context, b *bench) (any, error) {
+func (d drain) Undo(ctx context.Context, b *Bench) (any, error) {
 	if _, err := d.hook().declared(b); err != nil {
 		return nil, err
 	}

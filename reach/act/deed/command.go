@@ -1,4 +1,4 @@
-package act
+package deed
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +33,7 @@ const mostOutput = 64 << 20
 // run runs a program to its end in its own process group and returns its last lines, cleaned. When the time is over the whole
 // group is asked to end and then killed. A program that ends badly is fault.Conflict with its last line. Its output goes to an
 // anonymous file and not into a pipe, so that a package manager does not die of our own death.
-func (b *bench) run(ctx context.Context, c command) ([]string, error) {
+func (b *Bench) run(ctx context.Context, c command) ([]string, error) {
 	path, err := lookPath(c.root, c.argv[0])
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func lastLines(f *os.File, most int64) []string {
 	}
 	var found []string
 	for _, line := range strings.Split(string(text), "\n") {
-		if line = Clean(line); line != "" {
+		if line = act.Clean(line); line != "" {
 			found = append(found, line)
 		}
 	}

@@ -1,4 +1,5 @@
-package act
+// Package journal is a host's own small record of orders: what was begun, what was seen to end, and what undo needs.
+package journal
 
 import (
 	"bytes"
@@ -15,39 +16,41 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/act/files"
 
 	"golang.org/x/sys/unix"
 )
 
-// journal is the host's own small record of orders: one line a record, a checksum before it, on disk before anything is done.
+// Journal is the host's own small record of orders: one line a record, a checksum before it, on disk before anything is done.
 // A torn last line is what a crash leaves: it is cut off. Damage anywhere else stops everything, because a host that has
 // forgotten what it did may do it twice.
-type journal struct {
+type Journal struct {
 	dir  string
 	lock *os.File
 }
 
-// record is one line. Begun records carry the order without its mandate; ended records the outcome.
-type record struct {
+// Record is one line. Begun records carry the order without its mandate; ended records the outcome.
+type Record struct {
 	V       int             `json:"v"`
 	At      time.Time       `json:"at"`
 	Event   string          `json:"event"` // begun, ended, confirmed
 	ID      string          `json:"id"`
 	Hash    string          `json:"hash,omitempty"` // of the order without its mandate
-	Order   *Order          `json:"order,omitempty"`
+	Order   *act.Order      `json:"order,omitempty"`
 	Plan    string          `json:"plan,omitempty"`   // digest
 	People  []string        `json:"people,omitempty"` // who signed
 	Local   bool            `json:"local,omitempty"`  // root on the host itself, without a mandate
 	Before  json.RawMessage `json:"before,omitempty"` // what undo needs
 	CanUndo bool            `json:"can_undo,omitempty"`
 	UndoBy  time.Time       `json:"undo_by,omitzero"` // undoes itself then, unless confirmed
-	Outcome *Outcome        `json:"outcome,omitempty"`
+	Outcome *act.Outcome    `json:"outcome,omitempty"`
 }
 
-// entry is everything the journal knows of one order.
-type entry struct {
-	Begun     *record
-	Ended     *Outcome
+// Entry is everything the journal knows of one order.
+type Entry struct {
+	Begun     *Record
+	Ended     *act.Outcome
 	Hash      string
 	Confirmed bool
 	Undone    bool // a later order undid it
@@ -61,14 +64,14 @@ const (
 	maxJournal  = 512 << 20
 )
 
-// openJournal makes the state directory and takes the host's lock: one order at a time, over all ways in.
-func openJournal(ctx context.Context, dir string) (*journal, error) {
+// Open makes the state directory and takes the host's lock: one order at a time, over all ways in.
+func Open(ctx context.Context, dir string) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, onDisk(err, dir)
+		return nil, files.NoRoom(err, dir)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, onDisk(err, dir)
+		return nil, files.NoRoom(err, dir)
 	}
 	for {
 		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -81,60 +84,50 @@ func openJournal(ctx context.Context, dir string) (*journal, error) {
 			return nil, errors.Join(fault.New(fault.Conflict, "another order is being carried out on this host").Hinted("try again when it has ended"), lock.Close())
 		}
 	}
-	j := &journal{dir: dir, lock: lock}
+	j := &Journal{dir: dir, lock: lock}
 	if err := j.ballast(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return j, nil
 }
 
-// close lets the next order in.
-func (j *journal) close() error { return j.lock.Close() }
+// Close lets the next order in.
+func (j *Journal) Close() error { return j.lock.Close() }
 
-func (j *journal) path() string { return filepath.Join(j.dir, journalName) }
+func (j *Journal) path() string { return filepath.Join(j.dir, journalName) }
 
 // ballast keeps some blocks for the record that ends an order.
-func (j *journal) ballast() error {
+func (j *Journal) ballast() error {
 	f, err := os.OpenFile(filepath.Join(j.dir, ballastName), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return onDisk(err, j.dir)
+		return files.NoRoom(err, j.dir)
 	}
 	defer f.Close()
 	if err := unix.Fallocate(int(f.Fd()), 0, 0, ballastSize); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
-		return onDisk(err, j.dir)
+		return files.NoRoom(err, j.dir)
 	}
 	return nil
 }
 
-func onDisk(err error, what string) error {
-	switch {
-	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT):
-		return fault.New(fault.Full, "no room in %s: nothing was done", what).Hinted("make room first; an order without a record is never carried out")
-	case errors.Is(err, fs.ErrPermission):
-		return fault.New(fault.Denied, "%s cannot be written", what).Hinted("acts need root on the host")
-	}
-	return fault.New(fault.Denied, "%s: %v", what, err)
-}
-
-// readJournal reads everything and returns the orders in order of their first record, and how many bytes of it are whole.
-func readJournal(dir string) (map[string]*entry, []string, int64, error) {
+// Read reads everything and returns the orders in order of their first record, and how many bytes of it are whole.
+func Read(dir string) (map[string]*Entry, []string, int64, error) {
 	f, err := os.Open(filepath.Join(dir, journalName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]*entry{}, nil, 0, nil
+		return map[string]*Entry{}, nil, 0, nil
 	}
 	if err != nil {
-		return nil, nil, 0, onDisk(err, dir)
+		return nil, nil, 0, files.NoRoom(err, dir)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxJournal))
 	if err != nil {
 		return nil, nil, 0, fault.New(fault.Corrupt, "the host's journal of orders: %v", err)
 	}
-	return parseJournal(b)
+	return parse(b)
 }
 
-func parseJournal(b []byte) (orders map[string]*entry, sequence []string, whole int64, err error) {
-	orders = map[string]*entry{}
+func parse(b []byte) (orders map[string]*Entry, sequence []string, whole int64, err error) {
+	orders = map[string]*Entry{}
 	for rest := b; len(rest) > 0; {
 		line, after, ended := bytes.Cut(rest, []byte{'\n'})
 		r, ok := parseRecord(line)
@@ -148,7 +141,7 @@ func parseJournal(b []byte) (orders map[string]*entry, sequence []string, whole 
 		whole += int64(len(line)) + 1
 		rest = after
 		if orders[r.ID] == nil {
-			orders[r.ID] = &entry{}
+			orders[r.ID] = &Entry{}
 			sequence = append(sequence, r.ID)
 		}
 		orders[r.ID].take(r, orders)
@@ -156,7 +149,7 @@ func parseJournal(b []byte) (orders map[string]*entry, sequence []string, whole 
 	return orders, sequence, whole, nil
 }
 
-func (e *entry) take(r record, orders map[string]*entry) {
+func (e *Entry) take(r Record, orders map[string]*Entry) {
 	if r.Hash != "" {
 		e.Hash = r.Hash
 	}
@@ -170,14 +163,14 @@ func (e *entry) take(r record, orders map[string]*entry) {
 		if r.Order != nil && e.Begun == nil {
 			e.Begun = &r
 		}
-		if e.Begun != nil && e.Begun.Order != nil && e.Begun.Order.Undo && r.Outcome != nil && r.Outcome.Status == Undone && orders[e.Begun.Order.Of] != nil {
+		if e.Begun != nil && e.Begun.Order != nil && e.Begun.Order.Undo && r.Outcome != nil && r.Outcome.Status == act.Undone && orders[e.Begun.Order.Of] != nil {
 			orders[e.Begun.Order.Of].Undone = true
 		}
 	}
 }
 
-func parseRecord(line []byte) (record, bool) {
-	var r record
+func parseRecord(line []byte) (Record, bool) {
+	var r Record
 	sum, body, found := bytes.Cut(line, []byte{' '})
 	want, err := strconv.ParseUint(string(sum), 16, 32)
 	if !found || err != nil || crc32.ChecksumIEEE(body) != uint32(want) {
@@ -186,8 +179,8 @@ func parseRecord(line []byte) (record, bool) {
 	return r, json.Unmarshal(body, &r) == nil && r.ID != ""
 }
 
-// write appends a record and returns when it is on disk. When it cannot, the journal is as before.
-func (j *journal) write(r record) error {
+// Write appends a record and returns when it is on disk. When it cannot, the journal is as before.
+func (j *Journal) Write(r Record) error {
 	r.V = 1
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -196,7 +189,7 @@ func (j *journal) write(r record) error {
 	if len(body) > maxRecord {
 		return fault.New(fault.Full, "the record of order %.60s has %d bytes", r.ID, len(body))
 	}
-	_, _, whole, err := readJournal(j.dir)
+	_, _, whole, err := Read(j.dir)
 	if err != nil {
 		return err
 	}
@@ -208,12 +201,12 @@ func (j *journal) write(r record) error {
 		}
 	}
 	if err != nil {
-		return onDisk(err, j.dir)
+		return files.NoRoom(err, j.dir)
 	}
 	return nil
 }
 
-func (j *journal) writeAt(line []byte, at int64) error {
+func (j *Journal) writeAt(line []byte, at int64) error {
 	f, err := os.OpenFile(j.path(), os.O_CREATE|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
@@ -230,13 +223,5 @@ func (j *journal) writeAt(line []byte, at int64) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return syncDir(j.dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return files.SyncDir(j.dir)
 }

@@ -1,4 +1,4 @@
-package act_test
+package carry_test
 
 import (
 	"encoding/json"
@@ -24,7 +24,7 @@ const carrier = "/usr/local/sbin/carry"
 func machines(t *testing.T, n int, options ...testbed.Option) []machine {
 	t.Helper()
 	hosts := testbed.Up(t, n, options...)
-	program, err := os.ReadFile(real.Build(t, "./reach/act/testdata/carry"))
+	program, err := os.ReadFile(real.Build(t, "./reach/act/carry/testdata/carry"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package act
+package carry
 
 import (
 	"context"
@@ -8,21 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/act/deed"
+	"staunch/reach/act/files"
+	"staunch/reach/act/journal"
 )
-
-// confirmWithin tells how long an act waits for its confirmation; 0: it does not.
-func confirmWithin(d deed) time.Duration {
-	switch act := d.(type) {
-	case units:
-		return time.Duration(act.with.ConfirmMS) * time.Millisecond
-	case place:
-		return time.Duration(act.with.ConfirmMS) * time.Millisecond
-	}
-	return 0
-}
 
 func timerName(id string) string {
 	sum := sha256.Sum256([]byte(id))
@@ -31,21 +23,21 @@ func timerName(id string) string {
 
 // undoLater arranges that the act is undone unless it is confirmed: a timer of systemd runs a copy of this very program, which
 // lies in the order's own directory, so that neither a lost connection nor a cleaned cache stops it. A reboot forgets the timer.
-func (b *bench) undoLater(ctx context.Context, begun record) error {
+func (b *job) undoLater(ctx context.Context, begun journal.Record) error {
 	if len(b.Self) == 0 {
 		return fault.New(fault.Unsupported, "this program does not know how to call itself again")
 	}
 	if !begun.CanUndo {
 		return denied("the act cannot be undone, so it cannot undo itself")
 	}
-	if err := b.mkdirSaved(); err != nil {
+	if err := b.MkdirSaved(); err != nil {
 		return err
 	}
-	exe := filepath.Join(b.saved(), "program")
+	exe := filepath.Join(b.Saved(), "program")
 	if err := copyProgram(b.Self[0], exe); err != nil {
 		return err
 	}
-	m, err := b.units(ctx)
+	m, err := b.Units(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,66 +53,66 @@ func copyProgram(from, to string) error {
 	defer in.Close()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o700)
 	if err != nil {
-		return onDisk(err, to)
+		return files.NoRoom(err, to)
 	}
 	_, err = io.Copy(out, in)
 	if err == nil {
 		err = out.Sync()
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
-		return onDisk(err, to)
+		return files.NoRoom(err, to)
 	}
 	return nil
 }
 
 // cancelLater stops the timer. The journal is what decides: a timer that fires after a confirmation finds it there.
-func (b *bench) cancelLater(ctx context.Context, id string) {
-	m, err := b.units(ctx)
+func (b *job) cancelLater(ctx context.Context, id string) {
+	m, err := b.Units(ctx)
 	if err == nil {
 		err = m.NotLater(ctx, timerName(id))
 	}
 	if err != nil && !fault.Is(err, fault.NotFound) {
-		b.say("the timer that would undo it goes on, but will find the confirmation: " + err.Error())
+		b.Say("the timer that would undo it goes on, but will find the confirmation: " + err.Error())
 	}
 }
 
 // SelfUndo undoes an order that nobody confirmed. It does nothing for one that was confirmed, undone, or never waited.
-func (e *Engine) SelfUndo(ctx context.Context, id string) (Outcome, error) {
-	orders, _, _, err := readJournal(e.Places.State)
+func (e *Engine) SelfUndo(ctx context.Context, id string) (act.Outcome, error) {
+	orders, _, _, err := journal.Read(e.Places.State)
 	if err != nil {
-		return Outcome{}, err
+		return act.Outcome{}, err
 	}
 	of := orders[id]
 	if of == nil || of.Begun == nil || of.Begun.Order == nil || of.Begun.UndoBy.IsZero() {
-		return Outcome{}, fault.New(fault.NotFound, "no order %.80s waits for a confirmation", id)
+		return act.Outcome{}, fault.New(fault.NotFound, "no order %.80s waits for a confirmation", id)
 	}
 	undo := *of.Begun.Order
 	undo.ID, undo.Undo, undo.Of = id+"/unconfirmed", true, id
-	b, d, err := e.bench(undo)
+	b, d, err := e.job(undo)
 	if err != nil {
-		return Outcome{}, err
+		return act.Outcome{}, err
 	}
-	defer b.close()
-	j, err := openJournal(ctx, e.Places.State)
+	defer b.Close()
+	j, err := journal.Open(ctx, e.Places.State)
 	if err != nil {
-		return Outcome{}, err
+		return act.Outcome{}, err
 	}
 	out, err := b.selfUndo(ctx, j, d)
-	return out, errors.Join(err, j.close())
+	return out, errors.Join(err, j.Close())
 }
 
 // selfUndo decides under the lock: a confirmation that came first wins.
-func (b *bench) selfUndo(ctx context.Context, j *journal, d deed) (Outcome, error) {
-	orders, _, _, err := readJournal(b.Places.State)
+func (b *job) selfUndo(ctx context.Context, j *journal.Journal, d deed.Deed) (act.Outcome, error) {
+	orders, _, _, err := journal.Read(b.Engine.Places.State)
 	if err != nil {
-		return Outcome{}, err
+		return act.Outcome{}, err
 	}
 	if of := orders[b.order.Of]; of.Confirmed || of.Undone {
-		return Outcome{Order: b.order.ID, Status: Already, Says: "nothing to do: it was confirmed, or undone before", Began: b.now(), Ended: b.now()}, nil
+		return act.Outcome{Order: b.order.ID, Status: act.Already, Says: "nothing to do: it was confirmed, or undone before", Began: b.now(), Ended: b.now()}, nil
 	}
-	hash, err := b.order.hash()
+	hash, err := b.order.Hash()
 	if err != nil {
-		return Outcome{}, err
+		return act.Outcome{}, err
 	}
-	return b.undoOf(ctx, j, d, record{At: b.now(), Event: "begun", ID: b.order.ID, Hash: hash, Order: b.bare()}, orders)
+	return b.undoOf(ctx, j, d, journal.Record{At: b.now(), Event: "begun", ID: b.order.ID, Hash: hash, Order: b.bare()}, orders)
 }

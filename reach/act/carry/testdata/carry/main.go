@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"staunch/reach/act"
+	"staunch/reach/act/bounds"
+	"staunch/reach/act/carry"
 )
 
 func main() {
@@ -18,7 +20,7 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	engine := act.Engine{Places: act.Standard(), Self: []string{exe, "selfundo"}, Local: os.Getenv("CARRY_LOCAL") != ""}
+	engine := carry.Engine{Places: bounds.Standard(), Self: []string{exe, "selfundo"}, Local: os.Getenv("CARRY_LOCAL") != ""}
 	if os.Getenv("CARRY_LOUD") != "" {
 		engine.Says = func(s string) { fmt.Fprintln(os.Stderr, s) }
 	}

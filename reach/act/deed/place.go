@@ -1,4 +1,4 @@
-package act
+package deed
 
 import (
 	"context"
@@ -13,12 +13,14 @@ import (
 	"strings"
 
 	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/act/bounds"
 	"staunch/reach/act/files"
 	"staunch/reach/act/systemd"
 )
 
 // place puts a bundle of files: all of them or none.
-type place struct{ with *PlaceWith }
+type place struct{ with *act.PlaceWith }
 
 // placeSeen is the record: where each file really lies and what was there.
 type placeSeen struct {
@@ -36,21 +38,21 @@ func (p placedFile) dir() (*files.Dir, error) { return files.OpenDir(filepath.Di
 func (p placedFile) name() string             { return filepath.Base(p.Real) }
 
 // kept is where the old content of file i is saved.
-func (b *bench) kept(i int) string { return filepath.Join(b.saved(), strconv.Itoa(i)) }
+func (b *Bench) kept(i int) string { return filepath.Join(b.Saved(), strconv.Itoa(i)) }
 
-func (p place) check(ctx context.Context, b *bench) (Preview, error) {
+func (p place) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	var seen placeSeen
 	for _, f := range p.with.Files {
 		one, err := p.look(b, f)
 		if err != nil {
-			return Preview{}, err
+			return act.Preview{}, err
 		}
 		seen.Files = append(seen.Files, one)
 	}
 	if err := p.reloads(ctx, b); err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
-	pre := Preview{Already: true, Undo: "puts the old files back", Finds: encode(seen)}
+	pre := act.Preview{Already: true, Undo: "puts the old files back", Finds: Encode(seen)}
 	for i, f := range seen.Files {
 		if f.Was == f.Will {
 			pre.Says = append(pre.Says, f.Path+" is as wanted already")
@@ -59,7 +61,7 @@ func (p place) check(ctx context.Context, b *bench) (Preview, error) {
 		pre.Already = false
 		pre.Says = append(pre.Says, p.tell(p.with.Files[i], f))
 		if f.Was.Link != "" {
-			pre.Warns = append(pre.Warns, f.Path+" is a link to "+Clean(f.Was.Link)+" now: the link is replaced, not what it points to")
+			pre.Warns = append(pre.Warns, f.Path+" is a link to "+act.Clean(f.Was.Link)+" now: the link is replaced, not what it points to")
 		}
 	}
 	if p.with.Validator != "" {
@@ -71,7 +73,7 @@ func (p place) check(ctx context.Context, b *bench) (Preview, error) {
 	return pre, nil
 }
 
-func (p place) tell(f File, seen placedFile) string {
+func (p place) tell(f act.File, seen placedFile) string {
 	switch {
 	case f.Remove:
 		return "take away " + f.Path
@@ -81,13 +83,13 @@ func (p place) tell(f File, seen placedFile) string {
 	return fmt.Sprintf("replace %s (%d bytes by %d, mode %04o, user %d, group %d)", f.Path, seen.Was.Size, seen.Will.Size, seen.Will.Mode, seen.Will.UID, seen.Will.GID)
 }
 
-func (p place) look(b *bench, f File) (placedFile, error) {
-	real, err := b.Places.guard(b.policy, f.Path, false)
+func (p place) look(b *Bench, f act.File) (placedFile, error) {
+	real, err := b.Places.Guard(b.Policy, f.Path, false)
 	if err != nil {
 		return placedFile{}, err
 	}
-	word := wordOfPath(real)
-	if (word == WordSSH || word == WordNetwork) && p.with.ConfirmMS == 0 {
+	word := bounds.WordOfPath(real)
+	if (word == bounds.WordSSH || word == bounds.WordNetwork) && p.with.ConfirmMS == 0 {
 		return placedFile{}, denied("%s can cut our own access: its change must undo itself unless confirmed", f.Path).Hinted("set confirm_ms, as in --confirm 2m")
 	}
 	one := placedFile{Path: f.Path, Real: real}
@@ -104,7 +106,7 @@ func (p place) look(b *bench, f File) (placedFile, error) {
 }
 
 // will computes what the file will be, reading its pieces once to know their digest.
-func (b *bench) will(f File, was files.Facts) (files.Facts, error) {
+func (b *Bench) will(f act.File, was files.Facts) (files.Facts, error) {
 	if f.Remove {
 		return files.Facts{}, nil
 	}
@@ -141,7 +143,7 @@ func (b *bench) will(f File, was files.Facts) (files.Facts, error) {
 	return will, err
 }
 
-func owners(f File, will *files.Facts) error {
+func owners(f act.File, will *files.Facts) error {
 	if f.Owner != "" {
 		u, err := user.Lookup(f.Owner)
 		if err != nil {
@@ -168,7 +170,7 @@ func owners(f File, will *files.Facts) error {
 }
 
 // content strings a file's pieces together.
-func (b *bench) content(f File) (io.ReadCloser, error) {
+func (b *Bench) content(f act.File) (io.ReadCloser, error) {
 	var readers []io.Reader
 	all := &pieces{}
 	for _, piece := range f.Pieces {
@@ -176,7 +178,7 @@ func (b *bench) content(f File) (io.ReadCloser, error) {
 		case piece.Text != "":
 			readers = append(readers, strings.NewReader(piece.Text))
 		case piece.Key != "":
-			pem, _, err := b.readKey(piece.Key)
+			pem, _, err := b.vault().Read(piece.Key)
 			if err != nil {
 				return nil, errors.Join(err, all.Close())
 			}
@@ -209,7 +211,7 @@ func (p *pieces) Close() error {
 }
 
 // payload opens what was put before, after proving that it is what its name says.
-func (b *bench) payload(sha256 string) (*os.File, error) {
+func (b *Bench) payload(sha256 string) (*os.File, error) {
 	f, err := os.Open(filepath.Join(b.Places.Payloads, sha256))
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "payload %.12s has not been put on this host", sha256)
@@ -228,17 +230,17 @@ func (b *bench) payload(sha256 string) (*os.File, error) {
 }
 
 // reloads checks that the units may be reloaded, before anything is placed.
-func (p place) reloads(ctx context.Context, b *bench) error {
+func (p place) reloads(ctx context.Context, b *Bench) error {
 	if len(p.with.Reload) == 0 {
 		return nil
 	}
-	_, err := units{Reload, &UnitsWith{Units: p.with.Reload}}.check(ctx, b)
+	_, err := units{act.Reload, &act.UnitsWith{Units: p.with.Reload}}.Check(ctx, b)
 	return err
 }
 
-func (p place) do(ctx context.Context, b *bench) error {
+func (p place) Do(ctx context.Context, b *Bench) error {
 	var seen placeSeen
-	if err := json.Unmarshal(b.before, &seen); err != nil {
+	if err := json.Unmarshal(b.Before, &seen); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	if err := b.keepAll(seen); err != nil {
@@ -249,7 +251,7 @@ func (p place) do(ctx context.Context, b *bench) error {
 		return nothingDone(errors.Join(err, dropAll(seen, staged)))
 	}
 	for i, f := range seen.Files {
-		b.says("placing " + f.Path)
+		b.Tell("placing " + f.Path)
 		if err := f.swap(staged[i]); err != nil {
 			return errors.Join(err, b.restoreAll(seen), dropAll(seen, staged))
 		}
@@ -268,8 +270,8 @@ func (p place) do(ctx context.Context, b *bench) error {
 }
 
 // keepAll saves the old contents before anything changes.
-func (b *bench) keepAll(seen placeSeen) error {
-	if err := b.mkdirSaved(); err != nil {
+func (b *Bench) keepAll(seen placeSeen) error {
+	if err := b.MkdirSaved(); err != nil {
 		return err
 	}
 	for i, f := range seen.Files {
@@ -284,18 +286,18 @@ func (b *bench) keepAll(seen placeSeen) error {
 			return err
 		}
 	}
-	return onlyErr(syncDir(b.saved()), b.saved())
+	return onlyErr(files.SyncDir(b.Saved()), b.Saved())
 }
 
 func onlyErr(err error, what string) error {
 	if err == nil {
 		return nil
 	}
-	return onDisk(err, what)
+	return files.NoRoom(err, what)
 }
 
 // stageAll writes every file beside its place; nothing is visible yet.
-func (p place) stageAll(b *bench, seen placeSeen) ([]string, error) {
+func (p place) stageAll(b *Bench, seen placeSeen) ([]string, error) {
 	staged := make([]string, len(seen.Files))
 	for i, f := range seen.Files {
 		if !f.Will.Exists {
@@ -347,7 +349,7 @@ func dropAll(seen placeSeen, staged []string) error {
 }
 
 // restoreAll brings every file back to what the record says, and proves it.
-func (b *bench) restoreAll(seen placeSeen) error {
+func (b *Bench) restoreAll(seen placeSeen) error {
 	var errs []error
 	for i, f := range seen.Files {
 		dir, err := f.dir()
@@ -370,14 +372,14 @@ func (b *bench) restoreAll(seen placeSeen) error {
 }
 
 // accepted asks the validator and reloads.
-func (p place) accepted(ctx context.Context, b *bench) error {
+func (p place) accepted(ctx context.Context, b *Bench) error {
 	if err := p.validate(ctx, b); err != nil {
 		return err
 	}
 	return p.reload(ctx, b)
 }
 
-func (p place) validate(ctx context.Context, b *bench) error {
+func (p place) validate(ctx context.Context, b *Bench) error {
 	if name, isHook := strings.CutPrefix(p.with.Validator, "hook:"); isHook {
 		return hook{name: name}.exec(ctx, b, name)
 	}
@@ -393,22 +395,22 @@ func (p place) validate(ctx context.Context, b *bench) error {
 	}
 	lines, err := b.run(ctx, command{argv: argv, output: 64 << 10})
 	if err != nil {
-		b.say(lines...)
+		b.Say(lines...)
 		return fault.New(fault.Conflict, "%s refuses the new files: %v", p.with.Validator, err)
 	}
 	return nil
 }
 
-func (p place) reload(ctx context.Context, b *bench) error {
+func (p place) reload(ctx context.Context, b *Bench) error {
 	if len(p.with.Reload) == 0 {
 		return nil
 	}
-	m, err := b.units(ctx)
+	m, err := b.Units(ctx)
 	if err != nil {
 		return err
 	}
 	for _, unit := range p.with.Reload {
-		b.says("reload " + unit)
+		b.Tell("reload " + unit)
 		if err := m.Job(ctx, systemd.Reload, unit); err != nil {
 			return err
 		}
@@ -419,9 +421,9 @@ func (p place) reload(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func (p place) verify(_ context.Context, b *bench) (any, error) {
+func (p place) Verify(_ context.Context, b *Bench) (any, error) {
 	var before placeSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	var seen placeSeen
@@ -439,15 +441,15 @@ func (p place) verify(_ context.Context, b *bench) (any, error) {
 			return seen, fault.New(fault.Conflict, "%s is not as wanted", f.Path)
 		}
 	}
-	if !b.did && len(p.with.Reload) > 0 {
+	if !b.Did && len(p.with.Reload) > 0 {
 		return seen, fault.New(fault.Conflict, "the files are there, but whether %s took them is not known", strings.Join(p.with.Reload, ", "))
 	}
 	return seen, nil
 }
 
-func (p place) undo(ctx context.Context, b *bench) (any, error) {
+func (p place) Undo(ctx context.Context, b *Bench) (any, error) {
 	var before placeSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	if err := b.restoreAll(before); err != nil {

@@ -1,4 +1,5 @@
-package act
+// Package bounds is a host's own word on what any order may touch, and what none ever may.
+package bounds
 
 import (
 	"bytes"
@@ -11,22 +12,23 @@ import (
 
 	"staunch/fault"
 	"staunch/mandate"
+	"staunch/reach/act"
 	"staunch/reach/act/files"
 )
 
 // Policy is a host's own word on what any order may touch: /etc/staunch/policy.json, root-owned. A list that is absent bounds
 // nothing; a list that is there, even empty, allows only what it names. The forbidden list holds whatever it says.
 type Policy struct {
-	Schema      int      `json:"schema"`                // 1
-	ReadOnly    bool     `json:"read_only,omitempty"`   // no order at all
-	Names       []string `json:"names,omitempty"`       // what plans call this host; absent: its host name
-	Quorum      int      `json:"quorum,omitempty"`      // signatures by distinct people; absent: 2, or 1 where only one person can sign
-	Acts        []Kind   `json:"acts,omitempty"`        // kinds of the closed list
-	Directories []string `json:"directories,omitempty"` // where files may be placed and libraries installed
-	Units       []string `json:"units,omitempty"`       // names, * and ? allowed
-	Packages    []string `json:"packages,omitempty"`    // names, * and ? allowed
-	Hooks       []string `json:"hooks,omitempty"`       // names
-	Allow       []Word   `json:"allow,omitempty"`       // explicit words for delicate things
+	Schema      int        `json:"schema"`                // 1
+	ReadOnly    bool       `json:"read_only,omitempty"`   // no order at all
+	Names       []string   `json:"names,omitempty"`       // what plans call this host; absent: its host name
+	Quorum      int        `json:"quorum,omitempty"`      // signatures by distinct people; absent: 2, or 1 where only one person can sign
+	Acts        []act.Kind `json:"acts,omitempty"`        // kinds of the closed list
+	Directories []string   `json:"directories,omitempty"` // where files may be placed and libraries installed
+	Units       []string   `json:"units,omitempty"`       // names, * and ? allowed
+	Packages    []string   `json:"packages,omitempty"`    // names, * and ? allowed
+	Hooks       []string   `json:"hooks,omitempty"`       // names
+	Allow       []Word     `json:"allow,omitempty"`       // explicit words for delicate things
 	found       bool
 }
 
@@ -41,9 +43,9 @@ func (p *Policy) UnmarshalJSON(b []byte) error {
 // maxPolicy bounds the file, in bytes.
 const maxPolicy = 1 << 20
 
-// readPolicy reads the host's policy; without a file the zero policy holds, which bounds nothing but allows nothing delicate.
+// ReadPolicy reads the host's policy; without a file the zero policy holds, which bounds nothing but allows nothing delicate.
 // A policy that cannot be trusted or understood is an error: everything is refused then.
-func (p Places) readPolicy() (Policy, error) {
+func (p Places) ReadPolicy() (Policy, error) {
 	b, err := files.Trusted(p.Root, p.Policy, p.Owner, maxPolicy)
 	if fault.Is(err, fault.NotFound) {
 		return Policy{Schema: 1}, nil
@@ -78,7 +80,7 @@ func (p Policy) validate() error {
 		return bad("quorum %d: between 1 and %d", p.Quorum, mandate.MaxSignatures)
 	}
 	for _, k := range p.Acts {
-		if empty(k) == nil {
+		if !slices.Contains(act.Kinds(), k) {
 			return bad("act %.40q is not on the closed list", k)
 		}
 	}
@@ -100,8 +102,8 @@ func (p Policy) validate() error {
 	return nil
 }
 
-// kind refuses what the policy leaves out of the closed list. Delicate things are asked for one by one (see word).
-func (p Policy) kind(k Kind) error {
+// Kind refuses what the policy leaves out of the closed list. Delicate things are asked for one by one (see word).
+func (p Policy) Kind(k act.Kind) error {
 	if p.ReadOnly {
 		return denied("this host is read-only by its policy")
 	}
@@ -115,21 +117,21 @@ func denied(format string, args ...any) *fault.Error {
 	return fault.New(fault.Denied, format, args...)
 }
 
-func (p Policy) unit(name string) error {
+func (p Policy) Unit(name string) error {
 	if !matches(p.Units, name) {
 		return denied("the host's policy does not name unit %s", name)
 	}
 	return nil
 }
 
-func (p Policy) pkg(name string) error {
+func (p Policy) Package(name string) error {
 	if !matches(p.Packages, name) {
 		return denied("the host's policy does not name package %s", name)
 	}
-	return p.word(wordOfPackage(name), "package "+name)
+	return p.Word(WordOfPackage(name), "package "+name)
 }
 
-func (p Policy) hook(name string) error {
+func (p Policy) Hook(name string) error {
 	if !matches(p.Hooks, name) {
 		return denied("the host's policy does not name hook %s", name)
 	}
@@ -147,8 +149,8 @@ func matches(patterns []string, name string) bool {
 	})
 }
 
-// word demands the policy's explicit word for a delicate thing.
-func (p Policy) word(w Word, what string) error {
+// Word demands the policy's explicit word for a delicate thing.
+func (p Policy) Word(w Word, what string) error {
 	if w == "" || slices.Contains(p.Allow, w) {
 		return nil
 	}
@@ -170,16 +172,16 @@ func (p Policy) directory(real string) error {
 	return denied("%s lies outside of the directories that the host's policy names", real)
 }
 
-// quorum is how many distinct people must have signed.
-func (p Policy) quorum(people int) int {
+// Needs is how many distinct people must have signed.
+func (p Policy) Needs(people int) int {
 	if p.Quorum > 0 {
 		return p.Quorum
 	}
 	return max(1, min(2, people))
 }
 
-// names are those that orders may call this host.
-func (p Policy) names() []string {
+// Called are those that orders may call this host.
+func (p Policy) Called() []string {
 	if len(p.Names) > 0 {
 		return p.Names
 	}

@@ -1,4 +1,4 @@
-package act
+package deed
 
 import (
 	"bufio"
@@ -11,14 +11,16 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/act/bounds"
 	"staunch/reach/act/systemd"
 	"staunch/see/scan"
 )
 
 // units are restart, reload, stop, start, mask and unmask.
 type units struct {
-	kind Kind
-	with *UnitsWith
+	kind act.Kind
+	with *act.UnitsWith
 }
 
 // unitsSeen is the record before and after: each unit's state, and what its processes map that is not on disk any more.
@@ -32,8 +34,8 @@ type staleMapping struct {
 	Path string `json:"path"`
 }
 
-func (u units) look(ctx context.Context, b *bench) (unitsSeen, error) {
-	m, err := b.units(ctx)
+func (u units) look(ctx context.Context, b *Bench) (unitsSeen, error) {
+	m, err := b.Units(ctx)
 	if err != nil {
 		return unitsSeen{}, err
 	}
@@ -49,12 +51,12 @@ func (u units) look(ctx context.Context, b *bench) (unitsSeen, error) {
 	return seen, nil
 }
 
-func (u units) check(ctx context.Context, b *bench) (Preview, error) {
+func (u units) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	seen, err := u.look(ctx, b)
 	if err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
-	p := Preview{Already: true, Undo: u.undoSays(), Finds: encode(seen)}
+	p := act.Preview{Already: true, Undo: u.undoSays(), Finds: Encode(seen)}
 	for _, s := range seen.Units {
 		if err := u.allowed(b, s); err != nil {
 			return p, err
@@ -67,8 +69,8 @@ func (u units) check(ctx context.Context, b *bench) (Preview, error) {
 		p.Says = append(p.Says, fmt.Sprintf("%s %s (now %s, %s, %d processes)", u.kind, s.Unit, s.Active, s.Sub, len(s.Processes)))
 		p.Warns = append(p.Warns, u.warns(s)...)
 	}
-	if n := len(seen.Stale); n > 0 && u.kind == Restart {
-		p.Says = append(p.Says, fmt.Sprintf("%d mapped files of old code leave memory, first %s in process %d", n, Clean(seen.Stale[0].Path), seen.Stale[0].PID))
+	if n := len(seen.Stale); n > 0 && u.kind == act.Restart {
+		p.Says = append(p.Says, fmt.Sprintf("%d mapped files of old code leave memory, first %s in process %d", n, act.Clean(seen.Stale[0].Path), seen.Stale[0].PID))
 	}
 	if u.with.ConfirmMS > 0 {
 		p.Says = append(p.Says, fmt.Sprintf("undoes itself after %v unless confirmed", time.Duration(u.with.ConfirmMS)*time.Millisecond))
@@ -77,7 +79,7 @@ func (u units) check(ctx context.Context, b *bench) (Preview, error) {
 }
 
 // allowed holds the policy against both the name and what it stands for, and refuses what systemd would refuse later.
-func (u units) allowed(b *bench, s systemd.State) error {
+func (u units) allowed(b *Bench, s systemd.State) error {
 	for _, name := range []string{s.Unit, s.ID} {
 		if name == "" {
 			continue
@@ -85,11 +87,11 @@ func (u units) allowed(b *bench, s systemd.State) error {
 		if strings.HasPrefix(name, "staunch") {
 			return denied("%s is our own: no order touches it", name)
 		}
-		if err := b.policy.unit(name); err != nil {
+		if err := b.Policy.Unit(name); err != nil {
 			return err
 		}
-		if word := wordOfUnit(name); word != "" {
-			if err := b.policy.word(word, "unit "+name); err != nil {
+		if word := bounds.WordOfUnit(name); word != "" {
+			if err := b.Policy.Word(word, "unit "+name); err != nil {
 				return err
 			}
 			if err := u.confirmed(name, word); err != nil {
@@ -98,26 +100,26 @@ func (u units) allowed(b *bench, s systemd.State) error {
 		}
 	}
 	switch {
-	case s.Load == "not-found" && u.kind != Unmask && u.kind != Mask:
+	case s.Load == "not-found" && u.kind != act.Unmask && u.kind != act.Mask:
 		return fault.New(fault.NotFound, "there is no unit %s on this host", s.Unit)
-	case s.Load == "masked" && (u.kind == Start || u.kind == Restart || u.kind == Reload):
+	case s.Load == "masked" && (u.kind == act.Start || u.kind == act.Restart || u.kind == act.Reload):
 		return fault.New(fault.Conflict, "%s is masked", s.Unit).Hinted("unmask it first")
-	case u.kind == Reload && !s.CanReload:
+	case u.kind == act.Reload && !s.CanReload:
 		return fault.New(fault.Unsupported, "%s cannot reload", s.Unit).Hinted("restart it")
-	case u.kind == Reload && s.Active != "active":
+	case u.kind == act.Reload && s.Active != "active":
 		return fault.New(fault.Conflict, "%s is %s: only what runs can reload", s.Unit, s.Active)
-	case u.kind == Mask && strings.HasPrefix(s.Fragment, "/etc/systemd/system/") && s.Load != "masked":
+	case u.kind == act.Mask && strings.HasPrefix(s.Fragment, "/etc/systemd/system/") && s.Load != "masked":
 		return fault.New(fault.Unsupported, "%s cannot be masked: its file lies in /etc/systemd/system itself", s.Unit).Hinted("stop it, and take its file away by the act place")
-	case (u.kind == Stop || u.kind == Restart) && s.Active == "active" && !s.CanStop:
+	case (u.kind == act.Stop || u.kind == act.Restart) && s.Active == "active" && !s.CanStop:
 		return denied("%s may not be stopped by hand (RefuseManualStop)", s.Unit)
 	}
 	return nil
 }
 
 // confirmed demands that an act which can cut our own access undoes itself.
-func (u units) confirmed(name string, word Word) error {
-	cuts := word == WordNetwork || word == WordSSH
-	if cuts && (u.kind == Stop || u.kind == Mask) && u.with.ConfirmMS == 0 {
+func (u units) confirmed(name string, word bounds.Word) error {
+	cuts := word == bounds.WordNetwork || word == bounds.WordSSH
+	if cuts && (u.kind == act.Stop || u.kind == act.Mask) && u.with.ConfirmMS == 0 {
 		return denied("%s of %s can cut our own access: it must undo itself unless confirmed", u.kind, name).Hinted("set confirm_ms, as in --confirm 2m")
 	}
 	return nil
@@ -125,31 +127,31 @@ func (u units) confirmed(name string, word Word) error {
 
 func (u units) already(s systemd.State) bool {
 	switch u.kind {
-	case Stop:
-		return s.Active == "inactive" && (len(s.Processes) == 0 || wordOfUnit(s.Unit) == WordSSH)
-	case Start:
+	case act.Stop:
+		return s.Active == "inactive" && (len(s.Processes) == 0 || bounds.WordOfUnit(s.Unit) == bounds.WordSSH)
+	case act.Start:
 		return s.Active == "active"
-	case Mask:
+	case act.Mask:
 		return s.Load == "masked"
-	case Unmask:
+	case act.Unmask:
 		return s.Load != "masked" && s.File != "masked"
 	}
 	return false
 }
 
 func (u units) wanted() string {
-	return map[Kind]string{Stop: "stopped", Start: "running", Mask: "masked", Unmask: "not masked"}[u.kind]
+	return map[act.Kind]string{act.Stop: "stopped", act.Start: "running", act.Mask: "masked", act.Unmask: "not masked"}[u.kind]
 }
 
 func (u units) undoSays() string {
 	switch u.kind {
-	case Stop:
+	case act.Stop:
 		return "starts the units that were running"
-	case Start:
+	case act.Start:
 		return "stops the units that were not running"
-	case Mask:
+	case act.Mask:
 		return "unmasks the units that were not masked"
-	case Unmask:
+	case act.Unmask:
 		return "masks the units that were masked"
 	}
 	return fmt.Sprintf("cannot be undone: a %s leaves nothing to go back to", u.kind)
@@ -157,32 +159,32 @@ func (u units) undoSays() string {
 
 func (u units) warns(s systemd.State) []string {
 	var warns []string
-	if s.Reloading && u.kind != Stop {
+	if s.Reloading && u.kind != act.Stop {
 		warns = append(warns, s.Unit+": its unit file changed on disk and systemd has not read it again")
 	}
 	switch {
-	case u.kind == Restart && s.Active != "active":
+	case u.kind == act.Restart && s.Active != "active":
 		warns = append(warns, s.Unit+" does not run now: this starts it")
-	case u.kind == Mask && s.Active == "active":
+	case u.kind == act.Mask && s.Active == "active":
 		warns = append(warns, s.Unit+" goes on running: mask does not stop it")
-	case u.kind == Restart || u.kind == Stop:
+	case u.kind == act.Restart || u.kind == act.Stop:
 		warns = append(warns, s.Unit+" is away from its users for the time of it")
 	}
 	return warns
 }
 
-func (u units) do(ctx context.Context, b *bench) error {
-	m, err := b.units(ctx)
+func (u units) Do(ctx context.Context, b *Bench) error {
+	m, err := b.Units(ctx)
 	if err != nil {
 		return err
 	}
-	verbs := map[Kind]systemd.Verb{Restart: systemd.Restart, Reload: systemd.Reload, Stop: systemd.Stop, Start: systemd.Start}
+	verbs := map[act.Kind]systemd.Verb{act.Restart: systemd.Restart, act.Reload: systemd.Reload, act.Stop: systemd.Stop, act.Start: systemd.Start}
 	for _, name := range u.with.Units {
-		b.says(fmt.Sprintf("%s %s", u.kind, name))
+		b.Tell(fmt.Sprintf("%s %s", u.kind, name))
 		switch u.kind {
-		case Mask:
+		case act.Mask:
 			err = m.Mask(ctx, name)
-		case Unmask:
+		case act.Unmask:
 			err = m.Unmask(ctx, name)
 		default:
 			err = m.Job(ctx, verbs[u.kind], name)
@@ -194,12 +196,12 @@ func (u units) do(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func (u units) verify(ctx context.Context, b *bench) (any, error) {
+func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
 	var before unitsSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	m, err := b.units(ctx)
+	m, err := b.Units(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -213,8 +215,8 @@ func (u units) verify(ctx context.Context, b *bench) (any, error) {
 		}
 	}
 	seen, err := u.look(ctx, b)
-	if err == nil && (u.kind == Restart || u.kind == Start) && len(seen.Stale) > 0 {
-		err = fault.New(fault.Conflict, "process %d still maps old code: %s", seen.Stale[0].PID, Clean(seen.Stale[0].Path))
+	if err == nil && (u.kind == act.Restart || u.kind == act.Start) && len(seen.Stale) > 0 {
+		err = fault.New(fault.Conflict, "process %d still maps old code: %s", seen.Stale[0].PID, act.Clean(seen.Stale[0].Path))
 	}
 	if err == nil && len(u.with.Gone) > 0 {
 		err = goneFrom(ctx, seen, u.with.Gone)
@@ -234,10 +236,10 @@ func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State)
 	patient, cancel := context.WithTimeout(ctx, leaving)
 	defer cancel()
 	switch u.kind {
-	case Stop:
-		_, err := m.Down(patient, was.Unit, wordOfUnit(was.Unit) == WordSSH)
+	case act.Stop:
+		_, err := m.Down(patient, was.Unit, bounds.WordOfUnit(was.Unit) == bounds.WordSSH)
 		return err
-	case Mask, Unmask:
+	case act.Mask, act.Unmask:
 		s, err := m.State(ctx, was.Unit)
 		if err == nil && !u.already(s) {
 			err = fault.New(fault.Conflict, "%s is %s, not %s", was.Unit, s.Load, u.wanted())
@@ -248,7 +250,7 @@ func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State)
 	if err != nil {
 		return err
 	}
-	if u.kind != Restart {
+	if u.kind != act.Restart {
 		return nil
 	}
 	patient, cancel = context.WithTimeout(ctx, leaving)
@@ -260,7 +262,7 @@ func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State)
 		return fault.New(fault.Conflict, "%s has its old main process %d", was.Unit, s.MainPID)
 	}
 	old := was.Processes
-	if wordOfUnit(was.Unit) == WordSSH { // sessions outlive the daemon by design, ours among them: only old code in them counts
+	if bounds.WordOfUnit(was.Unit) == bounds.WordSSH { // sessions outlive the daemon by design, ours among them: only old code in them counts
 		old = slices.DeleteFunc(slices.Clone(old), func(p systemd.Process) bool { return len(stale([]systemd.Process{p})) == 0 })
 	}
 	if left := systemd.Left(patient, old); len(left) > 0 {
@@ -279,18 +281,18 @@ func ticksOf(s systemd.State) uint64 {
 	return 0
 }
 
-func (u units) undo(ctx context.Context, b *bench) (any, error) {
+func (u units) Undo(ctx context.Context, b *Bench) (any, error) {
 	var before unitsSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	opposite := units{map[Kind]Kind{Stop: Start, Start: Stop, Mask: Unmask, Unmask: Mask}[u.kind], &UnitsWith{SettleMS: u.with.SettleMS}}
+	opposite := units{map[act.Kind]act.Kind{act.Stop: act.Start, act.Start: act.Stop, act.Mask: act.Unmask, act.Unmask: act.Mask}[u.kind], &act.UnitsWith{SettleMS: u.with.SettleMS}}
 	for _, was := range before.Units {
 		if !u.already(was) && was.Load != "not-found" {
 			opposite.with.Units = append(opposite.with.Units, was.Unit)
 		}
 	}
-	if err := opposite.do(ctx, b); err != nil {
+	if err := opposite.Do(ctx, b); err != nil {
 		return nil, err
 	}
 	now, err := opposite.look(ctx, b)
@@ -298,12 +300,12 @@ func (u units) undo(ctx context.Context, b *bench) (any, error) {
 		return nil, err
 	}
 	again := *b
-	again.before = encode(now)
-	return opposite.verify(ctx, &again)
+	again.Before = Encode(now)
+	return opposite.Verify(ctx, &again)
 }
 
 // tail gives the last lines that the units wrote, for an outcome that is not good.
-func (u units) tail(ctx context.Context, b *bench) []string {
+func (u units) tail(ctx context.Context, b *Bench) []string {
 	var lines []string
 	for _, name := range u.with.Units {
 		out, err := b.run(ctx, command{argv: []string{"journalctl", "-q", "-n", "15", "-o", "cat", "--no-pager", "-u", name}, output: 64 << 10})
@@ -368,15 +370,15 @@ func goneFrom(ctx context.Context, seen unitsSeen, ids []string) error {
 		return fault.New(fault.KindOf(err), "whether the old code is gone could not be looked at: %v", err)
 	}
 	if len(report.Unseen) > 0 {
-		return fault.New(fault.Conflict, "process %d could not be looked at: %s", report.Unseen[0].PID, Clean(report.Unseen[0].Reason))
+		return fault.New(fault.Conflict, "process %d could not be looked at: %s", report.Unseen[0].PID, act.Clean(report.Unseen[0].Reason))
 	}
 	for _, p := range report.Processes {
 		for _, o := range p.Objects {
 			if o.ID == "" {
-				return fault.New(fault.Conflict, "process %d: %s could not be read", p.PID, Clean(o.Path))
+				return fault.New(fault.Conflict, "process %d: %s could not be read", p.PID, act.Clean(o.Path))
 			}
 			if slices.Contains(ids, o.ID) {
-				return fault.New(fault.Conflict, "process %d still maps %s", p.PID, Clean(o.Path))
+				return fault.New(fault.Conflict, "process %d still maps %s", p.PID, act.Clean(o.Path))
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package act
+package deed
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/act/bounds"
 	"staunch/reach/act/files"
 	"staunch/reach/act/systemd"
 
@@ -32,7 +34,7 @@ func digest(r io.Reader) (string, int64, error) {
 }
 
 // reboot ends one boot of the machine.
-type reboot struct{ with *RebootWith }
+type reboot struct{ with *act.RebootWith }
 
 func bootID() (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -60,30 +62,30 @@ func boot() (booted, error) {
 	return booted{id, ticks}, nil
 }
 
-func (r reboot) check(_ context.Context, _ *bench) (Preview, error) {
+func (r reboot) Check(_ context.Context, _ *Bench) (act.Preview, error) {
 	now, err := boot()
 	if err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
-	p := Preview{Says: []string{"reboot the machine"}, Warns: []string{"everything on it is away until it is back"}, Undo: "cannot be undone: a reboot leaves nothing to go back to", Finds: encode(now)}
+	p := act.Preview{Says: []string{"reboot the machine"}, Warns: []string{"everything on it is away until it is back"}, Undo: "cannot be undone: a reboot leaves nothing to go back to", Finds: Encode(now)}
 	if now.BootID != r.with.BootID {
 		p.Already, p.Says = true, []string{"the machine has booted since"}
 	}
 	return p, nil
 }
 
-func (r reboot) do(ctx context.Context, b *bench) error {
-	m, err := b.units(ctx)
+func (r reboot) Do(ctx context.Context, b *Bench) error {
+	m, err := b.Units(ctx)
 	if err != nil {
 		return nothingDone(err)
 	}
-	b.says("reboot")
+	b.Tell("reboot")
 	return m.Reboot(ctx)
 }
 
-func (r reboot) verify(_ context.Context, b *bench) (any, error) {
+func (r reboot) Verify(_ context.Context, b *Bench) (any, error) {
 	var before booted
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	now, err := boot()
@@ -96,12 +98,12 @@ func (r reboot) verify(_ context.Context, b *bench) (any, error) {
 	return now, nil
 }
 
-func (r reboot) undo(context.Context, *bench) (any, error) {
+func (r reboot) Undo(context.Context, *Bench) (any, error) {
 	return nil, denied("a reboot cannot be undone")
 }
 
 // signal sends one signal to exactly one process.
-type signal struct{ with *SignalWith }
+type signal struct{ with *act.SignalWith }
 
 type signalSeen struct {
 	Running bool   `json:"running"`
@@ -142,7 +144,7 @@ func (s signal) look() (signalSeen, error) {
 	}
 	seen := signalSeen{Running: (systemd.Process{PID: s.with.PID, Ticks: ticks}).Alive(), Ticks: ticks}
 	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", s.with.PID)); err == nil {
-		seen.Name = Clean(strings.TrimSpace(string(name)))
+		seen.Name = act.Clean(strings.TrimSpace(string(name)))
 	}
 	seen.Unit = unitOf(s.with.PID)
 	return seen, nil
@@ -168,19 +170,19 @@ func unitOf(pid int) string {
 func lastUnit(group string) string {
 	unit := ""
 	for _, part := range strings.Split(group, "/") {
-		if reUnit.MatchString(part) && !strings.HasSuffix(part, ".slice") {
+		if act.IsUnit(part) && !strings.HasSuffix(part, ".slice") {
 			unit = part
 		}
 	}
 	return unit
 }
 
-func (s signal) check(_ context.Context, b *bench) (Preview, error) {
+func (s signal) Check(_ context.Context, b *Bench) (act.Preview, error) {
 	seen, err := s.look()
 	if err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
-	p := Preview{Finds: encode(seen), Undo: "cannot be undone: a signal is not taken back"}
+	p := act.Preview{Finds: Encode(seen), Undo: "cannot be undone: a signal is not taken back"}
 	if !seen.Running {
 		p.Already, p.Says = s.with.Gone, []string{fmt.Sprintf("process %d of %s does not run any more", s.with.PID, s.with.Start.Format(time.RFC3339))}
 		if !p.Already {
@@ -191,14 +193,14 @@ func (s signal) check(_ context.Context, b *bench) (Preview, error) {
 	if s.with.PID == os.Getpid() || strings.HasPrefix(seen.Name, "staunch") || strings.HasPrefix(seen.Unit, "staunch") {
 		return p, denied("process %d is our own", s.with.PID)
 	}
-	if seen.Unit == "" && b.policy.Units != nil {
+	if seen.Unit == "" && b.Policy.Units != nil {
 		return p, denied("process %d is in no unit, and the host's policy names units", s.with.PID)
 	}
 	if seen.Unit != "" {
-		if err := b.policy.unit(seen.Unit); err != nil {
+		if err := b.Policy.Unit(seen.Unit); err != nil {
 			return p, err
 		}
-		if err := b.policy.word(wordOfUnit(seen.Unit), "unit "+seen.Unit); err != nil {
+		if err := b.Policy.Word(bounds.WordOfUnit(seen.Unit), "unit "+seen.Unit); err != nil {
 			return p, err
 		}
 	}
@@ -209,13 +211,13 @@ func (s signal) check(_ context.Context, b *bench) (Preview, error) {
 	return p, nil
 }
 
-func (s signal) do(_ context.Context, b *bench) error {
-	b.says("SIG" + s.with.Signal + " to process " + fmt.Sprint(s.with.PID))
-	return s.send(b, signals()[s.with.Signal])
+func (s signal) Do(_ context.Context, b *Bench) error {
+	b.Tell("SIG" + s.with.Signal + " to process " + fmt.Sprint(s.with.PID))
+	return s.send(b, act.Signals()[s.with.Signal])
 }
 
 // send holds the process by a pidfd before it looks again who it is, so that the pid cannot change hands in between.
-func (s signal) send(b *bench, sig syscall.Signal) error {
+func (s signal) send(b *Bench, sig syscall.Signal) error {
 	fd, err := unix.PidfdOpen(s.with.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nothingDone(fault.New(fault.NotFound, "process %d is gone", s.with.PID))
@@ -225,7 +227,7 @@ func (s signal) send(b *bench, sig syscall.Signal) error {
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written to it
 	var before signalSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	if ticks, err := systemd.StartTicks(s.with.PID); err != nil || ticks != before.Ticks {
@@ -237,9 +239,9 @@ func (s signal) send(b *bench, sig syscall.Signal) error {
 	return nil
 }
 
-func (s signal) verify(ctx context.Context, b *bench) (any, error) {
+func (s signal) Verify(ctx context.Context, b *Bench) (any, error) {
 	var before signalSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	process := systemd.Process{PID: s.with.PID, Ticks: before.Ticks}
@@ -249,13 +251,13 @@ func (s signal) verify(ctx context.Context, b *bench) (any, error) {
 		}
 		return signalSeen{}, nil
 	}
-	if !b.did {
+	if !b.Did {
 		return nil, fault.New(fault.Conflict, "whether process %d got the signal cannot be seen", s.with.PID)
 	}
 	return signalSeen{Running: process.Alive(), Ticks: before.Ticks}, nil
 }
 
-func (s signal) undo(_ context.Context, b *bench) (any, error) {
+func (s signal) Undo(_ context.Context, b *Bench) (any, error) {
 	if s.with.Signal != "STOP" {
 		return nil, denied("a signal is not taken back")
 	}
@@ -263,19 +265,19 @@ func (s signal) undo(_ context.Context, b *bench) (any, error) {
 }
 
 // installLib puts a library built elsewhere, its links, and tells the loader.
-type installLib struct{ with *InstallLibWith }
+type installLib struct{ with *act.InstallLibWith }
 
 // files lists the library first, then its links, as placed files.
-func (l installLib) look(b *bench) (placeSeen, error) {
+func (l installLib) look(b *Bench) (placeSeen, error) {
 	var seen placeSeen
 	for i, name := range append([]string{path.Base(l.with.Path)}, l.with.Links...) {
 		at := path.Join(path.Dir(l.with.Path), name)
-		real, err := b.Places.guard(b.policy, at, true)
+		real, err := b.Places.Guard(b.Policy, at, true)
 		if err != nil {
 			return seen, err
 		}
 		if !libraryPlace(at) {
-			return seen, denied("%s is no place for libraries", at).Hinted("one of %s", strings.Join(libraryDirs(), ", "))
+			return seen, denied("%s is no place for libraries", at).Hinted("one of %s", strings.Join(bounds.LibraryDirs(), ", "))
 		}
 		one := placedFile{Path: at, Real: real, Will: files.Facts{Exists: true, Link: path.Base(l.with.Path), Mode: 0o777}}
 		if i == 0 {
@@ -298,7 +300,7 @@ func (l installLib) look(b *bench) (placeSeen, error) {
 }
 
 func libraryPlace(at string) bool {
-	for _, dir := range libraryDirs() {
+	for _, dir := range bounds.LibraryDirs() {
 		if files.Inside(at, dir) && at != dir {
 			return true
 		}
@@ -306,26 +308,26 @@ func libraryPlace(at string) bool {
 	return false
 }
 
-func (l installLib) check(_ context.Context, b *bench) (Preview, error) {
+func (l installLib) Check(_ context.Context, b *Bench) (act.Preview, error) {
 	seen, err := l.look(b)
 	if err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
 	f, err := b.payload(l.with.SHA256)
 	if err != nil {
-		return Preview{}, err
+		return act.Preview{}, err
 	}
 	defer f.Close()
 	var magic [4]byte
 	if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != "\x7fELF" {
-		return Preview{}, denied("payload %.12s is not a library (ELF)", l.with.SHA256)
+		return act.Preview{}, denied("payload %.12s is not a library (ELF)", l.with.SHA256)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return Preview{}, fault.New(fault.Corrupt, "payload: %v", err)
+		return act.Preview{}, fault.New(fault.Corrupt, "payload: %v", err)
 	}
 	seen.Files[0].Will.Size = info.Size()
-	p := Preview{Already: true, Undo: "puts the old library and links back", Finds: encode(seen)}
+	p := act.Preview{Already: true, Undo: "puts the old library and links back", Finds: Encode(seen)}
 	for _, one := range seen.Files {
 		p.Already = p.Already && one.Was == one.Will
 	}
@@ -340,15 +342,15 @@ func (l installLib) check(_ context.Context, b *bench) (Preview, error) {
 	return p, nil
 }
 
-func (l installLib) do(ctx context.Context, b *bench) error {
+func (l installLib) Do(ctx context.Context, b *Bench) error {
 	var seen placeSeen
-	if err := json.Unmarshal(b.before, &seen); err != nil {
+	if err := json.Unmarshal(b.Before, &seen); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	if err := b.keepAll(seen); err != nil {
 		return nothingDone(err)
 	}
-	b.says("installing " + l.with.Path)
+	b.Tell("installing " + l.with.Path)
 	err := l.put(b, seen)
 	if err == nil {
 		err = l.ldconfig(ctx, b)
@@ -362,7 +364,7 @@ func (l installLib) do(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func (l installLib) put(b *bench, seen placeSeen) error {
+func (l installLib) put(b *Bench, seen placeSeen) error {
 	payload, err := b.payload(l.with.SHA256)
 	if err != nil {
 		return err
@@ -392,7 +394,7 @@ func (l installLib) put(b *bench, seen placeSeen) error {
 	return nil
 }
 
-func (l installLib) ldconfig(ctx context.Context, b *bench) error {
+func (l installLib) ldconfig(ctx context.Context, b *Bench) error {
 	if !l.with.Ldconfig {
 		return nil
 	}
@@ -400,13 +402,13 @@ func (l installLib) ldconfig(ctx context.Context, b *bench) error {
 	return err
 }
 
-func (l installLib) verify(ctx context.Context, b *bench) (any, error) {
-	return place{&PlaceWith{}}.verify(ctx, b)
+func (l installLib) Verify(ctx context.Context, b *Bench) (any, error) {
+	return place{&act.PlaceWith{}}.Verify(ctx, b)
 }
 
-func (l installLib) undo(ctx context.Context, b *bench) (any, error) {
+func (l installLib) Undo(ctx context.Context, b *Bench) (any, error) {
 	var before placeSeen
-	if err := json.Unmarshal(b.before, &before); err != nil {
+	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	if err := b.restoreAll(before); err != nil {

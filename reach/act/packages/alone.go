@@ -1,4 +1,4 @@
-package act
+package packages
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/act/files"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,8 +22,8 @@ func lockFiles() []string {
 	return []string{"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock", "/var/lib/rpm/.rpm.lock"}
 }
 
-// lockHolder names the process that holds a package lock, or "".
-func lockHolder(root string) string {
+// LockHolder names the process that holds a package lock, or "".
+func LockHolder(root string) string {
 	for _, path := range lockFiles() {
 		if pid := heldBy(filepath.Join(root, path)); pid != 0 {
 			return describe(pid)
@@ -45,31 +46,43 @@ func heldBy(path string) int {
 	return max(1, int(ask.Pid))
 }
 
-// alone waits for the package locks, holds unattended upgrades off, and forbids restarts by maintainer scripts until release.
-func (u upgrade) alone(ctx context.Context, b *bench) (release func() error, err error) {
-	patience := time.Duration(u.with.LockForMS) * time.Millisecond
-	if patience == 0 {
-		patience = time.Minute
-	}
+// Alone waits for the package locks at most so long, holds unattended upgrades off, and forbids restarts by maintainer scripts
+// until release. state is the directory whose lock we hold; root is "" on the machine itself.
+func Alone(ctx context.Context, root, state string, patience time.Duration, says func(string)) (release func() error, err error) {
 	until := time.Now().Add(patience)
-	for holder := lockHolder(b.Chroot); holder != ""; holder = lockHolder(b.Chroot) {
+	for holder := LockHolder(root); holder != ""; holder = LockHolder(root) {
 		if time.Now().After(until) || ctx.Err() != nil {
 			return nil, fault.New(fault.Conflict, "the package database is in use by %s", holder).Hinted("wait for it to end, or give more time with lock_for_ms; nothing was changed")
 		}
-		b.says("waiting for " + holder)
+		says("waiting for " + holder)
 		select {
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
-	hold, err := holdOff(filepath.Join(b.Chroot, "/run/unattended-upgrades.lock"))
+	hold, err := holdOff(filepath.Join(root, "/run/unattended-upgrades.lock"))
 	if err != nil {
 		return nil, err
 	}
-	if err := forbidRestarts(b.Chroot, b.Places.State); err != nil {
+	if err := forbidRestarts(root, state); err != nil {
 		return nil, errors.Join(err, hold.Close())
 	}
-	return func() error { return errors.Join(allowRestarts(b.Chroot), hold.Close()) }, nil
+	return func() error { return errors.Join(allowRestarts(root), hold.Close()) }, nil
+}
+
+func describe(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return fmt.Sprintf("process %d", pid)
+	}
+	return fmt.Sprintf("%s (process %d)", strings.Map(printable, strings.TrimSpace(string(name))), pid)
+}
+
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return -1
+	}
+	return r
 }
 
 // holdOff takes the lock that unattended-upgrades takes first: it then leaves the machine alone.
@@ -112,10 +125,10 @@ func forbidRestarts(root, state string) error {
 	}
 	at, old := filepath.Join(root, policyRC), filepath.Join(root, policyOld)
 	if err := os.Rename(at, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return onDisk(err, at)
+		return files.NoRoom(err, at)
 	}
 	if err := os.WriteFile(at, []byte(script), 0o755); err != nil { //nolint:gosec // maintainer scripts must run it
-		return errors.Join(onDisk(err, at), putBack(old, at))
+		return errors.Join(files.NoRoom(err, at), putBack(old, at))
 	}
 	return nil
 }
@@ -128,14 +141,14 @@ func allowRestarts(root string) error {
 		err = os.Remove(at)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return onDisk(err, at)
+		return files.NoRoom(err, at)
 	}
 	return putBack(old, at)
 }
 
 func putBack(old, at string) error {
 	if err := os.Rename(old, at); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return onDisk(err, at)
+		return files.NoRoom(err, at)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package act
+package carry
 
 import (
 	"bytes"
@@ -7,7 +7,10 @@ import (
 
 	"staunch/fault"
 	"staunch/mandate"
+	"staunch/reach/act"
+	"staunch/reach/act/deed"
 	"staunch/reach/act/files"
+	"staunch/reach/act/journal"
 )
 
 // authorised says by whose word an order is carried out.
@@ -21,8 +24,8 @@ type authorised struct {
 const skew = 5 * time.Minute
 
 // authority checks policy and mandate. Without an allowed_signers file the login is the authority.
-func (e *Engine) authority(b *bench, d deed, orders map[string]*entry) (authorised, error) {
-	if err := b.policy.kind(b.order.Act.Kind); err != nil {
+func (e *Engine) authority(b *job, d deed.Deed, orders map[string]*journal.Entry) (authorised, error) {
+	if err := b.Policy.Kind(b.order.Act.Kind); err != nil {
 		return authorised{}, err
 	}
 	text, err := files.Trusted(e.Places.Root, e.Places.Signers, e.Places.Owner, 1<<20)
@@ -45,25 +48,25 @@ func (e *Engine) authority(b *bench, d deed, orders map[string]*entry) (authoris
 }
 
 // named refuses an order for another host where the policy says what this host is called.
-func (e *Engine) named(b *bench) error {
-	if len(b.policy.Names) == 0 || b.order.Host == "" && e.Local {
+func (e *Engine) named(b *job) error {
+	if len(b.Policy.Names) == 0 || b.order.Host == "" && e.Local {
 		return nil
 	}
-	for _, n := range b.policy.Names {
+	for _, n := range b.Policy.Names {
 		if n == b.order.Host {
 			return nil
 		}
 	}
-	return denied("the order is for host %.60q, this is %s", b.order.Host, strings.Join(b.policy.Names, ", "))
+	return denied("the order is for host %.60q, this is %s", b.order.Host, strings.Join(b.Policy.Names, ", "))
 }
 
-func (e *Engine) mandated(b *bench, signers *mandate.Signers, orders map[string]*entry) (authorised, error) {
+func (e *Engine) mandated(b *job, signers *mandate.Signers, orders map[string]*journal.Entry) (authorised, error) {
 	m, err := mandate.Parse(b.order.Mandate)
 	if err != nil {
 		return authorised{}, fault.New(fault.Denied, "%v", err)
 	}
 	now := e.now()
-	grant, err := m.Check(mandate.Demand{Signers: signers, Quorum: b.policy.quorum(signers.People(now)), Now: now, Hosts: b.policy.names(), Skew: skew})
+	grant, err := m.Check(mandate.Demand{Signers: signers, Quorum: b.Policy.Needs(signers.People(now)), Now: now, Hosts: b.Policy.Called(), Skew: skew})
 	if err != nil {
 		return authorised{}, fault.New(fault.Denied, "%v", err).Hinted("%s", fault.HintOf(err))
 	}
@@ -74,7 +77,7 @@ func (e *Engine) mandated(b *bench, signers *mandate.Signers, orders map[string]
 }
 
 // covered proves that the order is exactly what the leaf says.
-func (b *bench) covered(grant mandate.Grant) error {
+func (b *job) covered(grant mandate.Grant) error {
 	signed, err := mandate.Canonical(grant.Leaf.Act)
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func (b *bench) covered(grant mandate.Grant) error {
 	if err != nil {
 		return err
 	}
-	switch prefix := OrderID(grant.Digest, grant.Leaf.Step, grant.Leaf.Host, 0); {
+	switch prefix := act.OrderID(grant.Digest, grant.Leaf.Step, grant.Leaf.Host, 0); {
 	case !bytes.Equal(signed, mine):
 		return denied("the order's act is not the one in its mandate")
 	case b.order.Step != grant.Leaf.Step || b.order.Host != grant.Leaf.Host:
@@ -97,16 +100,16 @@ func (b *bench) covered(grant mandate.Grant) error {
 }
 
 // unused refuses a mandate whose act has been done: it is good for one success. A failed or unknown attempt may be tried again.
-func (b *bench) unused(grant mandate.Grant, orders map[string]*entry) error {
+func (b *job) unused(grant mandate.Grant, orders map[string]*journal.Entry) error {
 	if b.order.Undo || b.order.Confirm {
 		return nil
 	}
-	prefix := strings.TrimSuffix(OrderID(grant.Digest, grant.Leaf.Step, grant.Leaf.Host, 0), "0")
+	prefix := strings.TrimSuffix(act.OrderID(grant.Digest, grant.Leaf.Step, grant.Leaf.Host, 0), "0")
 	for id, e := range orders {
 		if id == b.order.ID || !strings.HasPrefix(id, prefix) || e.Ended == nil || e.Begun != nil && e.Begun.Order != nil && e.Begun.Order.Of != "" {
 			continue
 		}
-		if e.Ended.Status == Done || e.Ended.Status == Already {
+		if e.Ended.Status == act.Done || e.Ended.Status == act.Already {
 			return denied("this mandate was used: order %.80s ended as %s", id, e.Ended.Status)
 		}
 	}
@@ -115,19 +118,11 @@ func (b *bench) unused(grant mandate.Grant, orders map[string]*entry) error {
 
 // safer tells whether an act only takes exposure away: what root on the machine itself may do without anybody's vote
 // (docs/decisions/local-root.md).
-func (b *bench) safer(d deed, orders map[string]*entry) bool {
+func (b *job) safer(d deed.Deed, orders map[string]*journal.Entry) bool {
 	if b.order.Undo || b.order.Confirm {
 		return b.order.Confirm && orders[b.order.Of] != nil && orders[b.order.Of].Begun != nil && orders[b.order.Of].Begun.Local
 	}
-	switch act := d.(type) {
-	case units:
-		return act.kind == Stop || act.kind == Mask || act.kind == Restart
-	case drain:
-		return act.kind == Drain
-	case upgrade:
-		return !act.with.Downgrade
-	case signal:
-		return act.with.Signal != "CONT" && act.with.Signal != "USR1" && act.with.Signal != "USR2" && act.with.Signal != "HUP"
-	}
-	return false
+	return deed.Safer(d)
 }
+
+func denied(format string, args ...any) *fault.Error { return fault.New(fault.Denied, format, args...) }

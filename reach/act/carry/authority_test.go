@@ -1,4 +1,4 @@
-package act_test
+package carry_test
 
 import (
 	"crypto/ed25519"

@@ -1,4 +1,4 @@
-package act
+package bounds
 
 import (
 	"path"
@@ -27,8 +27,8 @@ func Words() []Word {
 	return []Word{WordBus, WordLogin, WordNetwork, WordContainers, WordSSH, WordRootCode}
 }
 
-// wordOfUnit tells which word a unit needs; "" none.
-func wordOfUnit(unit string) Word {
+// WordOfUnit tells which word a unit needs; "" none.
+func WordOfUnit(unit string) Word {
 	name, _, _ := strings.Cut(unit, ".")
 	name, _, _ = strings.Cut(name, "@")
 	for word, names := range map[Word][]string{
@@ -52,8 +52,8 @@ func wordOfUnit(unit string) Word {
 	return ""
 }
 
-// wordOfPackage tells which word changing a package needs.
-func wordOfPackage(name string) Word {
+// WordOfPackage tells which word changing a package needs.
+func WordOfPackage(name string) Word {
 	name, _, _ = strings.Cut(name, ":")
 	for word, names := range map[Word][]string{
 		WordBus:        {"dbus", "dbus-daemon", "dbus-broker", "systemd", "systemd-sysv", "init", "sysvinit-core", "polkitd", "polkit"},
@@ -87,8 +87,8 @@ func forbiddenName(p string) bool {
 		base == "staunch" || strings.HasPrefix(base, "staunch-") || strings.HasPrefix(base, "staunch@") || strings.HasPrefix(base, "staunch.")
 }
 
-// wordOfPath tells which word writing a path needs.
-func wordOfPath(p string) Word {
+// WordOfPath tells which word writing a path needs.
+func WordOfPath(p string) Word {
 	for _, rule := range []struct {
 		word Word
 		dirs []string
@@ -119,14 +119,14 @@ func wordOfPath(p string) Word {
 	return ""
 }
 
-// libraryDirs are where InstallLib may put a library without the word root_code.
-func libraryDirs() []string {
+// LibraryDirs are where InstallLib may put a library without the word root_code.
+func LibraryDirs() []string {
 	return []string{"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64", "/opt"}
 }
 
-// guard decides whether an order may write a path and returns the real path. It looks at the name as given, at the name with
+// Guard decides whether an order may write a path and returns the real path. It looks at the name as given, at the name with
 // all links resolved, and at the identity of every directory on the way, which bind mounts and hard links do not change.
-func (p Places) guard(policy Policy, name string, library bool) (real string, err error) {
+func (p Places) Guard(policy Policy, name string, library bool) (real string, err error) {
 	real, err = files.Real(name)
 	if err != nil {
 		return "", err
@@ -159,10 +159,10 @@ func (p Places) guardName(policy Policy, name string, library bool) error {
 	if forbiddenName(name) {
 		return denied("%s is never written by an order", name)
 	}
-	word := wordOfPath(name)
-	if library && word == WordRootCode && slices.ContainsFunc(libraryDirs(), func(d string) bool { return files.Inside(name, d) }) &&
+	word := WordOfPath(name)
+	if library && word == WordRootCode && slices.ContainsFunc(LibraryDirs(), func(d string) bool { return files.Inside(name, d) }) &&
 		!strings.Contains(name, "/systemd/") && !strings.Contains(name, "/security/") && !strings.Contains(name, "/udev/") {
 		return nil
 	}
-	return policy.word(word, name)
+	return policy.Word(word, name)
 }
