@@ -117,8 +117,8 @@ func (s *Sealer) Run(ctx context.Context) error {
 			defer cancel()
 			return s.Seal(last)
 		case <-tick.C:
-			if err := s.Seal(ctx); err != nil && ctx.Err() == nil {
-				return err
+			if err := s.Seal(ctx); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Conflict) {
+				return err // a conflict: somebody else sealed
 			}
 		}
 	}

@@ -144,6 +144,7 @@ func Restore(ctx context.Context, backup string, opt Options) (kept string, v le
 	if err := os.MkdirAll(filepath.Dir(opt.Path), 0o700); err != nil {
 		return "", v, fault.New(fault.Denied, "%v", err)
 	}
+	opt.Alone = true
 	lock, err := takeLock(ctx, opt)
 	if err != nil {
 		return "", v, err

@@ -16,14 +16,27 @@ import (
 )
 
 // check decides at opening whether the file can be trusted, and takes note of who has it open now.
+// Who comes while others have it open relies on their check.
 func (s *Store) check(conn *sqlite.Conn) error {
+	if s.lock.first {
+		if err := s.checkAll(conn); err != nil {
+			return err
+		}
+	}
+	err := s.lock.write(holder{PID: os.Getpid(), Who: s.opt.Who, Since: s.opt.Now().UTC()})
+	if errors.Is(err, syscall.ENOSPC) {
+		return nil // others will be told less, that is all
+	}
+	return err
+}
+
+func (s *Store) checkAll(conn *sqlite.Conn) error {
 	info, err := os.Stat(s.opt.Path)
 	if err != nil {
 		return fault.New(fault.Corrupt, "%v", err)
 	}
-	left := readHolder(s.lock)
-	orderly := left.Size == info.Size() && left.Changed == info.ModTime().UnixNano()
-	if !orderly {
+	left := s.lock.read()
+	if left.Size != info.Size() || left.Changed != info.ModTime().UnixNano() { // not closed in order
 		if err := intact(conn, s.opt.Path); err != nil {
 			return err
 		}
@@ -34,15 +47,11 @@ func (s *Store) check(conn *sqlite.Conn) error {
 	if err := reaches(conn, s.opt.Path); err != nil {
 		return err
 	}
-	// The lock is ours, so whoever held a lease in this file is gone.
+	// Nobody else has the file open, so whoever held a lease in it is gone.
 	if err := sqlitex.ExecuteTransient(conn, "UPDATE lease SET holder = '', until = 0 WHERE holder <> ''", nil); err != nil {
 		return unreadable(s.opt.Path, err)
 	}
-	err = writeHolder(s.lock, holder{PID: os.Getpid(), Who: s.opt.Who, Since: s.opt.Now().UTC()})
-	if errors.Is(err, syscall.ENOSPC) {
-		return nil // others will be told less, that is all
-	}
-	return err
+	return nil
 }
 
 // intact reads every page and lets the engine compare tables with their indexes.

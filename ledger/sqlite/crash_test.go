@@ -301,9 +301,9 @@ func big(t *testing.T) ledger.Event {
 	return e
 }
 
-func TestOneWriterAtATime(t *testing.T) {
+func TestAloneKeepsOthersOut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	first, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Who: "staunch incident run 7"})
+	first, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Who: "staunch incident run 7", Alone: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,5 +338,44 @@ func TestOneWriterAtATime(t *testing.T) {
 	defer second.Close()
 	if l, err := second.Acquire(t.Context(), "run/7.1", "the second", time.Hour); err != nil || l.Epoch != 2 {
 		t.Errorf("the lease of a process that is gone: %+v, %v", l, err)
+	}
+}
+
+// TestSeveralProcessesWriteInTurn: two stores on one file stand for two processes, each with its own writer and its own idea of the end.
+func TestSeveralProcessesWriteInTurn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	one, two := open(t, path), open(t, path)
+	defer two.Close()
+	var wg sync.WaitGroup
+	for name, s := range map[string]*sqlite.Store{"one": one, "two": two} {
+		for range 4 {
+			wg.Go(func() {
+				for range 50 {
+					e, err := ledger.New("test.fact", 1, time.Now(), name, nil)
+					if err == nil {
+						_, err = s.Append(t.Context(), "x", ledger.Any, e)
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if _, err := two.Append(t.Context(), "x", 399, promise.Fact(t, 1)); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a writer that has not seen the other's last event: %v", err)
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range promise.All(t, two, ledger.Query{}) {
+		if e.Seq != int64(i)+1 || e.Pos != int64(i)+1 {
+			t.Fatalf("event %d has number %d and position %d", i+1, e.Seq, e.Pos)
+		}
+	}
+	if _, _, err := sqlite.Restore(t.Context(), path, sqlite.Options{Path: path}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a restore over a ledger in use: %v", err)
 	}
 }

@@ -3,12 +3,9 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,14 +23,16 @@ type Options struct {
 	Now     func() time.Time // nil: the machine's clock
 	Wait    time.Duration    // how long to wait for another writer; 0: not at all
 	Reserve int64            // bytes kept back for a full disk; 0: 8 MB, negative: none
-	// Reader opens for reading beside a writer; appends are refused.
+	// Reader opens for reading beside writers; appends are refused.
 	Reader bool
+	// Alone refuses to open while another process has it open, and keeps others out. Without it several processes may write in turn.
+	Alone bool
 }
 
-// Store is a ledger in a SQLite file: write-ahead log, every acknowledged append on disk, one writer.
+// Store is a ledger in a SQLite file: write-ahead log, every acknowledged append on disk, one writing goroutine in each process.
 type Store struct {
 	opt   Options
-	lock  *os.File
+	lock  *lockFile
 	pool  *sqlitex.Pool // readers
 	write *writer       // nil: opened for reading
 
@@ -69,7 +68,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if err := s.openWriter(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return s, nil
+	return s, lock.settle(opt.Alone)
 }
 
 func (s *Store) openReader() error {
@@ -163,66 +162,6 @@ func damaged(path, why string) *fault.Error {
 		Hinted("keep the file; bring back the newest backup with `staunch ledger restore FILE`, or save what is readable with `staunch ledger export`")
 }
 
-// holder is what the lock file tells about who writes.
-type holder struct {
-	PID   int       `json:"pid"`
-	Who   string    `json:"who"`
-	Since time.Time `json:"since"`
-	// Size and Changed describe the database after an orderly close.
-	Size    int64 `json:"size,omitempty"`
-	Changed int64 `json:"changed,omitempty"`
-}
-
-func takeLock(ctx context.Context, opt Options) (*os.File, error) {
-	f, err := os.OpenFile(opt.Path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, fault.New(fault.Denied, "the ledger's lock: %v", err)
-	}
-	deadline := time.Now().Add(opt.Wait)
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return nil, errors.Join(held(opt.Path, f), f.Close())
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-func held(path string, f *os.File) error {
-	h := readHolder(f)
-	who := "another process"
-	if h.PID != 0 {
-		who = fmt.Sprintf("%q (process %d, since %s)", h.Who, h.PID, h.Since.UTC().Format("15:04:05 UTC"))
-	}
-	return fault.New(fault.Conflict, "the ledger at %s is open for writing by %s", path, who).
-		Hinted("one process writes at a time: give the command there, or wait until it ends")
-}
-
-func readHolder(f *os.File) holder {
-	b := make([]byte, 4096)
-	n, _ := f.ReadAt(b, 0) // a short or absent text tells nothing, which is fine
-	var h holder
-	if json.Unmarshal([]byte(strings.TrimSpace(string(b[:n]))), &h) != nil {
-		return holder{}
-	}
-	return h
-}
-
-func writeHolder(f *os.File, h holder) error {
-	b, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
-	_, err = f.WriteAt(append(b, '\n'), 0)
-	return err
-}
-
 // announce wakes those who follow.
 func (s *Store) announce() {
 	s.mu.Lock()
@@ -254,14 +193,14 @@ func (s *Store) Close() error {
 // leaveClean notes that the file was closed in order, so that the next opening need not read it whole.
 // On a full disk it cannot be noted; then the next opening reads it.
 func (s *Store) leaveClean(last int64, failed error) error {
-	if failed != nil {
+	if failed != nil || !s.lock.alone() {
 		return nil
 	}
 	info, err := os.Stat(s.opt.Path)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(writeHead(s.opt.Path, last), writeHolder(s.lock, holder{Size: info.Size(), Changed: info.ModTime().UnixNano()}))
+	err = errors.Join(writeHead(s.opt.Path, last), s.lock.write(holder{Size: info.Size(), Changed: info.ModTime().UnixNano()}))
 	if errors.Is(err, syscall.ENOSPC) {
 		return nil
 	}

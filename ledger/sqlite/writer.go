@@ -47,6 +47,7 @@ type writer struct {
 
 	// Owned by the goroutine.
 	last   int64
+	seen   int64 // the database's data_version at which last and ends were right
 	ends   map[string]ledger.Position
 	broken error // set when a commit's fate is unknown: the file must be opened anew
 	dirty  bool  // the group has appended events
@@ -187,6 +188,10 @@ func (w *writer) try(group []*job) (answers []error, err error) {
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
+	if err := w.refresh(); err != nil {
+		return nil, w.back(last, err)
+	}
+	last = w.last
 	answers = make([]error, len(group))
 	for i, j := range group {
 		answers[i] = j.do(w.conn)
@@ -202,6 +207,20 @@ func (w *writer) try(group []*job) (answers []error, err error) {
 		return nil, w.back(last, err)
 	}
 	return answers, nil
+}
+
+// refresh finds out, inside the transaction, what other processes wrote since the last one.
+func (w *writer) refresh() error {
+	version, err := pragma(w.conn, "data_version")
+	if err != nil || version == w.seen {
+		return err
+	}
+	if w.last, err = one(w.conn, "SELECT coalesce(max(seq), 0) FROM event"); err != nil {
+		return err
+	}
+	clear(w.ends)
+	w.seen = version
+	return nil
 }
 
 // back rolls the transaction back, in the file and in memory.
@@ -226,6 +245,10 @@ func (w *writer) failure(err error) error {
 	case isFull(err):
 		return fault.New(fault.Full, "the disk is full, the ledger's reserve is used up: nothing was written").
 			Hinted("free space on the disk that holds the ledger, then repeat")
+	}
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultBusy, sqlite.ResultLocked:
+		return fault.New(fault.Conflict, "another process keeps the ledger busy: nothing was written").Hinted("try again")
 	}
 	return fault.New(fault.Corrupt, "the ledger refused the write, nothing was written: %v", err)
 }
