@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -80,8 +81,12 @@ func (u *update) fetch(ctx context.Context, where, etag string, p func(done, tot
 }
 
 func unreachable(where string, err error) error {
+	var inner *url.Error // its text repeats the address
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
 	return fault.New(fault.Unreachable, "%s: %v", where, err).
-		Hinted("without a network: --mirror with an address or file:// of a copy, or staunch bundle on a machine that has one")
+		Hinted("without a network: staunch advisories update --mirror with the address (or file://) of a copy")
 }
 
 func (u *update) copyFile(path, etag string, p func(done, total int64)) (*fetched, error) {

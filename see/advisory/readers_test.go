@@ -1,0 +1,136 @@
+package advisory_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"staunch/fault"
+	"staunch/see/advisory"
+)
+
+func osv(t *testing.T, text string) []advisory.Advisory {
+	t.Helper()
+	list, err := advisory.ReadOSV(strings.NewReader(text))
+	if err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return list
+}
+
+func TestOSVRecordsBecomeFacts(t *testing.T) {
+	list := osv(t, `{"id":"GHSA-jfh8-c2jp-5v3q","aliases":["CVE-2021-44228"],"details":"prose that nobody may copy","published":"2021-12-10T00:40:56Z",
+		"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H"}],"database_specific":{"cwe_ids":["CWE-20"],"severity":"CRITICAL"},
+		"affected":[{"package":{"ecosystem":"Maven","name":"org.apache.logging.log4j:log4j-core"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"2.13.0"},{"fixed":"2.15.0"},{"introduced":"2.0-beta9"},{"last_affected":"2.3"}]}],"versions":["2.13.0"]},
+		{"package":{"ecosystem":"Android","name":"x"},"versions":["1"]},
+		{"package":{"ecosystem":"Maven","name":"git"},"ranges":[{"type":"GIT","events":[{"introduced":"0"},{"fixed":"abc"}]}]}]}`)
+	if len(list) != 1 {
+		t.Fatalf("%d advisories", len(list))
+	}
+	a := list[0]
+	if a.ID != "CVE-2021-44228" || !reflect.DeepEqual(a.Aliases, []string{"GHSA-jfh8-c2jp-5v3q"}) || a.Severity != advisory.Critical || a.CWE[0] != "CWE-20" || a.Published.Year() != 2021 {
+		t.Errorf("%+v", a)
+	}
+	want := []advisory.Affected{{Ecosystem: "Maven", Name: "org.apache.logging.log4j:log4j-core", Ranges: []advisory.Range{{Introduced: "2.13.0", Fixed: "2.15.0"}, {Introduced: "2.0-beta9", Last: "2.3"}}}}
+	if !reflect.DeepEqual(a.Affects, want) {
+		t.Errorf("%+v", a.Affects)
+	}
+}
+
+func TestANoticeOfSeveralCVEsBecomesOneEach(t *testing.T) {
+	list := osv(t, `{"id":"RHSA-2024:1","upstream":["CVE-2024-1","CVE-2024-2"],"affected":[{"package":{"ecosystem":"Red Hat:enterprise_linux:9::baseos","name":"openssl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1:3.0.7-1.el9"}]}]}]}`)
+	if len(list) != 2 || list[0].ID != "CVE-2024-1" || list[1].ID != "CVE-2024-2" || list[1].Affects[0].Ecosystem != "rhel:9" || list[1].Affects[0].Ranges[0].Introduced != "" {
+		t.Errorf("%+v", list)
+	}
+}
+
+func TestEcosystemsAreSpeltOnce(t *testing.T) {
+	for in, want := range map[string]string{
+		"Debian:12": "debian:12", "Ubuntu:22.04:LTS": "ubuntu:22.04", "Ubuntu:Pro:14.04:LTS": "ubuntu:14.04", "Ubuntu:23.10": "ubuntu:23.10", "Alpine:v3.18": "alpine:3.18",
+		"Rocky Linux:9": "rocky:9", "AlmaLinux:8": "almalinux:8", "Red Hat:enterprise_linux:9::appstream": "rhel:9", "Go": "Go", "crates.io": "crates.io",
+		"Red Hat:rhel_eus:8.4::baseos": "", "Ubuntu:Pro:FIPS:20.04:LTS": "", "Debian": "", "GIT": "", "Windows": "",
+	} {
+		got, ok := advisory.Canonical(in)
+		if ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %q %v, want %q", in, got, ok, want)
+		}
+	}
+	for in, want := range map[[2]string]string{
+		{"debian", "12"}: "debian:12", {"debian", "12.9"}: "debian:12", {"ubuntu", "22.04"}: "ubuntu:22.04", {"alpine", "3.18.4"}: "alpine:3.18", {"rhel", "9.3"}: "rhel:9", {"centos", "7"}: "rhel:7", {"rocky", "9.1"}: "rocky:9", {"mint", "21"}: "mint:21",
+	} {
+		if got := advisory.OfPackage(in[0], in[1]); got != want {
+			t.Errorf("%v: %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestBrokenRecordsAreRefused(t *testing.T) {
+	for _, text := range []string{"", "null", "{", "[]", `{"id":""}`, `{"id":"a b"}`, `{"id":"` + strings.Repeat("x", 200) + `"}`, `{"id":"X","affected":"no"}`, "{" + strings.Repeat(" ", advisory.MaxRecord) + "}"} {
+		if _, err := advisory.ReadOSV(strings.NewReader(text)); !fault.Is(err, fault.Corrupt) {
+			t.Errorf("OSV %.40q: %v", text, err)
+		}
+		if _, err := advisory.ReadCVE(strings.NewReader(text)); !fault.Is(err, fault.Corrupt) {
+			t.Errorf("CVE %.40q: %v", text, err)
+		}
+	}
+}
+
+// Scores from FIRST's examples (https://www.first.org/cvss/v3.1/examples), by severity.
+func TestCVSS3(t *testing.T) {
+	for vector, want := range map[string]advisory.Severity{
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N": advisory.High,     // 7.5, Heartbleed
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": advisory.Critical, // 9.8
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H": advisory.Critical, // 10.0
+		"CVSS:3.0/AV:N/AC:L/PR:L/UI:N/S:C/C:L/I:L/A:N": advisory.Moderate, // 6.4
+		"CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N": advisory.Low,      // 3.1
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N": "",                // 0.0
+		"CVSS:3.1/AV:N":  "",
+		"nothing at all": "",
+	} {
+		if got := advisory.CVSS3(vector); got != want {
+			t.Errorf("%s: %q, want %q", vector, got, want)
+		}
+	}
+}
+
+func FuzzReadOSV(f *testing.F) {
+	f.Add(`{"id":"CVE-1-1","affected":[{"package":{"ecosystem":"Debian:12","name":"a"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1"}]}]}]}`)
+	f.Add(`{"id":"GHSA-1","aliases":["CVE-1-2","CVE-1-3"],"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := advisory.ReadOSV(strings.NewReader(text))
+		if err != nil && !fault.Is(err, fault.Corrupt) {
+			t.Fatalf("not a fault: %v", err)
+		}
+		judgeAll(t, list)
+	})
+}
+
+func FuzzReadCVE(f *testing.F) {
+	f.Add(`{"dataType":"CVE_RECORD","cveMetadata":{"cveId":"CVE-1-1","state":"PUBLISHED"},"containers":{"cna":{"affected":[{"product":"OpenSSL","versions":[{"version":"1.0.1","lessThan":"1.0.1g","status":"affected"}]}]}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := advisory.ReadCVE(strings.NewReader(text))
+		if err != nil && !fault.Is(err, fault.Corrupt) {
+			t.Fatalf("not a fault: %v", err)
+		}
+		if err == nil {
+			judgeAll(t, []advisory.Advisory{a})
+		}
+	})
+}
+
+// judgeAll asks everything of what was read: no panic, and every id is safe to print.
+func judgeAll(t *testing.T, list []advisory.Advisory) {
+	c := advisory.NewCatalogue(advisory.Set{Advisories: list})
+	for _, a := range c.All() {
+		if !advisory.SoundID(a.ID) {
+			t.Fatalf("id %q", a.ID)
+		}
+		for _, aff := range a.Affects {
+			key := advisory.Key{Ecosystem: aff.Ecosystem, Name: aff.Name}
+			for _, v := range []string{"", "1", "1.0.1e", "strange"} {
+				a.Covers(key, v)
+				a.FixFor(key, v)
+			}
+		}
+	}
+}
