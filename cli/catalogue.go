@@ -24,15 +24,28 @@ func advisoriesDir(env *Env) (string, error) {
 	return filepath.Join(dir, "advisories"), nil
 }
 
-// advisoryStore is what scans read: this user's own advisories, else the machine's.
+// advisoryStore is what scans read.
 func advisoryStore(env *Env) *feed.Store {
+	dir, err := storeDir(env)
+	if err != nil {
+		dir = systemAdvisories
+	}
+	return feed.Open(dir)
+}
+
+// storeDir is the first that exists of: this user's own advisories, those bundled with the program, the machine's.
+func storeDir(env *Env) (string, error) {
 	dir, err := advisoriesDir(env)
 	if err == nil {
 		if _, err = os.Stat(dir); err == nil {
-			return feed.Open(dir)
+			return dir, nil
 		}
 	}
-	return feed.Open(systemAdvisories)
+	if bundled, ok := bundledAdvisories(); ok {
+		return bundled, nil
+	}
+	_, err = os.Stat(systemAdvisories)
+	return systemAdvisories, err
 }
 
 // loadRules loads only what a scan has to ask the objects.

@@ -11,6 +11,7 @@ func verbs() []func(*Env) *cobra.Command {
 		newProbe,
 		newScan,
 		newTimeline,
-		whyCommand,
+		newBundle,
+		newWhy,
 	}
 }

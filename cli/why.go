@@ -26,7 +26,7 @@ type whyFlags struct {
 	watch, verbose, head                     bool
 }
 
-func whyCommand(env *Env) *cobra.Command {
+func newWhy(env *Env) *cobra.Command {
 	var f whyFlags
 	cmd := &cobra.Command{
 		Use:   "why URL",
