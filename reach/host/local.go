@@ -8,15 +8,16 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act"
+	"staunch/reach/act/carry"
 	"staunch/see/probe"
 	"staunch/see/scan"
 )
 
 // Local is this machine.
 type Local struct {
-	Called string      // the fleet's name for it; "": its own host name
-	Scan   scan.Env    // how to look at processes; Scan.Version is staunch's version
-	Engine *act.Engine // carries orders out; nil: this host is only looked at
+	Called string        // the fleet's name for it; "": its own host name
+	Scan   scan.Env      // how to look at processes; Scan.Version is staunch's version
+	Engine *carry.Engine // carries orders out; nil: this host is only looked at
 	// Keys answers see/keys questions; nil: unsupported.
 	Keys func(ctx context.Context, q json.RawMessage, p func(Progress)) (json.RawMessage, error)
 

@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"staunch/fault"
-	"staunch/reach/act"
+	"staunch/reach/act/bounds"
+	"staunch/reach/act/carry"
 	"staunch/reach/host"
 	"staunch/reach/host/promise"
 )
@@ -18,11 +19,11 @@ import (
 func here(t *testing.T) *host.Local {
 	t.Helper()
 	dir := t.TempDir()
-	places := act.Places{
+	places := bounds.Places{
 		Root: dir, Policy: filepath.Join(dir, "policy.json"), Signers: filepath.Join(dir, "allowed_signers"), Hooks: filepath.Join(dir, "hooks"),
 		State: filepath.Join(dir, "state"), Payloads: filepath.Join(dir, "payloads"), Owner: uint32(os.Getuid()),
 	}
-	l := &host.Local{Called: "here", Engine: &act.Engine{Places: places}}
+	l := &host.Local{Called: "here", Engine: &carry.Engine{Places: places}}
 	l.Scan.Version = "test"
 	return l
 }
