@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"staunch/see/scan/elf"
@@ -106,6 +107,23 @@ func TestCodeWithoutUnwindTablesIsNotCleared(t *testing.T) {
 		o := analyse(t, out, heartbleedAnchors()...)
 		if got := says(o, "present"); got != elf.Unknown {
 			t.Errorf("with sections %v: says %q: %v", sections, got, o.Answers)
+		}
+	}
+}
+
+// Some libraries tell their version only by a function that returns it, or by data: read, never run.
+func TestVersionsAreReadOutOfCode(t *testing.T) {
+	want := map[string]string{"zlib": "1.2.13", "liblzma": "5.4.1", "libwebp": "1.2.4", "sqlite": "3.40.1", "python": "3.11.2", "nghttp2": ""}
+	for _, compiler := range []string{"gcc", "clang", "aarch64-linux-gnu-gcc"} {
+		for _, level := range []string{"-O1", "-O2", "-Os"} {
+			out := filepath.Join(t.TempDir(), "lib.so")
+			run(t, real.Program(t, compiler), level, "-w", "-nostdlib", "-fPIC", "-shared", "-o", out, "testdata/versions.c")
+			o := analyse(t, out)
+			for name, version := range want {
+				if got := holds(o, name); len(got) != 1 || !strings.HasPrefix(got[0], version+" ") { // nghttp2's number beside its code may be anybody's
+					t.Errorf("%s %s %s: %q, want %s", compiler, level, name, got, version)
+				}
+			}
 		}
 	}
 }

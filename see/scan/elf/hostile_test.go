@@ -230,6 +230,34 @@ func compareWithStandard(t *testing.T, path string, o Object, f *elf.File, conte
 	if _, count := im.dynamicSymbols(im.linking()); err == nil && count != uint64(len(symbols)+1) {
 		t.Errorf("%s: %d dynamic symbols, the standard library counts %d", path, count, len(symbols)+1)
 	}
+	compareSymbols(t, path, im, symbols)
+}
+
+// compareSymbols looks every tenth name up our way. A name may be there twice, in two versions: then either will do.
+func compareSymbols(t *testing.T, path string, im *image, symbols []elf.Symbol) {
+	t.Helper()
+	imported, defined := map[string]bool{}, map[string]bool{}
+	var names []string
+	for n, s := range symbols {
+		imported[s.Name] = imported[s.Name] || s.Section == elf.SHN_UNDEF
+		defined[s.Name] = defined[s.Name] || s.Section != elf.SHN_UNDEF
+		if n%10 == 0 && len(s.Name) >= 3 {
+			names = append(names, s.Name)
+		}
+	}
+	w, err := newWanted(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, complete := im.symbols(im.linking(), w)
+	if !complete {
+		t.Errorf("%s: the symbols could not be read to their end", path)
+	}
+	for _, n := range names {
+		if p := found[n]; p.defined != defined[n] || p.imported != imported[n] {
+			t.Errorf("%s: %s defined %v imported %v, the standard library says %v %v", path, n, p.defined, p.imported, defined[n], imported[n])
+		}
+	}
 }
 
 func FuzzAnalyse(f *testing.F) {

@@ -46,7 +46,7 @@ type versionRule struct {
 // valueRule is a symbol (function or data) that gives the version.
 type valueRule struct {
 	symbol string
-	read   string // "text": a C string, "number": a 32-bit number, "guard": the number a function first compares its argument with
+	read   string // "text": a C string, "number": a 32-bit number
 	number func(uint32) string
 	// pattern is the part of the text that is the version; "" takes it whole.
 	pattern string
@@ -143,7 +143,7 @@ func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component 
 func withVersions(r rule, how Linkage, versions []versionText, evidence []Evidence) []Component {
 	if len(versions) == 0 {
 		c := Component{Name: r.name, Linkage: how, Evidence: evidence}
-		if r.note != "" && r.lone == "" {
+		if r.note != "" && (r.lone == "" || r.loneOwn && how != Dynamic) {
 			c.Evidence = append(c.Evidence, Evidence{Kind: "version", Says: r.note})
 		}
 		return []Component{c}

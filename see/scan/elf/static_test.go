@@ -16,7 +16,7 @@ type linked struct {
 	archives       string
 	body           string
 	unnamed        bool // stripped of names its version cannot be known, and is then not guessed
-	silent         bool // the version is not in what the linker takes from the archive
+	silent         bool // the version is not surely in what the linker takes from the archive, so none is claimed
 }
 
 func linkedPrograms() []linked {
@@ -28,7 +28,7 @@ func linkedPrograms() []linked {
 		{component: "liblzma", pkg: "liblzma-dev", archives: "-llzma", body: "int lzma_stream_decoder(void*,long,int);int lzma_code(void*,int);char*lzma_version_string(void);int main(int c,char**v){return lzma_stream_decoder(v,1,c)+lzma_code(v,c)+*lzma_version_string();}"},
 		{component: "sqlite", pkg: "libsqlite3-dev", archives: "-lsqlite3", body: "int sqlite3_open(char*,void*);int sqlite3_exec(void*,char*,void*,void*,void*);int main(int c,char**v){return sqlite3_open(v[0],v)+sqlite3_exec(v,v[0],0,0,0);}"},
 		{component: "expat", pkg: "libexpat1-dev", archives: "-lexpat", body: "void*XML_ParserCreate(void*);int XML_Parse(void*,char*,int,int);char*XML_ExpatVersion(void);int main(int c,char**v){return XML_Parse(XML_ParserCreate(0),v[0],c,1)+*XML_ExpatVersion();}"},
-		{component: "nghttp2", pkg: "libnghttp2-dev", archives: "-lnghttp2", body: "int nghttp2_session_client_new(void*,void*,void*);void*nghttp2_version(int);char*nghttp2_strerror(int);int main(int c,char**v){return nghttp2_session_client_new(v,v,v)+!nghttp2_version(c)+*nghttp2_strerror(c);}"},
+		{component: "nghttp2", pkg: "libnghttp2-dev", archives: "-lnghttp2", silent: true, body: "int nghttp2_session_client_new(void*,void*,void*);void*nghttp2_version(int);char*nghttp2_strerror(int);int main(int c,char**v){return nghttp2_session_client_new(v,v,v)+!nghttp2_version(c)+*nghttp2_strerror(c);}"},
 		{component: "mbedtls", pkg: "libmbedtls-dev", archives: "-lmbedtls -lmbedx509 -lmbedcrypto", silent: true, body: "int mbedtls_ssl_handshake(void*);int main(int c,char**v){return mbedtls_ssl_handshake(v);}"},
 		{component: "libssh", pkg: "libssh-dev", archives: "-lssh -lcrypto -lz", body: "void*ssh_new(void);int ssh_connect(void*);int main(){return ssh_connect(ssh_new());}"},
 	}

@@ -21,10 +21,6 @@ func (t *trace) valueVersion(i int, im *image) (versionText, bool) {
 }
 
 func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
-	if v.read == "guard" {
-		n := im.guard(addr)
-		return checked(v.number(n), addr, im)
-	}
 	number, target, function := im.returned(addr)
 	if function && v.read == "number" && number != nil {
 		return checked(v.number(*number), addr, im)
@@ -36,7 +32,7 @@ func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
 		target = addr
 	}
 	off, left, ok := im.at(target)
-	if !ok || left < 8 {
+	if !ok || left < 4 {
 		return "", 0, false
 	}
 	b, err := im.bytes(off, min(left, 64))
@@ -60,7 +56,7 @@ const versionShape = `^\d{1,3}(\.\d{1,5}){1,3}([-_.+~a-z0-9]{0,24})$`
 func checked(version string, addr uint64, im *image) (string, uint64, bool) {
 	ok, err := regexp.MatchString(versionShape, version)
 	off, _, mapped := im.at(addr)
-	return version, off, ok && err == nil && mapped
+	return version, off, ok && err == nil && mapped && version != "0.0.0"
 }
 
 // returned reads a function that only returns a constant: a number, or the address of one. function is false for data.
@@ -74,9 +70,10 @@ func (im *image) returned(addr uint64) (number *uint32, target uint64, function 
 		return nil, 0, false
 	}
 	b, err := im.bytes(off, min(left, 32))
-	if err != nil || len(b) < 32 {
+	if err != nil {
 		return nil, 0, true
 	}
+	b = append(b, make([]byte, 32-len(b))...) // the last function of a segment may be shorter
 	switch im.machineName() {
 	case "x86-64":
 		number, target = returnedX86(b, addr)
@@ -150,34 +147,6 @@ func returnedArm64(b []byte, addr uint64) (*uint32, uint64) {
 		return nil, uint64(int64((addr+uint64(4*i))&^0xfff)+page) + uint64(word(i+1)>>10&0xfff)
 	}
 	return nil, 0
-}
-
-// guard reads the number that a function compares its first argument with at once: "are you at least version n?"; 0 when it does not.
-func (im *image) guard(addr uint64) uint32 {
-	off, left, ok := im.at(addr)
-	if !ok || left < 32 {
-		return 0
-	}
-	b, err := im.bytes(off, 32)
-	if err != nil {
-		return 0
-	}
-	switch im.machineName() {
-	case "x86-64":
-		for i := range 12 {
-			if b[i] == 0x81 && b[i+1] == 0xff {
-				return binary.LittleEndian.Uint32(b[i+2:])
-			}
-		}
-	case "aarch64":
-		for i := 0; i < 16; i += 4 {
-			low, high := binary.LittleEndian.Uint32(b[i:]), binary.LittleEndian.Uint32(b[i+4:])
-			if low&0xffe00000 == 0x52800000 && high&0xffe00000 == 0x72a00000 && low&31 == high&31 {
-				return low>>5&0xffff | high>>5&0xffff<<16
-			}
-		}
-	}
-	return 0
 }
 
 // lone looks for a version that stands alone: no text before it, a zero byte behind it. It is believed only when the object holds
