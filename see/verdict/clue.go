@@ -38,6 +38,8 @@ type verdict struct {
 	grouped       reason // set when this unknown belongs into one line with all others of its subject
 	candidate     bool   // upstream's range names this version
 	fix           remedy
+	base          *Finding // what is the same for every process
+	baseOf        string   // the path that it was made for
 }
 
 // reason is why something is unknown.

@@ -17,7 +17,12 @@ const maxOwn = 4
 
 // finding writes down what was decided for one process.
 func (j *judge) finding(p *scan.Process, s *subject, v *verdict, h *held) Finding {
-	f := base(s, v)
+	if v.base == nil || v.baseOf != s.path {
+		b := base(s, v)
+		b.Evidence = slices.Clip(b.Evidence)
+		v.base, v.baseOf = &b, s.path
+	}
+	f := *v.base
 	f.PID, f.Process, f.Unit, f.Container = p.PID, p.Name, p.Unit, p.Container
 	f.Exposure = exposure(p)
 	for i, other := range h.subjects {
@@ -134,7 +139,15 @@ func exposure(p *scan.Process) Exposure {
 }
 
 func inRank(in string) int {
-	return slices.Index([]string{"none", "loopback", "internal", "public"}, in)
+	switch in {
+	case "public":
+		return 3
+	case "internal":
+		return 2
+	case "loopback":
+		return 1
+	}
+	return 0
 }
 
 func (e Exposure) rank() int {

@@ -3,6 +3,7 @@ package verdict
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"staunch/see/advisory"
 	"staunch/see/scan"
@@ -51,6 +52,7 @@ type judge struct {
 	nothing    bool               // an advisory was asked about that the catalogue does not know
 	objects    map[string]*scan.Object
 	memo       map[subjectKey]*weighed
+	covered    map[coverKey]covered
 	components map[componentKey]bool // true: data could judge it
 	groups     groups
 	unloaded   unloaded
@@ -61,7 +63,7 @@ type judge struct {
 func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Options) *judge {
 	j := &judge{
 		report: report, catalogue: catalogue, probes: options.Probes, findings: []Finding{},
-		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{},
+		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{}, covered: map[coverKey]covered{},
 		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{},
 	}
 	for i := range report.Objects {
@@ -72,6 +74,37 @@ func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Option
 		j.nothing = j.asked == nil
 	}
 	return j
+}
+
+// coverKey is one question to an advisory's ranges; covered is its answer.
+type coverKey struct {
+	advisory *advisory.Advisory
+	key      advisory.Key
+	version  string
+}
+
+type covered struct {
+	answer advisory.Answer
+	span   advisory.Span
+}
+
+// covers asks an advisory's ranges, each question once: many objects hold the same version.
+func (j *judge) covers(a *advisory.Advisory, key advisory.Key, version string) (advisory.Answer, advisory.Span) {
+	k := coverKey{a, key, version}
+	c, known := j.covered[k]
+	if !known {
+		c.answer, c.span = a.Covers(key, version)
+		j.covered[k] = c
+	}
+	return c.answer, c.span
+}
+
+// fixFor is the first version that is good for somebody who runs this one; "" when none is known.
+func (j *judge) fixFor(a *advisory.Advisory, key advisory.Key, version string) string {
+	if answer, span := j.covers(a, key, version); answer == advisory.Yes {
+		return span.Fixed
+	}
+	return ""
 }
 
 // wants tells whether a verdict becomes a finding.
@@ -172,26 +205,50 @@ func (j *judge) withoutData() int {
 
 // badness orders states for "the worst wins".
 func (s State) badness() int {
-	return slices.Index([]State{NotAffected, Fixed, Dormant, Unknown, Stale, Affected}, s)
+	switch s {
+	case Affected:
+		return 5
+	case Stale:
+		return 4
+	case Unknown:
+		return 3
+	case Dormant:
+		return 2
+	case Fixed:
+		return 1
+	}
+	return 0
 }
 
 // Sort puts findings in the order in which a tired person should read them: bad first, exposed and known-exploited first.
 func Sort(list []Finding) {
-	slices.SortStableFunc(list, func(a, b Finding) int {
-		return cmp.Or(
-			cmp.Compare(b.State.badness(), a.State.badness()),
-			cmp.Compare(b.Exposure.rank(), a.Exposure.rank()),
-			cmp.Compare(truth(b.KnownExploited), truth(a.KnownExploited)),
-			cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
-			cmp.Compare(b.EPSS, a.EPSS),
-			cmp.Compare(b.Candidates, a.Candidates),
-			cmp.Compare(truth(a.Object == ""), truth(b.Object == "")),
-			cmp.Compare(a.Unit, b.Unit),
-			cmp.Compare(a.PID, b.PID),
-			cmp.Compare(a.Advisory, b.Advisory),
-			cmp.Compare(a.Path, b.Path),
-		)
-	})
+	order := make([]int, len(list)) // findings are large: numbers are moved, each finding only once
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Or(compare(&list[i], &list[j]), cmp.Compare(i, j)) })
+	sorted := make([]Finding, len(list))
+	for to, from := range order {
+		sorted[to] = list[from]
+	}
+	copy(list, sorted)
+}
+
+func compare(a, b *Finding) int {
+	for _, c := range [...]int{
+		cmp.Compare(b.State.badness(), a.State.badness()),
+		cmp.Compare(b.Exposure.rank(), a.Exposure.rank()),
+		cmp.Compare(truth(b.KnownExploited), truth(a.KnownExploited)),
+		cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
+		cmp.Compare(b.EPSS, a.EPSS),
+		cmp.Compare(b.Candidates, a.Candidates),
+		cmp.Compare(truth(a.Object == ""), truth(b.Object == "")),
+	} {
+		if c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(strings.Compare(a.Unit, b.Unit), cmp.Compare(a.PID, b.PID), strings.Compare(a.Advisory, b.Advisory), strings.Compare(a.Path, b.Path))
 }
 
 func truth(b bool) int {

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -385,19 +386,28 @@ func TestTogetherTakesTheHighestFix(t *testing.T) {
 	}
 }
 
-// BenchmarkJudge: 300 processes over 120 objects, all advisories; the design wants 50 ms.
-func BenchmarkJudge(b *testing.B) {
+// BenchmarkJudge judges a busy machine against everything built in: 300 processes that map 400 objects, 20 of which hold OpenSSL of four ages.
+// The design wants 50 ms.
+func BenchmarkJudge(b *testing.B) { judgeMany(b, 300, 400, 20) }
+
+// BenchmarkJudgeTheWorst judges the same where every object holds an old OpenSSL: 45,000 findings.
+func BenchmarkJudgeTheWorst(b *testing.B) { judgeMany(b, 300, 400, 400) }
+
+func judgeMany(b *testing.B, processes, objects, bad int) {
 	catalogue := builtin(b)
 	report := &scan.Report{}
-	for i := range 120 {
+	for i := range objects {
 		o := static([]string{"1.0.1e", "3.0.17", "1.1.1k", "0.9.8y"}[i%4])
-		o.ID = string(rune('A'+i%60)) + string(rune('a'+i/60))
+		if i >= bad {
+			o.Components[0] = elf.Component{Name: "zlib", Version: "1.2.13", Linkage: elf.Dynamic}
+		}
+		o.ID = "object-" + strconv.Itoa(i)
 		report.Objects = append(report.Objects, o)
 	}
-	for i := range 300 {
+	for i := range processes {
 		p := scan.Process{PID: i, Name: "p"}
-		for k := range 20 {
-			p.Objects = append(p.Objects, scan.Mapped{ID: report.Objects[(i+k)%120].ID, Path: "/opt/x", State: scan.Same})
+		for k := range 30 {
+			p.Objects = append(p.Objects, scan.Mapped{ID: "object-" + strconv.Itoa((i*7+k*13)%objects), Path: "/opt/x", State: scan.Same})
 		}
 		report.Processes = append(report.Processes, p)
 	}

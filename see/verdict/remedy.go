@@ -31,15 +31,15 @@ func (j *judge) remedy(s *subject, a *advisory.Advisory, v verdict) remedy {
 	}
 	key, packaged := s.packageKey()
 	if packaged && s.own && s.patched() {
-		if fixed := a.FixFor(key, sourceVersion(s.pkg)); fixed != "" {
+		if fixed := j.fixFor(a, key, sourceVersion(s.pkg)); fixed != "" {
 			return remedy{kind: FixUpgrade, pkg: s.pkg.Name, version: fixed}
 		}
-		if answer, _ := a.Covers(key, sourceVersion(s.pkg)); answer == advisory.Yes {
+		if answer, _ := j.covers(a, key, sourceVersion(s.pkg)); answer == advisory.Yes {
 			return remedy{kind: FixOff, pkg: s.pkg.Name, data: title(key.Ecosystem)}
 		}
 		return remedy{kind: FixUpgrade, pkg: s.pkg.Name}
 	}
-	return remedy{kind: FixReplace, version: a.FixFor(s.upstreamKey(), s.version)}
+	return remedy{kind: FixReplace, version: j.fixFor(a, s.upstreamKey(), s.version)}
 }
 
 // forProcess says it for one process: what to change, then what to restart.

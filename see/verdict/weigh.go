@@ -170,7 +170,7 @@ func (j *judge) clues(s *subject, a *advisory.Advisory) []clue {
 
 // candidate tells whether upstream's ranges name the version (or cannot exclude it).
 func (j *judge) candidate(s *subject, a *advisory.Advisory) bool {
-	answer, _ := a.Covers(s.upstreamKey(), s.version)
+	answer, _ := j.covers(a, s.upstreamKey(), s.version)
 	return answer == advisory.Yes || answer == advisory.Unclear
 }
 
@@ -192,7 +192,7 @@ func (j *judge) why(s *subject, a *advisory.Advisory) reason {
 		}
 		return notTold
 	}
-	if answer, _ := a.Covers(s.upstreamKey(), s.version); answer == advisory.Unclear {
+	if answer, _ := j.covers(a, s.upstreamKey(), s.version); answer == advisory.Unclear {
 		return noVersion
 	}
 	return notTold
@@ -205,7 +205,7 @@ func (j *judge) packageClues(s *subject, a *advisory.Advisory) []clue {
 		return nil
 	}
 	v := sourceVersion(s.pkg)
-	answer, span := a.Covers(key, v)
+	answer, span := j.covers(a, key, v)
 	name := fmt.Sprintf("%s %s %s", s.pkg.Type, s.pkg.Name, s.pkg.Version)
 	c := clue{rank: rankPackage, evidence: elf.Evidence{Kind: "package", Detail: name + ", source " + s.pkg.Source + " " + v}}
 	gone := s.state == scan.Deleted || s.state == scan.Replaced
@@ -288,7 +288,7 @@ func (j *judge) versionClues(s *subject, a *advisory.Advisory) []clue {
 	if s.component.Kind == "package" {
 		return nil
 	}
-	answer, span := a.Covers(s.upstreamKey(), s.version)
+	answer, span := j.covers(a, s.upstreamKey(), s.version)
 	if answer == advisory.Silent {
 		return nil
 	}
@@ -330,7 +330,7 @@ func (j *judge) silentAgrees(s *subject, a *advisory.Advisory, vote State) bool 
 		return false
 	}
 	_, loaded := j.catalogue.Loaded(key.Ecosystem)
-	answer, _ := a.Covers(key, sourceVersion(s.pkg))
+	answer, _ := j.covers(a, key, sourceVersion(s.pkg))
 	return loaded && answer == advisory.Silent
 }
 

@@ -16,8 +16,23 @@ type Order func(a, b string) (n int, ok bool)
 // For returns the order of a canonical ecosystem ("debian:12", "npm"); for "" and unknown ones the order of upstream's release numbers.
 func For(ecosystem string) Order {
 	family, _, _ := strings.Cut(ecosystem, ":")
-	if order, known := orders()[strings.ToLower(family)]; known {
-		return order
+	switch family {
+	case "debian", "ubuntu", "raspbian":
+		return Debian
+	case "rhel", "rocky", "almalinux", "fedora", "centos", "suse", "opensuse", "amzn", "ol":
+		return RPM
+	case "alpine", "wolfi", "chainguard":
+		return Alpine
+	case "npm", "crates.io":
+		return Semver
+	case "Go":
+		return Go
+	case "PyPI":
+		return PyPI
+	case "Maven":
+		return Maven
+	case "RubyGems":
+		return Gem
 	}
 	return Plain
 }
@@ -31,16 +46,6 @@ func Upstream(component string) Order {
 		return PyPI
 	}
 	return Plain
-}
-
-func orders() map[string]Order {
-	return map[string]Order{
-		"debian": Debian, "ubuntu": Debian, "raspbian": Debian,
-		"rhel": RPM, "rocky": RPM, "almalinux": RPM, "fedora": RPM, "centos": RPM, "suse": RPM, "opensuse": RPM, "amzn": RPM, "ol": RPM,
-		"alpine": Alpine, "wolfi": Alpine, "chainguard": Alpine,
-		"npm": Semver, "crates.io": Semver, "go": Go,
-		"pypi": PyPI, "maven": Maven, "rubygems": Gem,
-	}
 }
 
 // number compares two runs of digits without ever overflowing.
