@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 func verbs() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
 		newAdvisories,
+		newDo,
 		newHeard,
 		newLedger,
 		newProbe,
