@@ -69,6 +69,9 @@ func (s *sight) always() {
 		s.skip("ROBOT, Ticketbleed, early CCS (CVE-2014-0224): they need --intrusive")
 	}
 	s.skip("DTLS, and programs that act as clients: only evidence from the host (staunch scan) settles them")
+	if s.d.StartTLS != "" {
+		s.skip("whether clients insist: STARTTLS is opportunistic, and somebody on the path can take it away from a client that does not")
+	}
 	if s.l.q.mode() == ModeQuick {
 		s.skip("every suite and group: --quick asks for the bad ones only, so the letter is an upper bound")
 	}

@@ -60,6 +60,7 @@ func startCommand(t testing.TB, port int, cmd *exec.Cmd) {
 	t.Helper()
 	says := &logged{}
 	cmd.Stdout, cmd.Stderr = says, says
+	cmd.WaitDelay = 5 * time.Second // children of a server may hold its output open
 	must(t, cmd.Start())
 	ended := make(chan struct{})
 	go func() {
