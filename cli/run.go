@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"staunch/fault"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
 
 	"github.com/spf13/cobra"
 )
@@ -20,6 +22,8 @@ type Env struct {
 	Stderr  io.Writer
 	Getenv  func(string) string
 	Version string
+	// Reach connects to hosts in another way than staunch.yaml says: for drills and tests on a pretend fleet.
+	Reach func(ctx context.Context, h fleet.Host) (host.Host, error)
 }
 
 // Exit codes shared by every verb; scan and probe give 1 and 3 their own meaning (docs/exit-codes.md).

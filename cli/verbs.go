@@ -8,6 +8,7 @@ func verbs() []func(*Env) *cobra.Command {
 		newAdvisories,
 		newDo,
 		newHeard,
+		newIncident,
 		newLedger,
 		newProbe,
 		newScan,

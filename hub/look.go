@@ -253,6 +253,9 @@ func (h *Hub) trace(ctx context.Context, s *incident.Incident, name string, t *i
 	if err := json.Unmarshal(a.Keys, &found); err != nil {
 		return fault.New(fault.Corrupt, "%s told of its keys what cannot be read: %v", name, err)
 	}
+	if found.Schema < 1 {
+		return fault.New(fault.Corrupt, "%s told nothing of its keys", name)
+	}
 	t.Found[name] = &found
 	return nil
 }

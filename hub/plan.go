@@ -150,3 +150,40 @@ func (h *Hub) Report(ctx context.Context, id string, local *time.Location) (*inc
 	}
 	return incident.Write(s, lines, head, local), nil
 }
+
+// Brief hands an incident over: its state, and how the run of its newest plan stands.
+func (h *Hub) Brief(ctx context.Context, id string) (incident.Brief, error) {
+	s, _, err := h.Incident(ctx, id)
+	if err != nil {
+		return incident.Brief{}, err
+	}
+	var runs []incident.Progress
+	if p := s.Current(); p != nil {
+		progress, err := h.Progress(ctx, p.Plan)
+		if err != nil {
+			return incident.Brief{}, err
+		}
+		runs = append(runs, progress)
+	}
+	return s.Brief(h.Now(), runs), nil
+}
+
+// Progress is how a plan's run stands.
+func (h *Hub) Progress(ctx context.Context, planID string) (incident.Progress, error) {
+	sealed, err := h.Plan(ctx, planID)
+	if err != nil {
+		return incident.Progress{}, err
+	}
+	m, err := run.Load(ctx, sealed, h.Record(planID))
+	if err != nil {
+		return incident.Progress{}, err
+	}
+	p := incident.Progress{Plan: planID, State: string(m.Next(h.Now(), nil).State)}
+	for _, f := range m.Failures() {
+		p.Failed = append(p.Failed, f.Step+" on "+f.Target+": "+f.Says)
+	}
+	for _, l := range m.LeftBehind() {
+		p.Left = append(p.Left, l.Target+" ("+l.Step+"): "+l.Says)
+	}
+	return p, nil
+}

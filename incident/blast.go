@@ -211,9 +211,9 @@ func merge(a, b []string) []string {
 
 // Says is the radius in one sentence.
 func (b Blast) Says() string {
-	says := fmt.Sprintf("%d keys and %d secrets were in reach of affected processes on the %d hosts looked at", len(b.Keys), len(b.Secrets), b.Hosts)
+	says := fmt.Sprintf("%s and %s were in reach of affected processes on %s", Count(len(b.Keys), "key", "keys"), Count(len(b.Secrets), "secret", "secrets"), Count(b.Hosts, "host that was looked at", "hosts that were looked at"))
 	if len(b.Unseen) > 0 {
-		says += fmt.Sprintf("; %d things could not be looked at", len(b.Unseen))
+		says += "; " + Count(len(b.Unseen), "thing", "things") + " could not be looked at"
 	}
 	return says
 }

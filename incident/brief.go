@@ -70,7 +70,7 @@ func (s *Incident) briefHosts(b *Brief, now time.Time) {
 			hosts = append(hosts, h)
 		}
 		slices.Sort(hosts)
-		b.Done = append(b.Done, fmt.Sprintf("%d hosts were affected and are clean: %s", n, strings.Join(some(hosts, 12), ", ")))
+		b.Done = append(b.Done, fmt.Sprintf("%s affected before and clean now: %s", Count(n, "host was", "hosts were"), strings.Join(some(hosts, 12), ", ")))
 	}
 	if s.Looks == 0 {
 		b.Unknown = append(b.Unknown, "nobody has looked at the fleet yet")
@@ -81,7 +81,7 @@ func (s *Incident) briefHosts(b *Brief, now time.Time) {
 		b.Unknown = append(b.Unknown, h.Host+": "+h.Why)
 	}
 	if hosts := s.In(inventory.Affected); len(hosts) > 0 {
-		b.Next = append(b.Next, fmt.Sprintf("%d hosts are still affected: %s (%d of their processes face strangers)", len(hosts), strings.Join(some(names(hosts), 12), ", "), s.Facing()))
+		b.Next = append(b.Next, fmt.Sprintf("%s still affected: %s (%d of the processes face strangers)", Count(len(hosts), "host is", "hosts are"), strings.Join(some(names(hosts), 12), ", "), s.Facing()))
 	}
 	if s.Blast != nil {
 		b.Unknown = append(b.Unknown, s.Blast.Unseen...)

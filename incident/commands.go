@@ -30,7 +30,7 @@ func (c Propose) decide(s *Incident, d *decision) error {
 	if cur != nil && cur.Digest == p.Digest {
 		return fault.New(fault.Conflict, "plan %s is the same as plan %s", p.Plan, cur.Plan)
 	}
-	says := fmt.Sprintf("plan %s made: %s (%d steps on %d hosts, digest %.12s)", p.Plan, p.Title, p.Steps, p.Hosts, p.Digest)
+	says := fmt.Sprintf("plan %s made: %s (%s on %s, digest %.12s)", p.Plan, p.Title, Count(p.Steps, "step", "steps"), Count(p.Hosts, "host", "hosts"), p.Digest)
 	if cur != nil {
 		p.Parent = cur.Plan
 		says += fmt.Sprintf("; it replaces %s, whose votes do not count for it", cur.Plan)
@@ -228,17 +228,17 @@ func (s *Incident) Left() []string {
 		left = append(left, "nobody has looked at the fleet")
 	}
 	if hosts := s.In(inventory.Affected); len(hosts) > 0 {
-		left = append(left, fmt.Sprintf("%d hosts are affected (%s)", len(hosts), strings.Join(some(names(hosts), 6), ", ")))
+		left = append(left, fmt.Sprintf("%s affected (%s)", Count(len(hosts), "host is", "hosts are"), strings.Join(some(names(hosts), 6), ", ")))
 	}
 	if hosts := s.In(inventory.Unknown); len(hosts) > 0 {
-		left = append(left, fmt.Sprintf("%d hosts are unknown (%s)", len(hosts), strings.Join(some(names(hosts), 6), ", ")))
+		left = append(left, fmt.Sprintf("%s unknown (%s)", Count(len(hosts), "host is", "hosts are"), strings.Join(some(names(hosts), 6), ", ")))
 	}
 	if s.Impact.Harm == Unjudged {
 		left = append(left, "nobody has decided what the bug can do")
 	}
 	for _, e := range s.Checklist {
 		if e.State == OpenEntry {
-			left = append(left, fmt.Sprintf("%s %s (%s)", e.ID, e.Says, owner(e.Owner)))
+			left = append(left, fmt.Sprintf("%s: %s (%s)", e.ID, e.Says, owner(e.Owner)))
 		}
 	}
 	return left
@@ -276,4 +276,12 @@ func owner(name string) string {
 		return "NOBODY OWNS IT"
 	}
 	return name
+}
+
+// Count words a number of things.
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

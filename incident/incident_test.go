@@ -358,7 +358,7 @@ func TestBriefForWhoComesNext(t *testing.T) {
 	if err := b.Text(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"2 of 9 settled", "FAILED: restart-web", "1 more of 2 votes", "silent: connection timed out", "NOBODY OWNS IT", "OVERDUE", "nobody has searched", "1 hosts are still affected: web1"} {
+	for _, want := range []string{"2 of 9 settled", "FAILED: restart-web", "1 more of 2 votes", "silent: connection timed out", "NOBODY OWNS IT", "OVERDUE", "nobody has searched", "1 host is still affected: web1"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the brief lacks %q:\n%s", want, out.String())
 		}

@@ -87,12 +87,12 @@ func (s *Incident) summary() []string {
 			facing++
 		}
 	}
-	list = append(list, fmt.Sprintf("%d hosts ran affected code, %d of them where strangers can reach it. %d of %d known hosts were seen.", len(s.First), facing, s.Seen, s.Known))
+	list = append(list, fmt.Sprintf("%s affected code, %d of them where strangers can reach it. %d of %d known hosts were seen.", Count(len(s.First), "host ran", "hosts ran"), facing, s.Seen, s.Known))
 	still, unknown := s.In(inventory.Affected), s.In(inventory.Unknown)
 	if len(still) == 0 {
 		list = append(list, "No process that was seen runs affected code any more.")
 	} else {
-		list = append(list, fmt.Sprintf("%d hosts still run affected code: %s.", len(still), strings.Join(some(names(still), 12), ", ")))
+		list = append(list, fmt.Sprintf("%s affected code: %s.", Count(len(still), "host still runs", "hosts still run"), strings.Join(some(names(still), 12), ", ")))
 	}
 	for _, h := range unknown {
 		list = append(list, fmt.Sprintf("%s is unknown (%s): it counts as neither clean nor affected.", h.Host, h.Why))

@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/hub"
+	"staunch/ledger/sqlite"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
+	"staunch/see/scan"
+
+	"github.com/spf13/cobra"
+)
+
+// desk is what commands on incidents work at: the ledger, the fleet, the catalogue, and a way to the hosts.
+type desk struct {
+	*hub.Hub
+	env   *Env
+	store *sqlite.Store
+}
+
+// deskFlags are the flags that all of these commands share.
+type deskFlags struct {
+	ledger, config string
+	forks          int
+	timeout        time.Duration
+}
+
+func (f *deskFlags) add(cmd *cobra.Command) {
+	p := cmd.PersistentFlags()
+	p.StringVar(&f.ledger, "ledger", "", "ledger file (default: ledger.db in the state directory)")
+	p.StringVar(&f.config, "config", "", "inventory: staunch.yaml, an Ansible inventory or a list of names (default: staunch.yaml here, above, or in the configuration)")
+	p.IntVar(&f.forks, "forks", 20, "hosts asked at once")
+	p.DurationVar(&f.timeout, "host-timeout", 2*time.Minute, "patience with one host")
+}
+
+// desk opens everything. Readers only read the ledger, and get no catalogue.
+func (f *deskFlags) desk(ctx context.Context, env *Env, reader bool, advisory string) (*desk, error) {
+	store, err := openLedger(ctx, env, f.ledger, reader)
+	if err != nil {
+		return nil, err
+	}
+	d := &desk{env: env, store: store, Hub: &hub.Hub{
+		Store: store, Now: time.Now, Who: person(env), Machine: machineName(), Forks: f.forks, Patience: f.timeout, Open: openHost(env),
+	}}
+	if err := d.furnish(ctx, f, reader, advisory); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return d, nil
+}
+
+func (d *desk) furnish(ctx context.Context, f *deskFlags, reader bool, advisory string) error {
+	if reader {
+		return nil
+	}
+	var err error
+	if d.Fleet, err = findFleet(d.env, f.config); err != nil {
+		return err
+	}
+	if d.Catalogue, err = loadCatalogue(d.env, nil, advisory); err != nil {
+		return err
+	}
+	return d.Warm(ctx)
+}
+
+// close seals what was written and closes the ledger; it joins what went wrong before.
+func (d *desk) close(before error) error {
+	var sealed error
+	if d.Fleet != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		sealed = d.Seal(ctx)
+	}
+	return errors.Join(before, sealed, d.store.Close())
+}
+
+// with runs f at a desk.
+func (f *deskFlags) with(ctx context.Context, env *Env, reader bool, advisory string, do func(d *desk) error) error {
+	d, err := f.desk(ctx, env, reader, advisory)
+	if err != nil {
+		return err
+	}
+	return d.close(do(d))
+}
+
+// person is how the ledger names who types.
+func person(env *Env) string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return cmp.Or(env.Getenv("USER"), fmt.Sprintf("uid %d", os.Getuid()))
+}
+
+func machineName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// findFleet reads the inventory: the one named, else the first of the usual places, else this machine alone.
+func findFleet(env *Env, named string) (*fleet.Fleet, error) {
+	if named != "" {
+		return readFleet(named)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, fault.New(fault.Denied, "the working directory: %v", err)
+	}
+	home := env.Getenv("XDG_CONFIG_HOME")
+	if h := env.Getenv("HOME"); home == "" && filepath.IsAbs(h) {
+		home = filepath.Join(h, ".config")
+	}
+	for _, place := range fleet.Places(dir, home) {
+		f, err := readFleet(place)
+		if err == nil || !fault.Is(err, fault.NotFound) {
+			return f, err
+		}
+	}
+	name := machineName()
+	return fleet.Of("this machine alone, as there is no "+fleet.FileName, []fleet.Host{{Name: cmp.Or(name, "localhost"), Via: fleet.ViaLocal}}), nil
+}
+
+func readFleet(path string) (*fleet.Fleet, error) {
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.New(fault.NotFound, "there is no inventory %s", path)
+	case err != nil:
+		return nil, fault.New(fault.Denied, "the inventory: %v", err)
+	case strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml"):
+		if f, err := fleet.Read(text, path); err == nil || filepath.Base(path) == fleet.FileName {
+			return f, err
+		}
+	}
+	return fleet.Borrow(text, path, fleet.Files{Read: os.ReadFile, Glob: filepath.Glob})
+}
+
+// openHost reaches hosts: this machine in this process; others as the environment says.
+func openHost(env *Env) hub.Opener {
+	return func(ctx context.Context, h fleet.Host) (host.Host, error) {
+		switch {
+		case env.Reach != nil:
+			return env.Reach(ctx, h)
+		case h.Via == fleet.ViaLocal:
+			return &host.Local{Called: h.Name, Scan: scan.Env{Cache: scanCache(env), Version: env.Version}}, nil
+		}
+		return nil, fault.New(fault.Unsupported, "%s cannot be reached from here", h.Name)
+	}
+}

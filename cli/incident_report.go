@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"staunch/fault"
+	"staunch/incident"
+
+	"github.com/spf13/cobra"
+)
+
+// reportVerbs hand over and write up.
+func reportVerbs(env *Env, f *deskFlags) []*cobra.Command {
+	return []*cobra.Command{newBrief(env, f), newReport(env, f)}
+}
+
+func newBrief(env *Env, f *deskFlags) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "brief ID",
+		Short: "Hand over: done, running, unknown, next, who holds what",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := tableOrJSON(format); err != nil {
+				return err
+			}
+			return f.with(cmd.Context(), env, true, "", func(d *desk) error {
+				b, err := d.Brief(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				if format == "json" {
+					return indented(env.Stdout, b)
+				}
+				return b.Text(env.Stdout)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	return cmd
+}
+
+func newReport(env *Env, f *deskFlags) *cobra.Command {
+	var format, out, zone string
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "report ID",
+		Short:   "The write-up, from the ledger alone: Markdown, or one self-contained HTML file",
+		Example: "  staunch incident report 7 > report.md\n  staunch incident report 7 --format html -o report.html --zone Europe/Berlin",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			local, err := time.LoadLocation(zone)
+			if err != nil {
+				return fault.New(fault.Usage, "time zone %q: %v", zone, err).Hinted("as in Europe/Berlin")
+			}
+			return f.with(cmd.Context(), env, true, "", func(d *desk) error {
+				r, err := d.Report(cmd.Context(), args[0], local)
+				if err != nil {
+					return err
+				}
+				return writeReport(env, r, format, out, all)
+			})
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&format, "format", "md", "md or html")
+	fl.StringVarP(&out, "output", "o", "", "file to write (default: standard output)")
+	fl.StringVar(&zone, "zone", "Local", "the readers' time zone, beside UTC")
+	fl.BoolVar(&all, "all", false, "md: single steps in the timeline, too")
+	return cmd
+}
+
+func writeReport(env *Env, r *incident.Report, format, out string, all bool) error {
+	write := func(w io.Writer) error { return r.Markdown(w, all) }
+	switch format {
+	case "md", "markdown":
+	case "html":
+		write = r.HTML
+	default:
+		return fault.New(fault.Usage, "--format %q: md or html", format)
+	}
+	if out == "" {
+		return write(env.Stdout)
+	}
+	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fault.New(fault.Denied, "%v", err)
+	}
+	return errors.Join(write(f), f.Close())
+}
