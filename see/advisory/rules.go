@@ -90,14 +90,14 @@ func socks5() Advisory {
 		ID: "CVE-2023-38545", Published: day(2023, 10, 11), Severity: Critical, CWE: []string{"CWE-787"}, Source: "staunch",
 		Affects: slices.Concat(
 			[]Affected{
-				{Name: "curl", Ranges: []Range{{Introduced: "7.69.0", Fixed: "8.4.0"}}},
+				{Name: "libcurl", Ranges: []Range{{Introduced: "7.69.0", Fixed: "8.4.0"}}},
 				fixedIn("debian:11", "curl", "7.69.0", "7.74.0-1.3+deb11u10"),
 				fixedIn("debian:12", "curl", "7.69.0", "7.88.1-10+deb12u4"),
 				fixedIn("ubuntu:22.04", "curl", "7.69.0", "7.81.0-1ubuntu1.14"),
 			},
 			since("curl", "7.69.0", "8.3.0-3", "debian:13", "debian:14"),
 		),
-		Rule: &Rule{Component: "curl", Needs: []string{"the process must use a SOCKS5 proxy that resolves host names (socks5h)"}},
+		Rule: &Rule{Component: "libcurl", Needs: []string{"the process must use a SOCKS5 proxy that resolves host names (socks5h)"}},
 	}
 }
 

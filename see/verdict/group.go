@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"staunch/see/advisory"
+	"staunch/see/scan"
 	"staunch/see/scan/elf"
 )
 
@@ -112,6 +113,41 @@ func (u unloaded) findings() []Finding {
 			Linkage: elf.Dynamic, Process: processes(one.names, len(one.pids)), Exposure: Exposure{"none", "unknown"},
 			Evidence: []elf.Evidence{{Kind: "unknown", Says: notLoaded.says(), Detail: strings.Join(packages, ", ")}},
 			Fix:      remedy{}.forGroup(nil, notLoaded),
+		}
+		for pid := range one.pids {
+			f.PIDs = append(f.PIDs, pid)
+		}
+		sort.Ints(f.PIDs)
+		list = append(list, f)
+	}
+	return list
+}
+
+// opaque collects objects whose code could not be analysed: whatever they hold is unknown, to every advisory.
+type opaque map[*scan.Object]*bare
+
+func (o opaque) add(object *scan.Object, pid int, process string) {
+	one := o[object]
+	if one == nil {
+		one = &bare{pids: map[int]bool{}, names: map[string]bool{}}
+		o[object] = one
+	}
+	one.pids[pid], one.names[process] = true, true
+}
+
+func (o opaque) findings(asked *advisory.Advisory) []Finding {
+	var list []Finding
+	for object, one := range o {
+		f := Finding{
+			Aliases: []string{}, State: Unknown, Component: "code that could not be analysed", Object: object.ID, Path: object.Path,
+			Package: packageWords(object.Package), Process: processes(one.names, len(one.pids)), Exposure: Exposure{"none", "unknown"},
+			Evidence: []elf.Evidence{{
+				Kind: "unknown", Says: "what this file holds is not known: it could not be analysed; its vendor, or an unpacked copy of it, would settle it", Detail: object.Unknown,
+			}},
+			Fix: Fix{Kind: FixLook, What: "find out what is in " + object.Path + " (" + object.Unknown + "): its vendor knows"},
+		}
+		if asked != nil {
+			f.Advisory = asked.ID
 		}
 		for pid := range one.pids {
 			f.PIDs = append(f.PIDs, pid)

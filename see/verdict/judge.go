@@ -36,6 +36,7 @@ func Judge(report *scan.Report, catalogue *advisory.Catalogue, options Options) 
 	doc := Document{Report: *report, CatalogueDate: catalogue.Date(), Findings: j.findings}
 	doc.Findings = append(doc.Findings, j.groups.findings()...)
 	doc.Findings = append(doc.Findings, j.unloaded.findings()...)
+	doc.Findings = append(doc.Findings, j.opaque.findings(j.asked)...)
 	doc.Coverage = Coverage{
 		ProcessesSeen: report.Sight.ProcessesSeen, ProcessesKnown: report.Sight.ProcessesKnown,
 		Components: len(j.components), ComponentsWithoutData: j.withoutData(),
@@ -56,6 +57,7 @@ type judge struct {
 	components map[componentKey]bool // true: data could judge it
 	groups     groups
 	unloaded   unloaded
+	opaque     opaque
 	probes     []Probe
 	findings   []Finding
 }
@@ -64,7 +66,7 @@ func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Option
 	j := &judge{
 		report: report, catalogue: catalogue, probes: options.Probes, findings: []Finding{},
 		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{}, covered: map[coverKey]covered{},
-		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{},
+		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{}, opaque: opaque{},
 	}
 	for i := range report.Objects {
 		j.objects[report.Objects[i].ID] = &report.Objects[i]
@@ -117,6 +119,11 @@ func (j *judge) process(p *scan.Process) {
 	if j.nothing {
 		return
 	}
+	for i := range p.Objects {
+		if o := j.objects[p.Objects[i].ID]; o != nil && o.Unknown != "" && len(o.Components) == 0 {
+			j.opaque.add(o, p.PID, p.Name)
+		}
+	}
 	best := map[*advisory.Advisory]*held{}
 	var order []*advisory.Advisory
 	for _, s := range j.subjects(p) {
@@ -157,11 +164,16 @@ func (h *held) add(s *subject, v *verdict) {
 	h.verdicts = append(h.verdicts, v)
 }
 
-// worst picks what decides for the process: the worst state, and of equals the one with the strongest evidence.
+// worst picks what decides for the process: the worst state, of equals the one with the strongest evidence, of those a component rather
+// than a package that was judged by its name alone.
 func (h *held) worst() int {
 	at := 0
 	for i, v := range h.verdicts {
-		if c := cmp.Compare(v.state.badness(), h.verdicts[at].state.badness()); c > 0 || c == 0 && v.rank > h.verdicts[at].rank {
+		best := h.verdicts[at]
+		if cmp.Or(
+			cmp.Compare(v.state.badness(), best.state.badness()), cmp.Compare(v.rank, best.rank),
+			cmp.Compare(truth(h.subjects[i].component.Kind != "package"), truth(h.subjects[at].component.Kind != "package")),
+		) > 0 {
 			at = i
 		}
 	}

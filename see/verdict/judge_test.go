@@ -335,6 +335,17 @@ func TestDormantIsListedApart(t *testing.T) {
 	}
 }
 
+func TestPackedCodeIsUnknownToEveryAdvisory(t *testing.T) {
+	o := scan.Object{Path: "/opt/tool", Object: elf.Object{ID: "packed", Unknown: "packed: UPX"}}
+	for _, id := range []string{"", bleed} {
+		doc := Judge(machine(o, scan.Mapped{Path: "/opt/tool"}), builtin(t), Options{Advisory: id})
+		f := one(t, doc)
+		if f.State != Unknown || f.Fix.Kind != FixLook || len(f.PIDs) != 1 || !strings.Contains(f.Fix.What, "packed: UPX") || (f.Advisory != "") != (id != "") {
+			t.Errorf("%q: %+v", id, f)
+		}
+	}
+}
+
 func TestExposedAndExploitedComeFirst(t *testing.T) {
 	list := []Finding{
 		{Advisory: "unknown", State: Unknown, Exposure: Exposure{"public", "none"}},

@@ -204,7 +204,7 @@ func sources() map[string][]string {
 		"php":     {"php"},
 		"openjdk": {"openjdk-", "java-"},
 		"nodejs":  {"nodejs", "node"},
-		"curl":    {"curl"},
+		"libcurl": {"curl"},
 		"mbedtls": {"mbedtls"},
 		"nghttp2": {"nghttp2"},
 		"libwebp": {"libwebp"},

@@ -75,7 +75,11 @@ func (a *Analyser) Analyse(ctx context.Context, r io.ReaderAt, size int64) (Obje
 		t.packed = p
 	}
 	t.symbols, t.symbolsRead = im.symbols(l, a.wanted)
-	o.Components = append(a.components(im, l, t), languages(im, t)...)
+	inside := languages(im, t)
+	if t.noC && im.packer() == "" {
+		t.packed = "" // its build information was readable: the packer's text is only a text in it
+	}
+	o.Components = append(t.linked(a.components(im, l, t)), inside...)
 	o.Unknown = im.unjudged(t)
 	o.Answers, err = a.answers(ctx, im, l, t, o)
 	return o, err

@@ -29,6 +29,7 @@ func goModules(im *image, t *trace) []Component {
 	if err != nil {
 		return nil
 	}
+	t.noC = builtWithoutC(info)
 	version := strings.TrimPrefix(strings.Fields(info.GoVersion + " ")[0], "go")
 	out := []Component{module("stdlib", version, "built by its toolchain, "+info.GoVersion)}
 	if info.Main.Path != "" {
@@ -41,6 +42,34 @@ func goModules(im *image, t *trace) []Component {
 			d = d.Replace
 		}
 		out = append(out, module(d.Path, d.Version, says))
+	}
+	return out
+}
+
+// builtWithoutC tells whether the toolchain recorded that it linked no C code.
+func builtWithoutC(info *buildinfo.BuildInfo) bool {
+	for _, s := range info.Settings {
+		if s.Key == "CGO_ENABLED" {
+			return s.Value == "0"
+		}
+	}
+	return false
+}
+
+// linked leaves out what only texts speak for in a Go program without C: such a program quotes those texts (a scanner's rules, an error
+// table), it does not hold the code. Symbols still count.
+func (t *trace) linked(list []Component) []Component {
+	if !t.noC {
+		return list
+	}
+	var out []Component
+	for _, c := range list {
+		for _, e := range c.Evidence {
+			if e.Kind == "symbol" {
+				out = append(out, c)
+				break
+			}
+		}
 	}
 	return out
 }

@@ -34,6 +34,7 @@ type trace struct {
 	sites       map[siteKey]*siteCount
 	goInfo      []uint64 // offsets of Go's build information
 	packed      string
+	noC         bool // a Go program whose toolchain recorded that no C code was linked
 	tries       int
 	flooded     bool
 	symbols     map[string]presence
