@@ -182,7 +182,7 @@ func scanExit(doc *verdict.Document, f scanFlags) int {
 	}
 	for i := range doc.Findings {
 		finding := &doc.Findings[i]
-		if finding.Bad() && fails(finding, f) {
+		if (finding.Bad() || finding.State == verdict.Dormant && f.still()) && fails(finding, f) {
 			return ExitFound
 		}
 		incomplete = incomplete || finding.State == verdict.Unknown
@@ -192,6 +192,9 @@ func scanExit(doc *verdict.Document, f scanFlags) int {
 	}
 	return ExitClean
 }
+
+// still tells whether the question is about files that do not run: then what could start is what was asked about.
+func (f *scanFlags) still() bool { return f.question.Root != "" || len(f.question.Files) > 0 }
 
 // fails tells whether an affected finding is at or above the threshold. A severity that nobody rated counts as high: it may be anything.
 func fails(finding *verdict.Finding, f scanFlags) bool {

@@ -146,6 +146,7 @@ func TestExitCodes(t *testing.T) {
 		"no data is incomplete":       {verdict.Document{Coverage: verdict.Coverage{ComponentsWithoutData: 1}}, scanFlags{}, ExitIncomplete},
 		"found wins over incomplete":  {verdict.Document{Findings: []verdict.Finding{{State: verdict.Unknown}, bad(advisory.High, false)}}, scanFlags{}, ExitFound},
 		"dormant alone does not fail": {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Dormant, Severity: advisory.Critical}}}, scanFlags{}, ExitClean},
+		"dormant in an image does":    {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Dormant, Severity: advisory.Critical}}}, scanFlags{question: scan.Question{Root: "/image"}}, ExitFound},
 	} {
 		if got := scanExit(&test.doc, test.flags); got != test.want {
 			t.Errorf("%s: exit %d, want %d", name, got, test.want)

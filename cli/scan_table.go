@@ -73,6 +73,13 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 	switch {
 	case len(doc.Findings) == 0 && t.flags.advisory != "":
 		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No process that was seen holds what %s is about.", clean(t.flags.advisory))))
+	case t.flags.still():
+		bad := groupBy(dormantOnly(doc.Findings), func(f verdict.Finding) string { return f.Process + "\x00" + f.Path })
+		if len(bad) == 0 {
+			fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("Nothing in there was found to be affected%s.", subject)))
+		} else {
+			fmt.Fprintln(b, t.paint.red(fmt.Sprintf("AFFECTED%s: %s", subject, count(len(bad), "program", "programs"))))
+		}
 	case len(units) == 0:
 		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No running process was found to be affected%s.", subject)))
 	default:
@@ -125,11 +132,25 @@ func (t *table) explain(b *strings.Builder, f verdict.Finding) {
 	}
 }
 
+func dormantOnly(list []verdict.Finding) []verdict.Finding {
+	var only []verdict.Finding
+	for _, f := range list {
+		if f.State == verdict.Dormant {
+			only = append(only, f)
+		}
+	}
+	return only
+}
+
 func (t *table) dormant(b *strings.Builder, list []verdict.Finding) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.bold("Does not run, but can start:"))
+	heading := "Does not run, but can start:"
+	if t.flags.still() {
+		heading = "Affected:"
+	}
+	fmt.Fprintf(b, "\n%s\n", t.paint.bold(heading))
 	groups := groupBy(list, func(f verdict.Finding) string { return f.Process + "\x00" + f.Path + "\x00" + f.Component + f.Version })
 	for i, g := range groups {
 		if i == 20 && !t.flags.verbose {

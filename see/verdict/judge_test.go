@@ -389,8 +389,10 @@ func TestTheDocumentKeepsTheContract(t *testing.T) {
 
 func TestTogetherTakesTheHighestFix(t *testing.T) {
 	list := []Finding{
-		{Component: "openssl", Fix: Fix{Kind: FixReplace, Version: "1.0.1g"}}, {Component: "openssl", Fix: Fix{Kind: FixReplace, Version: "1.0.1u"}},
-		{Component: "openssl", Fix: Fix{Kind: FixReplace}}, {Component: "openssl", Fix: Fix{Kind: FixReplace, Version: "1.0.1h"}},
+		{Component: "openssl", Fix: Fix{Kind: FixReplace, Version: "1.0.1g"}},
+		{Component: "openssl", Fix: Fix{Kind: FixReplace, Version: "1.0.1u"}},
+		{Component: "openssl", Fix: Fix{Kind: FixReplace}},
+		{Component: "openssl", Fix: Fix{Kind: FixReplace, Version: "1.0.1h"}},
 	}
 	if got := Together(list).Version; got != "1.0.1u" {
 		t.Errorf("together %s", got)

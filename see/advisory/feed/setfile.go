@@ -297,7 +297,7 @@ type setFile struct {
 	n       int
 	ids     int64
 	nIDs    int
-	close   func() error
+	close   func() // what is only read needs no check
 }
 
 var errBroken = errors.New("broken set file")
@@ -317,12 +317,12 @@ func openSet(path string) (*setFile, error) {
 		f.Close()
 		return nil, fault.New(fault.Corrupt, "%s: %v", path, err).Hinted("staunch advisories update --force fetches it again")
 	}
-	s.close = f.Close
+	s.close = func() { f.Close() }
 	return s, nil
 }
 
 func readSet(r io.ReaderAt, size int64) (*setFile, error) {
-	s := &setFile{r: r, size: size, close: func() error { return nil }}
+	s := &setFile{r: r, size: size, close: func() {}}
 	front := make([]byte, len(magic)+4)
 	if _, err := r.ReadAt(front, 0); err != nil || string(front[:len(magic)]) != magic {
 		return nil, errBroken

@@ -36,7 +36,7 @@ func (s *Store) open(source string) (*setFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &setFile{header: e.header, close: e.f.Close}, nil
+		return &setFile{header: e.header, close: func() { e.f.Close() }}, nil
 	}
 	return openSet(s.path(source))
 }

@@ -164,11 +164,19 @@ func syncDir(dir string) error {
 }
 
 func (u *update) buildOSV(ctx context.Context, src Source, download, fresh string, h *header) error {
-	z, err := zip.OpenReader(download)
+	f, err := os.Open(download)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	z, err := zip.NewReader(f, info.Size())
 	if err != nil {
 		return fault.New(fault.Corrupt, "the export is no whole archive: %v", err)
 	}
-	defer z.Close()
 	b, err := newBuilder(u.dir)
 	if err != nil {
 		return err
