@@ -39,24 +39,30 @@ func Greeting(nonce string) string { return "staunch-host " + nonce }
 
 // Skip reads up to and with the greeting line and returns the noise before it. The greeting must come within MaxNoise bytes.
 func Skip(r *bufio.Reader, nonce string) (noise string, err error) {
+	_, noise, err = SkipTo(r, func(line string) bool { return line == Greeting(nonce) })
+	return noise, err
+}
+
+// SkipTo reads up to and with the first line that is wanted, and returns it and the noise before it.
+func SkipTo(r *bufio.Reader, wanted func(line string) bool) (line, noise string, err error) {
 	var all strings.Builder
-	var line []byte
+	var here []byte
 	for all.Len() < MaxNoise {
 		c, err := r.ReadByte()
 		if err != nil {
-			return all.String(), err
+			return "", all.String(), err
 		}
 		all.WriteByte(c)
 		if c != '\n' {
-			line = append(line, c)
+			here = append(here, c)
 			continue
 		}
-		if strings.TrimSuffix(string(line), "\r") == Greeting(nonce) {
-			return all.String()[:all.Len()-len(line)-1], nil
+		if text := strings.TrimSuffix(string(here), "\r"); wanted(text) {
+			return text, all.String()[:all.Len()-len(here)-1], nil
 		}
-		line = line[:0]
+		here = here[:0]
 	}
-	return all.String(), fault.New(fault.Corrupt, "the host sent %d KB and did not greet", MaxNoise>>10).Hinted("login scripts must be silent for commands: look at ~/.bashrc on the host")
+	return "", all.String(), fault.New(fault.Corrupt, "the host sent %d KB and did not greet", MaxNoise>>10).Hinted("login scripts must be silent for commands: look at ~/.bashrc on the host")
 }
 
 // Greet writes the greeting, after an empty line that ends whatever stood there.

@@ -23,7 +23,8 @@ const (
 	deadlineHead = "Staunch-Deadline-Ms"
 )
 
-// Serve answers questions about h on conn until the peer hangs up or ctx ends. It closes conn, not h.
+// Serve answers questions about h on conn until the peer hangs up or ctx ends. It closes conn, not h. An order that was begun is carried
+// out to its end (or its own deadline) although the peer is gone: nothing stays half-done because a line broke.
 func Serve(ctx context.Context, conn net.Conn, h host.Host, version string) error {
 	s := &server{host: h, version: version}
 	mux := http.NewServeMux()
@@ -41,6 +42,7 @@ func Serve(ctx context.Context, conn net.Conn, h host.Host, version string) erro
 	stop := context.AfterFunc(ctx, func() { _ = web.Close() }) // its error is that of a connection that we end
 	defer stop()
 	err := web.Serve(one)
+	s.acts.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -93,6 +95,7 @@ func (l *listener) watch(_ net.Conn, state http.ConnState) {
 type server struct {
 	host    host.Host
 	version string
+	acts    sync.WaitGroup
 }
 
 func (s *server) hello(w http.ResponseWriter, _ *http.Request) {
@@ -114,7 +117,9 @@ func (s *server) look(w http.ResponseWriter, r *http.Request) {
 func (s *server) do(w http.ResponseWriter, r *http.Request) {
 	var o act.Order
 	s.answer(w, r, &o, func(ctx context.Context, p func(host.Progress)) (any, error) {
-		return s.host.Do(ctx, o, p)
+		s.acts.Add(1)
+		defer s.acts.Done()
+		return s.host.Do(context.WithoutCancel(ctx), o, p)
 	})
 }
 

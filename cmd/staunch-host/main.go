@@ -1,0 +1,86 @@
+// Command staunch-host is the part of staunch that travels to hosts: it answers questions and orders on its stdin and stdout.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/host"
+	"staunch/reach/wire"
+	"staunch/see/scan"
+)
+
+// version is set by the build.
+var version = "devel"
+
+const usage = `staunch-host is run by staunch over ssh, not by people.
+  staunch-host serve NONCE NAME   greet with NONCE, then speak the wire on stdin and stdout; NAME is the fleet's name for this host
+  staunch-host self-undo ORDER    undo an order that nobody confirmed (run by a timer)
+  staunch-host version
+`
+
+var (
+	reNonce = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
+	reName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(2)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 3 && args[0] == "serve" && reNonce.MatchString(args[1]) && reName.MatchString(args[2]):
+		return serve(args[1], args[2])
+	case len(args) == 2 && args[0] == "self-undo":
+		return selfUndo(args[1])
+	case len(args) == 1 && args[0] == "version":
+		fmt.Println("staunch-host", version)
+		return nil
+	}
+	fmt.Fprint(os.Stderr, usage)
+	return fault.New(fault.Usage, "unknown arguments")
+}
+
+// serve ends when the caller hangs up. A broken line must not kill an act in the middle, so its signals are ignored.
+func serve(nonce, name string) error {
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	exe, err := os.Executable()
+	if err != nil {
+		return fault.New(fault.Unsupported, "this program cannot tell where it lies: %v", err)
+	}
+	here := &host.Local{
+		Called: name,
+		Scan:   scan.Env{Version: version, Cache: filepath.Join(filepath.Dir(exe), "objects")},
+		Engine: &act.Engine{Places: act.Standard(), Self: []string{exe, "self-undo"}},
+	}
+	if err := wire.Greet(os.Stdout, nonce); err != nil {
+		return err
+	}
+	return wire.Serve(ctx, wire.Stdio(os.Stdin, os.Stdout, nil), here, version)
+}
+
+func selfUndo(order string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	engine := &act.Engine{Places: act.Standard()}
+	out, err := engine.SelfUndo(ctx, order)
+	if err != nil {
+		return err
+	}
+	fmt.Println(out.Status, out.Says)
+	return nil
+}
