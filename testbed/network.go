@@ -63,6 +63,14 @@ func (h *Host) Heal(t testing.TB) {
 	run(t, "ip", "link", "set", h.veth(), "up")
 }
 
+// Hide makes the host unreachable from this machine, but not from the other hosts, until the test ends: it lies behind a jump host.
+func (h *Host) Hide(t testing.TB) {
+	t.Helper()
+	h.hangUp()
+	run(t, "ip", "-n", h.Name, "route", "add", "blackhole", Gateway)
+	t.Cleanup(func() { run(t, "ip", "-n", h.Name, "route", "del", "blackhole", Gateway) })
+}
+
 // raiseInotify lets more than 21 hosts run; the limit is put back when the test ends.
 func raiseInotify(t testing.TB, dir string) {
 	t.Helper()

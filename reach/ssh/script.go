@@ -1,0 +1,47 @@
+package ssh
+
+// The commands that run on a host before the host part does. They are fixed: nothing is ever put into them, all data comes on stdin.
+// One line and no single quote, so that any login shell passes them on to /bin/sh unchanged.
+const (
+	// directory of the host part: root's own, or the user's own.
+	where = `case $(id -u) in 0) d=/var/cache/staunch-host;; *) d=${XDG_CACHE_HOME:-$HOME/.cache}/staunch-host;; esac; `
+
+	// enter reads "staunch-hello NONCE SUM-AMD64 SUM-ARM64 NAME". It runs the host part if the right one is there: it is opened once, its
+	// hash is taken from that open file, and that open file is executed, so that nothing can be put in its place in between.
+	enter = `umask 077; echo; echo staunch-ready; IFS=" " read -r tag nonce amd arm name || exit 81; [ "$tag" = staunch-hello ] || exit 81; m=$(uname -m); ` +
+		`case $m in x86_64) s=$amd;; aarch64) s=$arm;; *) echo "staunch-need $nonce $m"; exit 0;; esac; ` + where +
+		`if [ -r "$d/$s" ]; then exec 3<"$d/$s"; h=$(sha256sum <&3); if [ "${h%% *}" = "$s" ]; then exec /proc/self/fd/3 serve "$nonce" "$name"; fi; fi; ` +
+		`echo "staunch-need $nonce $m"`
+
+	// put reads "staunch-put SUM" and then the packed program up to the end. What is not complete and right is removed.
+	put = `umask 077; echo; echo staunch-ready; IFS=" " read -r tag s || exit 81; [ "$tag" = staunch-put ] || exit 81; ` + where +
+		`mkdir -p "$d" || exit 82; [ -O "$d" ] || exit 83; chmod 700 "$d" || exit 83; t=$(mktemp "$d/.part.XXXXXX") || exit 82; ` +
+		`trap "rm -f \"$t\"" EXIT; gzip -dc >"$t" || exit 84; h=$(sha256sum <"$t"); [ "${h%% *}" = "$s" ] || exit 85; ` +
+		`chmod 500 "$t" && mv -f "$t" "$d/$s" || exit 86; trap - EXIT; echo staunch-done`
+
+	// clean removes the host part and all that it remembers of files. The journal of orders (/var/lib/staunch-host) stays.
+	clean = `echo; echo staunch-ready; read -r tag || exit 81; [ "$tag" = staunch-clean ] || exit 81; ` + where +
+		`if [ -d "$d" ]; then rm -rf "$d" || exit 82; echo staunch-removed; else echo staunch-nothing; fi`
+)
+
+// prompt is what sudo is told to ask with: it cannot be confused with anything else on stderr, in whatever language.
+const prompt = "staunch-asks-sudo:"
+
+// as wraps a script for the rights that are wanted.
+func as(script string, sudo sudoMode) string {
+	switch sudo {
+	case sudoQuiet:
+		return "exec sudo -n /bin/sh -c '" + script + "'"
+	case sudoAsk:
+		return "exec sudo -k -S -p " + prompt + " /bin/sh -c '" + script + "'"
+	}
+	return "exec /bin/sh -c '" + script + "'"
+}
+
+type sudoMode int
+
+const (
+	sudoNever sudoMode = iota
+	sudoQuiet          // only without a password
+	sudoAsk            // with the password that a person typed
+)
