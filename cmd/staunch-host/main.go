@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"staunch/fault"
-	"staunch/reach/act"
+	"staunch/reach/act/bounds"
+	"staunch/reach/act/carry"
 	"staunch/reach/host"
 	"staunch/reach/wire"
 	"staunch/see/scan"
@@ -65,7 +66,7 @@ func serve(nonce, name string) error {
 	here := &host.Local{
 		Called: name,
 		Scan:   scan.Env{Version: version, Cache: filepath.Join(filepath.Dir(exe), "objects")},
-		Engine: &act.Engine{Places: act.Standard(), Self: []string{exe, "self-undo"}},
+		Engine: &carry.Engine{Places: bounds.Standard(), Self: []string{exe, "self-undo"}},
 	}
 	if err := wire.Greet(os.Stdout, nonce); err != nil {
 		return err
@@ -76,7 +77,7 @@ func serve(nonce, name string) error {
 func selfUndo(order string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	engine := &act.Engine{Places: act.Standard()}
+	engine := &carry.Engine{Places: bounds.Standard()}
 	out, err := engine.SelfUndo(ctx, order)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"sync"
 
@@ -162,4 +163,15 @@ func (l *Local) acts(o act.Order) error {
 		return fault.New(fault.Denied, "the order is for %.60q, this is %s", o.Host, l.Name())
 	}
 	return nil
+}
+
+// Put keeps a payload under its SHA-256 where acts look for it.
+func (l *Local) Put(ctx context.Context, sum string, r io.Reader) error {
+	if err := l.open(ctx); err != nil {
+		return err
+	}
+	if l.Engine == nil {
+		return fault.New(fault.Unsupported, "%s takes no payloads", l.Name())
+	}
+	return l.Engine.Put(ctx, sum, r)
 }
