@@ -29,7 +29,6 @@ type Policy struct {
 	Packages    []string   `json:"packages,omitempty"`    // names, * and ? allowed
 	Hooks       []string   `json:"hooks,omitempty"`       // names
 	Allow       []Word     `json:"allow,omitempty"`       // explicit words for delicate things
-	found       bool
 }
 
 // UnmarshalJSON keeps an empty list apart from an absent one, which plain decoding does, and refuses unknown keys.
@@ -65,7 +64,6 @@ func ParsePolicy(b []byte) (Policy, error) {
 	if err := json.Unmarshal(b, &p); err != nil {
 		return p, fault.New(fault.Corrupt, "policy: %v", err).Hinted("see docs/policy.md for its keys")
 	}
-	p.found = true
 	return p, p.validate()
 }
 

@@ -101,12 +101,13 @@ func undoOf(o act.Order) act.Order {
 
 // TestOnRealHosts shares its hosts between stories, because booting them is what takes the time. Each host has one story at a time.
 func TestOnRealHosts(t *testing.T) {
-	hosts := machines(t, 5)
+	hosts := machines(t, 6, testbed.With("dnf", "zypper", "createrepo-c", "rpm"))
 	for name, stories := range map[string][]func(*testing.T, machine){
 		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct},
 		"upgrade":   {upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack},
 		"units":     {units},
 		"bounds":    {forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused, aPolicyBoundsWhatMayBeTouched},
+		"rpm":       {withDnf, withZypper},
 		"self undo": {stoppingOurWayInUndoesItselfUnlessConfirmed},
 	} {
 		h := hosts[0]
