@@ -7,9 +7,9 @@ import (
 	"staunch/reach/act"
 )
 
-// makeRPMs builds tally and tally-tools (which needs exactly its version) in two versions, and a repository of them.
+// makeRPMs (Debian keeps the rpm database in the home directory, which zypper does not know) builds tally and tally-tools (which needs exactly its version) in two versions, and a repository of them.
 const makeRPMs = `set -e
-mkdir -p /srv/rpm /root/spec && cd /root/spec
+mkdir -p /srv/rpm /root/spec /var/lib/rpm && ln -sfn /var/lib/rpm /root/.rpmdb && cd /root/spec
 for v in 1.0 1.1; do for n in tally tally-tools; do
 { echo "Name: $n"; echo "Version: $v"; echo "Release: 1"; echo "Summary: made for tests"; echo "License: none"; echo "BuildArch: noarch"
 [ $n = tally ] || echo "Requires: tally = $v"
