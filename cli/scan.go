@@ -182,7 +182,7 @@ func scanExit(doc *verdict.Document, f scanFlags) int {
 	}
 	for i := range doc.Findings {
 		finding := &doc.Findings[i]
-		if (finding.Bad() || finding.State == verdict.Dormant && f.still()) && fails(finding, f) {
+		if (finding.Bad() || finding.State == verdict.Dormant && f.still()) && fails(finding, f, doc.Taken) {
 			return ExitFound
 		}
 		incomplete = incomplete || finding.State == verdict.Unknown
@@ -196,8 +196,9 @@ func scanExit(doc *verdict.Document, f scanFlags) int {
 // still tells whether the question is about files that do not run: then what could start is what was asked about.
 func (f *scanFlags) still() bool { return f.question.Root != "" || len(f.question.Files) > 0 }
 
-// fails tells whether an affected finding is at or above the threshold. A severity that nobody rated counts as high: it may be anything.
-func fails(finding *verdict.Finding, f scanFlags) bool {
+// fails tells whether an affected finding is at or above the threshold. A severity that nobody rated counts as high, for it may be anything,
+// unless the distribution has left it open long enough to call it minor.
+func fails(finding *verdict.Finding, f scanFlags, taken time.Time) bool {
 	word := f.failOn
 	if word == "" {
 		word = "high"
@@ -216,6 +217,9 @@ func fails(finding *verdict.Finding, f scanFlags) bool {
 	rank := finding.Severity.Rank()
 	if rank == 0 {
 		rank = advisory.High.Rank()
+		if finding.Minor(taken) {
+			rank = advisory.Moderate.Rank()
+		}
 	}
 	return rank >= advisory.ReadSeverity(word).Rank()
 }

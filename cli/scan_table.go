@@ -36,7 +36,9 @@ func (t *table) print(w io.Writer, doc *verdict.Document) error {
 		}
 		shown[state] = append(shown[state], f)
 	}
-	t.blocks(&b, doc, shown[verdict.Affected])
+	grave, minor := t.split(doc, shown[verdict.Affected])
+	t.blocks(&b, doc, grave)
+	t.minor(&b, minor)
 	t.dormant(&b, shown[verdict.Dormant])
 	t.unknown(&b, shown[verdict.Unknown])
 	if t.flags.advisory != "" {
@@ -53,7 +55,7 @@ func (t *table) print(w io.Writer, doc *verdict.Document) error {
 func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 	units, processes, public := map[string]bool{}, map[int]bool{}, map[string]bool{}
 	for _, f := range doc.Findings {
-		if f.Bad() {
+		if f.Bad() && (t.flags.advisory != "" || f.Fix.Kind != verdict.FixOff || !f.Minor(doc.Taken)) {
 			units[t.unitKey(f)], processes[f.PID] = true, true
 			if f.Exposure.In == "public" {
 				public[t.unitKey(f)] = true
@@ -88,6 +90,38 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 			line += fmt.Sprintf(", %d of them public", len(public))
 		}
 		fmt.Fprintln(b, t.paint.red(line))
+	}
+}
+
+// split sets aside what can wait and has no fix yet: hundreds of such lines would hide the one that matters tonight.
+func (t *table) split(doc *verdict.Document, list []verdict.Finding) (grave, minor []verdict.Finding) {
+	for _, f := range list {
+		if t.flags.advisory == "" && f.Fix.Kind == verdict.FixOff && f.Minor(doc.Taken) {
+			minor = append(minor, f)
+		} else {
+			grave = append(grave, f)
+		}
+	}
+	return grave, minor
+}
+
+// minor sums up what can wait: one line, or with -v one a package.
+func (t *table) minor(b *strings.Builder, list []verdict.Finding) {
+	if len(list) == 0 {
+		return
+	}
+	packages := groupBy(list, func(f verdict.Finding) string { return f.Package })
+	ids, pids := map[string]bool{}, map[int]bool{}
+	for _, f := range list {
+		ids[f.Advisory], pids[f.PID] = true, true
+	}
+	fmt.Fprintf(b, "\n%s\n", t.paint.bold("Can wait (low, moderate, or left open by the distribution; nothing to install yet):"))
+	t.wrap(b, "  ", fmt.Sprintf("%s in %s, in %s", count(len(ids), "advisory", "advisories"), count(len(packages), "package", "packages"), count(len(pids), "process", "processes")))
+	if !t.flags.verbose {
+		return
+	}
+	for _, g := range packages {
+		t.wrap(b, "    ", fmt.Sprintf("%s  %s", holds(g[0]), advisoryWords(g, 8)))
 	}
 }
 

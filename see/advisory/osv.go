@@ -152,6 +152,9 @@ func readAffected(aff osvAffected) (Affected, bool) {
 	if !ok || aff.Package.Name == "" || len(aff.Package.Name) > 512 {
 		return Affected{}, false
 	}
+	if aff.Specific.Urgency == "unimportant" { // Debian's word for "no security problem here"
+		return Affected{}, false
+	}
 	one := Affected{Ecosystem: eco, Name: PackageName(eco, aff.Package.Name)}
 	for _, r := range aff.Ranges {
 		if r.Type == "GIT" || len(one.Ranges) > maxRanges {

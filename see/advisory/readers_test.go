@@ -44,6 +44,13 @@ func TestANoticeOfSeveralCVEsBecomesOneEach(t *testing.T) {
 	}
 }
 
+func TestWhatDebianCallsUnimportantIsLeftOut(t *testing.T) {
+	list := osv(t, `{"id":"DEBIAN-CVE-2010-1","upstream":["CVE-2010-1"],"affected":[{"package":{"ecosystem":"Debian:12","name":"glibc"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}],"ecosystem_specific":{"urgency":"unimportant"}}]}`)
+	if len(list) != 1 || len(list[0].Affects) != 0 {
+		t.Errorf("%+v", list)
+	}
+}
+
 func TestEcosystemsAreSpeltOnce(t *testing.T) {
 	for in, want := range map[string]string{
 		"Debian:12": "debian:12", "Ubuntu:22.04:LTS": "ubuntu:22.04", "Ubuntu:Pro:14.04:LTS": "ubuntu:14.04", "Ubuntu:23.10": "ubuntu:23.10", "Alpine:v3.18": "alpine:3.18",

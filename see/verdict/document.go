@@ -72,6 +72,7 @@ type Finding struct {
 	Severity       advisory.Severity `json:"severity"`
 	KnownExploited bool              `json:"known_exploited"`
 	EPSS           float64           `json:"epss,omitempty"`
+	Published      time.Time         `json:"published,omitzero"`
 	Fix            Fix               `json:"fix"`
 	// Candidates counts the advisories that upstream's ranges name for a grouped finding.
 	Candidates int `json:"candidates,omitempty"`
@@ -107,6 +108,24 @@ type Fix struct {
 	Unit    string  `json:"unit,omitempty"`    // to restart
 	// Restart says how: "unit", "process" (nobody's unit), "workload" (container), or "reboot" (restarting it casually would hurt: reboot, or a named person).
 	Restart string `json:"restart,omitempty"`
+}
+
+// settled is how old an advisory must be before "the distribution has no fix" means that it left it open on purpose.
+const settled = 60 * 24 * time.Hour
+
+// Minor reports whether an affected finding can wait: not known to be exploited, low or moderate; or not rated at all, while the distribution
+// has left it open for two months. now is the document's Taken.
+func (f Finding) Minor(now time.Time) bool {
+	if f.KnownExploited {
+		return false
+	}
+	switch f.Severity {
+	case advisory.Low, advisory.Moderate:
+		return true
+	case "":
+		return f.Fix.Kind == FixOff && !f.Published.IsZero() && now.Sub(f.Published) > settled
+	}
+	return false
 }
 
 // Bad reports whether a finding counts as affected.

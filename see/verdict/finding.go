@@ -33,6 +33,9 @@ func (j *judge) finding(p *scan.Process, s *subject, v *verdict, h *held) Findin
 		}
 	}
 	f.Fix = v.fix.forProcess(p, s)
+	if f.Fix.Kind == FixOff && f.Minor(j.report.Taken) {
+		f.Fix.What = fmt.Sprintf("no fixed %s in %s's data: nothing to install, it can wait", v.fix.pkg, v.fix.data)
+	}
 	return f
 }
 
@@ -44,7 +47,7 @@ func base(s *subject, v *verdict) Finding {
 	f := Finding{
 		Advisory: a.ID, Aliases: slices.Clone(a.Aliases), Names: a.Names, State: v.state, Justification: v.justification,
 		Component: s.component.Name, Version: s.version, Path: s.path, Linkage: s.component.Linkage, Package: packageWords(s.pkg),
-		Severity: a.Severity, KnownExploited: a.KnownExploited, EPSS: a.EPSS, Evidence: []elf.Evidence{},
+		Severity: a.Severity, KnownExploited: a.KnownExploited, EPSS: a.EPSS, Published: a.Published, Evidence: []elf.Evidence{},
 	}
 	if f.Aliases == nil {
 		f.Aliases = []string{}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"staunch/see/advisory"
 	"staunch/see/scan"
@@ -52,7 +53,7 @@ func (g groups) findings() []Finding {
 	for _, one := range g {
 		f := base(one.subject, one.verdict)
 		f.Advisory, f.Aliases, f.Names, f.Justification = "", []string{}, nil, ""
-		f.Severity, f.KnownExploited, f.EPSS = one.severity, one.exploited, 0
+		f.Severity, f.KnownExploited, f.EPSS, f.Published = one.severity, one.exploited, 0, time.Time{}
 		f.Evidence = []elf.Evidence{{Kind: "unknown", Says: one.verdict.reason.says(), Detail: packageWords(one.subject.pkg)}}
 		f.Candidates = len(one.advisories)
 		for pid := range one.pids {

@@ -314,6 +314,30 @@ func TestNoFixYetMeansSwitchOff(t *testing.T) {
 	}
 }
 
+func TestWhatADistributionLeftOpenLongAgoCanWait(t *testing.T) {
+	taken := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		published time.Time
+		severity  advisory.Severity
+		exploited bool
+		minor     bool
+	}{
+		{taken.AddDate(-1, 0, 0), "", false, true}, {taken.AddDate(0, 0, -3), "", false, false}, {taken.AddDate(-1, 0, 0), advisory.High, false, false},
+		{taken.AddDate(0, 0, -3), advisory.Low, false, true}, {taken.AddDate(-1, 0, 0), "", true, false}, {time.Time{}, "", false, false},
+	} {
+		set := advisory.Set{Ecosystems: map[string]time.Time{"debian:12": taken}, Advisories: []advisory.Advisory{{
+			ID: "CVE-2099-1", Published: test.published, Severity: test.severity, KnownExploited: test.exploited,
+			Affects: []advisory.Affected{{Ecosystem: "debian:12", Name: "openssl", Ranges: []advisory.Range{{}}, Unfixed: true}},
+		}}}
+		report := machine(libssl("3.0.17", debian("12", "libssl3", "3.0.17-1")), scan.Mapped{})
+		report.Taken = taken
+		f := one(t, Judge(report, advisory.NewCatalogue(set), Options{}))
+		if f.Minor(taken) != test.minor || strings.Contains(f.Fix.What, "can wait") != test.minor {
+			t.Errorf("%+v: minor %v, %s", test, f.Minor(taken), f.Fix.What)
+		}
+	}
+}
+
 func TestAPackageWithoutAKnownComponentIsJudgedByItsSource(t *testing.T) {
 	set := advisory.Set{Ecosystems: map[string]time.Time{"debian:12": time.Now()}, Advisories: []advisory.Advisory{{ID: "CVE-2099-2", Severity: advisory.High, Affects: []advisory.Affected{
 		{Ecosystem: "debian:12", Name: "libxml2", Ranges: []advisory.Range{{Fixed: "2.9.14+dfsg-1.3~deb12u2"}}},

@@ -143,6 +143,11 @@ func TestAnUpdateIsLoadedByWhatAScanNeeds(t *testing.T) {
 	if got := w.ids(); got != "CVE-2099-1 CVE-2099-2" {
 		t.Errorf("openssl has %q: the notice repeats both and must be left out, curl's must not be loaded", got)
 	}
+	for _, id := range []string{"cve-2099-3", "DEBIAN-CVE-2099-3"} {
+		if sets, _ := w.store.Load(nil, id); len(sets) != 1 || len(sets[0].Advisories) != 1 {
+			t.Errorf("by %s: %+v", id, sets)
+		}
+	}
 	sets, _ := w.store.Load(nil, "cve-2099-3")
 	if len(sets) != 1 || len(sets[0].Advisories) != 1 || sets[0].Advisories[0].Affects[0].Name != "curl" {
 		t.Errorf("by id: %+v", sets)

@@ -78,7 +78,7 @@ type piece struct {
 	key  int
 	at   int64
 	size int
-	id   uint64
+	ids  []uint64 // of its id and aliases
 }
 
 func newBuilder(dir string) (*builder, error) {
@@ -127,7 +127,11 @@ func (b *builder) keep(key advisory.Key, a advisory.Advisory) error {
 	if err != nil {
 		return err
 	}
-	b.pieces = append(b.pieces, piece{at, b.at, len(raw), hashOf(strings.ToUpper(a.ID))})
+	ids := []uint64{hashOf(strings.ToUpper(a.ID))}
+	for _, alias := range a.Aliases {
+		ids = append(ids, hashOf(strings.ToUpper(alias)))
+	}
+	b.pieces = append(b.pieces, piece{at, b.at, len(raw), ids})
 	b.at += int64(len(raw))
 	_, err = b.out.Write(raw)
 	return err
@@ -193,7 +197,7 @@ func (b *builder) chunks(w *counter) ([]entry, []idEntry, error) {
 		}
 		entries = append(entries, e)
 		for _, p := range b.pieces[from:to] {
-			ids[e.hash] = append(ids[e.hash], p.id)
+			ids[e.hash] = append(ids[e.hash], p.ids...)
 		}
 		from = to
 	}
@@ -402,7 +406,7 @@ func (s *setFile) unpack(e entry) (chunk, error) {
 	return c, nil
 }
 
-// named returns everything that an advisory says, by its id.
+// named returns everything that an advisory says, by its id or an alias.
 func (s *setFile) named(id string) ([]advisory.Advisory, error) {
 	want := hashOf(strings.ToUpper(id))
 	var b [idSize]byte
@@ -428,7 +432,8 @@ func (s *setFile) named(id string) ([]advisory.Advisory, error) {
 			return nil, err
 		}
 		for _, a := range c.Advisories {
-			if strings.EqualFold(a.ID, id) {
+			same := func(alias string) bool { return strings.EqualFold(alias, id) }
+			if same(a.ID) || slices.ContainsFunc(a.Aliases, same) {
 				list = append(list, a)
 			}
 		}
