@@ -33,6 +33,7 @@ Everything that happens in it is kept in the ledger; nothing is asked twice.`,
 	f.add(cmd)
 	cmd.AddCommand(newIncidentOpen(env, f), newIncidentList(env, f), newIncidentShow(env, f), newIncidentLook(env, f))
 	cmd.AddCommand(peopleVerbs(env, f)...)
+	cmd.AddCommand(steering(env, f)...)
 	cmd.AddCommand(reportVerbs(env, f)...)
 	return cmd
 }

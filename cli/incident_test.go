@@ -3,16 +3,26 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"staunch/cli"
+	"staunch/hub"
+	"staunch/ledger/sqlite"
+	"staunch/reach/act"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/reach/lab"
+	"staunch/steer/plan"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // tallybleed is an OSV record about the lab's library.
@@ -162,4 +172,114 @@ func TestIncidentByHandAndFromHearsay(t *testing.T) {
 	if _, err, code := o.types("incident", "open"); code != 2 || !strings.Contains(err, "what is it about") {
 		t.Errorf("about nothing: exit %d, %s", code, err)
 	}
+}
+
+// proposes puts a small plan before the voters: the library on two hosts in two rings, the second of which needs two votes.
+func (o operator) proposes() {
+	o.t.Helper()
+	must := func(err error) {
+		o.t.Helper()
+		if err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	p := plan.Plan{
+		ID: "1.1", Incident: "1", Title: "fix tally", Advisories: []string{"CVE-2026-0001"}, Made: time.Now(), Expires: time.Now().Add(time.Hour),
+		Pace: plan.Pace{Urgency: plan.Now, WidthFactor: 1, StopAfter: 1}, Rings: []plan.Ring{{Name: "canary", Width: 1, Quorum: 1}, {Name: "production", Width: 1, Quorum: 2}},
+	}
+	p.Steps = append(o.steps("canary", "web1", nil), o.steps("production", "db1", []string{"watch-canary"})...)
+	sealed, err := plan.Seal(p)
+	must(err)
+	s, err := sqlite.Open(o.t.Context(), sqlite.Options{Path: filepath.Join(o.dir, "staunch", "ledger.db")})
+	must(err)
+	h := hub.Hub{Store: s, Now: time.Now, Who: "ada"}
+	_, err = h.Propose(o.t.Context(), sealed, "")
+	must(err)
+	must(s.Close())
+}
+
+func (o operator) steps(ring, host string, before []string) []plan.Step {
+	o.t.Helper()
+	hold := plan.Undo{Kind: plan.Hold, Says: "hold"}
+	one := func(id string, kind act.Kind, with act.Params, proves plan.Predicate, on plan.Target, after ...string) plan.Step {
+		a, err := act.New(kind, with)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		return plan.Step{ID: id, Kind: plan.Act, Says: id, Ring: ring, Targets: []plan.Target{on}, After: after, Act: &a, Proves: []plan.Predicate{proves}, Undo: hold, Votes: 1, Tries: 2, Repeat: true, DeadlineMS: 8000}
+	}
+	up := one("upgrade-"+ring, act.Upgrade, &act.UpgradeWith{Packages: []act.Package{{Name: "libtally1", Version: lab.Fixed}}},
+		plan.Predicate{Kind: plan.Installed, Package: "libtally1", Version: lab.Fixed}, plan.Target{Host: host}, before...)
+	units := []string{"shopd.service"}
+	if ring == "canary" {
+		units = append(units, "proxyd.service")
+	}
+	restart := one("restart-"+ring, act.Restart, &act.UnitsWith{Units: units}, plan.Predicate{Kind: plan.Running, Unit: "shopd.service"}, plan.Target{Host: host}, up.ID)
+	watch := plan.Step{
+		ID: "watch-" + ring, Kind: plan.Gate, Says: "clean", Ring: ring, Targets: []plan.Target{{Host: host}}, After: []string{restart.ID},
+		Proves: []plan.Predicate{{Kind: plan.Clean, Advisory: "CVE-2026-0001"}}, Undo: hold, Votes: 1, Tries: 1, DeadlineMS: 8000,
+	}
+	return []plan.Step{up, restart, watch}
+}
+
+// keyOf makes a person's ssh key and puts the person on the list.
+func (o operator) keyOf(name string, listed bool) string {
+	o.t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, name)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.write(name+".key", string(pem.EncodeToMemory(block)))
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if listed {
+		list, err := os.ReadFile(o.path("allowed_signers"))
+		if err != nil && !os.IsNotExist(err) {
+			o.t.Fatal(err)
+		}
+		o.write("allowed_signers", string(list)+name+" "+string(ssh.MarshalAuthorizedKey(key)))
+	}
+	return o.path(name + ".key")
+}
+
+func TestPlanIsReadVotedAndCarriedOut(t *testing.T) {
+	o := newOperator(t, 3)
+	o.must(1, "incident", "open", "CVE-2026-0001")
+	if _, err, code := o.types("incident", "run", "1"); code != 2 || !strings.Contains(err, "has no plan") {
+		t.Errorf("a run without a plan: exit %d, %s", code, err)
+	}
+	o.proposes()
+	ada, ben, eve := o.keyOf("ada", true), o.keyOf("ben", true), o.keyOf("eve", false)
+	has(t, "plan", o.mustType("plan", "show", "1.1"), "digest", "ring canary", "1 vote needed", "proves  installed libtally1 1.1-1", "undo    hold")
+	has(t, "graph", o.mustType("plan", "show", "1.1", "--graph"), "* upgrade-canary", "? watch-canary", "<- restart-canary")
+	if _, err, code := o.types("incident", "run", "1"); code != 2 || !strings.Contains(err, "1 more of 1 vote") {
+		t.Errorf("a run without votes: exit %d, %s", code, err)
+	}
+	if _, err, code := o.types("approve", "1.1", "--key", eve); code != 2 || !strings.Contains(err, "not among the allowed signers") {
+		t.Errorf("a vote of somebody who is not listed: exit %d, %s", code, err)
+	}
+	has(t, "approve", o.mustType("approve", "1.1", "--key", ada), "ada approved plan 1.1", "ring production: 1 more of 2 votes")
+	if _, err, code := o.types("approve", "1.1", "--key", ada); code != 2 || !strings.Contains(err, "has voted") {
+		t.Errorf("voting twice: exit %d, %s", code, err)
+	}
+	out := o.must(3, "incident", "run", "1")
+	has(t, "the canary's run", out, "proven upgrade-canary web1", "proven watch-canary web1", "clean now: web1", "waits: ring production: 1 more of 2 votes")
+	if strings.Contains(out, "begun upgrade-production") {
+		t.Errorf("production began without its votes:\n%s", out)
+	}
+	o.mustType("approve", "1.1", "--key", ben)
+	o.mustType("incident", "pause", "1", "--reason", "lunch")
+	has(t, "the brief", o.mustType("incident", "brief", "1"), "3 of 6 settled", "hosts are still affected")
+	has(t, "the rest", o.mustType("incident", "run", "1"), "proven watch-production db1", "plan 1.1: done, 6 of 6 settled")
+	has(t, "report", o.mustType("incident", "report", "1"), "ben approved plan 1.1", "paused: lunch", "lines of single steps are left out")
+	if _, err, code := o.types("incident", "skip", "1", "upgrade-canary", "web1"); code != 2 || !strings.Contains(err, "needs a reason") {
+		t.Errorf("skipping without a reason: exit %d, %s", code, err)
+	}
+	has(t, "verify", o.mustType("ledger", "verify"), "unchanged")
 }

@@ -6,10 +6,12 @@ import "github.com/spf13/cobra"
 func verbs() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
 		newAdvisories,
+		newApprove,
 		newDo,
 		newHeard,
 		newIncident,
 		newLedger,
+		newPlan,
 		newProbe,
 		newScan,
 		newTimeline,

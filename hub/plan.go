@@ -179,6 +179,18 @@ func (h *Hub) Progress(ctx context.Context, planID string) (incident.Progress, e
 		return incident.Progress{}, err
 	}
 	p := incident.Progress{Plan: planID, State: string(m.Next(h.Now(), nil).State)}
+	open, all := m.Unsettled()
+	p.Settled, p.Total = all-open, all
+	for _, at := range m.Places() {
+		switch at.Phase {
+		case run.Doing, run.Proving, run.Soaking, run.InDoubt, run.Undoing:
+			p.Running = append(p.Running, at.Step+" on "+at.Target+": "+string(at.Phase))
+		case run.Holding:
+			p.Waits = append(p.Waits, at.Step+" on "+at.Target+" cannot begin: "+at.Says)
+		case run.Asking:
+			p.Waits = append(p.Waits, ask(sealed.Plan().Step(at.Step)))
+		}
+	}
 	for _, f := range m.Failures() {
 		p.Failed = append(p.Failed, f.Step+" on "+f.Target+": "+f.Says)
 	}
@@ -186,4 +198,12 @@ func (h *Hub) Progress(ctx context.Context, planID string) (incident.Progress, e
 		p.Left = append(p.Left, l.Target+" ("+l.Step+"): "+l.Says)
 	}
 	return p, nil
+}
+
+// ask words what a step waits for from a person.
+func ask(s *plan.Step) string {
+	if s == nil || s.Task == nil {
+		return "a person"
+	}
+	return fmt.Sprintf("%s: %s (step %s, due %s)", s.Task.Owner, s.Task.Asks, s.ID, s.Task.Due.UTC().Format("2006-01-02 15:04Z"))
 }

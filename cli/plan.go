@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"staunch/incident"
+	"staunch/steer/plan"
+
+	"github.com/spf13/cobra"
+)
+
+func newPlan(env *Env) *cobra.Command {
+	f := &deskFlags{}
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "What will be done, in which order, how it is proven and undone",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f.add(cmd)
+	cmd.AddCommand(newPlanShow(env, f))
+	return cmd
+}
+
+func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
+	var graph bool
+	var format string
+	cmd := &cobra.Command{
+		Use:     "show PLAN",
+		Short:   "Read a plan before you sign it",
+		Example: "  staunch plan show 7.1\n  staunch plan show 7.1 --graph",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := tableOrJSON(format); err != nil {
+				return err
+			}
+			return f.with(cmd.Context(), env, true, "", func(d *desk) error {
+				sealed, err := d.Plan(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				switch {
+				case format == "json":
+					return indented(env.Stdout, struct {
+						Digest string     `json:"digest"`
+						Plan   *plan.Plan `json:"plan"`
+					}{sealed.Digest, sealed.Plan()})
+				case graph:
+					return drawPlan(env, sealed.Plan())
+				}
+				return printPlan(env, sealed)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&graph, "graph", false, "as a picture: what waits for what")
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	return cmd
+}
+
+func printPlan(env *Env, sealed *plan.Sealed) error {
+	p, paint := sealed.Plan(), painter(colour(env))
+	w := &lines{w: env.Stdout}
+	w.say("%s", paint.bold(fmt.Sprintf("plan %s: %s", p.ID, clean(p.Title))))
+	w.say("digest %s", sealed.Digest)
+	w.say("made %s by %s; no step begins after %s", p.Made.Local().Format("2006-01-02 15:04 MST"), clean(p.MadeBy), p.Expires.Local().Format("2006-01-02 15:04 MST"))
+	w.say("urgency %s: %s after each ring, stops after %s", p.Pace.Urgency, waited(p.Pace.SoakMS), incident.Count(max(p.Pace.StopAfter, 1), "failure", "failures"))
+	for _, g := range p.Pace.GaveUp {
+		w.say("%s", paint.yellow("  given up for speed: "+clean(g)))
+	}
+	for _, u := range p.Unseen {
+		w.say("%s", paint.yellow(fmt.Sprintf("  not reached: %s (%s)", clean(u.Host), clean(u.Why))))
+	}
+	for _, x := range p.Waivers {
+		w.say("%s", paint.red(fmt.Sprintf("  waiver: %s may be vulnerable to %s until %s: %s (%s)", clean(x.Host), x.Advisory, x.Until.Local().Format("2006-01-02 15:04"), clean(x.Reason), clean(x.By))))
+	}
+	for _, ring := range append(ringNames(p), "") {
+		w.ring(p, ring, paint)
+	}
+	for _, x := range p.Watches {
+		w.say("watch: %s on %s, ask %s, look again %s", clean(x.What), clean(x.Host), clean(x.Contact), x.Due.Local().Format("2006-01-02"))
+	}
+	return w.err
+}
+
+func waited(ms int64) string {
+	if ms == 0 {
+		return "no watch"
+	}
+	return fmt.Sprintf("%d s of watch", ms/1000)
+}
+
+func ringNames(p *plan.Plan) []string {
+	var names []string
+	for _, r := range p.Rings {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+func (l *lines) ring(p *plan.Plan, name string, paint painter) {
+	title := "outside of the rings"
+	if r, at := p.RingOf(name); at >= 0 {
+		title = fmt.Sprintf("ring %s: %s at once, %s needed", name, incident.Count(r.Width, "host", "hosts"), incident.Count(max(r.Quorum, 1), "vote", "votes"))
+	}
+	first := true
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.Ring != name {
+			continue
+		}
+		if first {
+			l.say("\n%s", paint.bold(title))
+			first = false
+		}
+		l.step(s)
+	}
+}
+
+func (l *lines) step(s *plan.Step) {
+	marks := ""
+	for _, m := range []struct {
+		on   bool
+		word string
+	}{{s.Public, "public"}, {s.Safer, "makes safer"}} {
+		if m.on {
+			marks += " [" + m.word + "]"
+		}
+	}
+	l.say("  %s%s: %s", s.ID, marks, clean(s.Says))
+	l.say("      on      %s", clean(strings.Join(targetsOf(s), ", ")))
+	if s.Act != nil {
+		l.say("      does    %s %s", s.Act.Kind, clean(compact(s.Act.With)))
+	}
+	if s.Task != nil {
+		l.say("      person  %s: %s (until %s)", clean(s.Task.Owner), clean(s.Task.Asks), s.Task.Due.Local().Format("2006-01-02 15:04"))
+	}
+	if after := slices.Concat(s.After, s.Each); len(after) > 0 {
+		l.say("      after   %s", strings.Join(after, ", "))
+	}
+	l.say("      needs   %s", predicates(s.Needs))
+	l.say("      proves  %s", predicates(s.Proves))
+	l.say("      undo    %s: %s", s.Undo.Kind, clean(s.Undo.Says))
+	if s.Harm.Says != "" || len(s.Harm.Down) > 0 {
+		l.say("      harm    %s", clean(strings.TrimSpace(s.Harm.Says+" down: "+strings.Join(s.Harm.Down, ", "))))
+	}
+}
+
+const mostTargets = 12
+
+func targetsOf(s *plan.Step) []string {
+	var names []string
+	for i, t := range s.Targets {
+		if i == mostTargets {
+			return append(names, fmt.Sprintf("and %d more", len(s.Targets)-i))
+		}
+		names = append(names, t.Key())
+	}
+	return names
+}
+
+func predicates(list []plan.Predicate) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	var words []string
+	for _, p := range list {
+		words = append(words, p.String())
+	}
+	return clean(strings.Join(words, "; "))
+}
+
+func compact(with json.RawMessage) string {
+	const most = 300
+	if len(with) > most {
+		return strings.ToValidUTF8(string(with[:most]), "") + "..."
+	}
+	return string(with)
+}
+
+// drawPlan prints the steps in layers: everything in a layer waits only for layers above it.
+func drawPlan(env *Env, p *plan.Plan) error {
+	w := &lines{w: env.Stdout}
+	depth := depths(p)
+	deepest := 0
+	for _, d := range depth {
+		deepest = max(deepest, d)
+	}
+	for layer := 0; layer <= deepest; layer++ {
+		for i := range p.Steps {
+			s := &p.Steps[i]
+			if depth[s.ID] != layer {
+				continue
+			}
+			mark := map[plan.Kind]string{plan.Gate: "?", plan.Person: "@"}[s.Kind]
+			if mark == "" {
+				mark = "*"
+			}
+			from := ""
+			if after := slices.Concat(s.After, s.Each); len(after) > 0 {
+				from = "  <- " + strings.Join(after, ", ")
+			}
+			w.say("%s%s %s (%s)%s", strings.Repeat("  ", layer), mark, s.ID, incident.Count(len(s.Targets), "target", "targets"), from)
+		}
+	}
+	w.say("\n* changes something   ? must be proven before what follows   @ a person")
+	return w.err
+}
+
+// depths is the length of the longest way to each step; a plan without cycles was checked by its lint, and a cycle ends the search here.
+func depths(p *plan.Plan) map[string]int {
+	depth := map[string]int{}
+	for range len(p.Steps) {
+		changed := false
+		for i := range p.Steps {
+			s := &p.Steps[i]
+			for _, id := range slices.Concat(s.After, s.Each) {
+				if d := depth[id] + 1; d > depth[s.ID] && d <= len(p.Steps) {
+					depth[s.ID], changed = d, true
+				}
+			}
+		}
+		if !changed {
+			break
+		}
+	}
+	return depth
+}
