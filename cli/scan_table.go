@@ -223,7 +223,11 @@ func (t *table) unknown(b *strings.Builder, list []verdict.Finding) {
 		}
 		delete(pids, 0)
 		short, _, _ := strings.Cut(cause(g[0]), ";")
-		t.wrap(b, "  ", fmt.Sprintf("%s in %s: %s", few(things, 6), count(len(pids), "process", "processes"), short))
+		where := " in " + count(len(pids), "process", "processes")
+		if len(pids) == 0 {
+			where = ""
+		}
+		t.wrap(b, "  ", fmt.Sprintf("%s%s: %s", few(things, 6), where, short))
 		t.wrap(b, "    ", "do: "+clean(g[0].Fix.What))
 		if t.flags.verbose {
 			for _, f := range g {
@@ -281,8 +285,11 @@ func (t *table) unseen(b *strings.Builder, doc *verdict.Document) {
 // coverage is the last line: what all of the above is a fraction of.
 func (t *table) coverage(b *strings.Builder, doc *verdict.Document) {
 	c := doc.Coverage
-	line := fmt.Sprintf("%d of %d processes seen, %s without data, catalogue of %s", c.ProcessesSeen, c.ProcessesKnown,
-		count(c.ComponentsWithoutData, "component", "components"), doc.CatalogueDate.Format("2006-01-02"))
+	line := fmt.Sprintf("%d of %d processes seen", c.ProcessesSeen, c.ProcessesKnown)
+	if t.flags.still() {
+		line = count(len(doc.Dormant), "program", "programs") + " looked at"
+	}
+	line += fmt.Sprintf(", %s without data, catalogue of %s", count(c.ComponentsWithoutData, "component", "components"), doc.CatalogueDate.Format("2006-01-02"))
 	if doc.Sight.DormantLeft > 0 {
 		line += fmt.Sprintf(", %d files that could start not reached in time", doc.Sight.DormantLeft)
 	}

@@ -86,14 +86,25 @@ func (j *judge) dormant(d *scan.Dormant) {
 			all = append(all, scan.Mapped{ID: id, Path: o.Path, State: scan.Same})
 		}
 	}
-	p := scan.Process{Objects: all, Modules: d.Modules}
+	p := scan.Process{Name: path.Base(d.Path), Objects: all, Modules: d.Modules}
+	still := len(j.report.Processes) == 0 // an image or files: what can start is what was asked about, its unknowns too
+	if still {
+		j.unanalysed(&p)
+	}
 	best := map[*advisory.Advisory]*held{}
 	var order []*advisory.Advisory
 	for _, s := range j.subjects(&p) {
 		w := j.weigh(s)
+		if still && w.unloaded != "" && j.asked == nil {
+			j.unloaded.add(w.unloaded, s, 0, d.Path)
+		}
 		for i := range w.verdicts {
 			v := &w.verdicts[i]
-			if j.asked == nil && v.state != Affected {
+			if still && j.asked == nil && v.grouped != "" {
+				j.groups.add(s, v, 0, d.Path)
+				continue
+			}
+			if j.asked == nil && v.state != Affected && !still {
 				continue
 			}
 			if best[v.advisory] == nil {

@@ -56,11 +56,8 @@ func (g groups) findings() []Finding {
 		f.Severity, f.KnownExploited, f.EPSS, f.Published = one.severity, one.exploited, 0, time.Time{}
 		f.Evidence = []elf.Evidence{{Kind: "unknown", Says: one.verdict.reason.says(), Detail: packageWords(one.subject.pkg)}}
 		f.Candidates = len(one.advisories)
-		for pid := range one.pids {
-			f.PIDs = append(f.PIDs, pid)
-		}
-		sort.Ints(f.PIDs)
-		f.Process = processes(one.names, len(one.pids))
+		f.PIDs = pidList(one.pids)
+		f.Process = processes(one.names, one.pids)
 		f.Exposure = Exposure{"none", "unknown"}
 		f.Fix = one.verdict.fix.forGroup(one.subject, one.verdict.reason)
 		list = append(list, f)
@@ -68,13 +65,30 @@ func (g groups) findings() []Finding {
 	return list
 }
 
-func processes(names map[string]bool, n int) string {
+// processes says who it is in few words: the one name, or how many.
+func processes(names map[string]bool, pids map[int]bool) string {
+	n, what := len(pids), "processes"
+	if pids[0] {
+		n, what = len(names), "programs"
+	}
 	if n == 1 {
 		for only := range names {
 			return only
 		}
 	}
-	return fmt.Sprintf("%d processes", n)
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// pidList sorts pids; 0 stands for what does not run.
+func pidList(pids map[int]bool) []int {
+	var list []int
+	for pid := range pids {
+		if pid != 0 {
+			list = append(list, pid)
+		}
+	}
+	sort.Ints(list)
+	return list
 }
 
 // unloaded collects packages about which nothing at all is loaded: one finding per distribution's release.
@@ -111,14 +125,11 @@ func (u unloaded) findings() []Finding {
 		slices.Sort(packages)
 		f := Finding{
 			Aliases: []string{}, State: Unknown, Component: fmt.Sprintf("%d more packages of %s", len(packages), title(ecosystem)),
-			Linkage: elf.Dynamic, Process: processes(one.names, len(one.pids)), Exposure: Exposure{"none", "unknown"},
+			Linkage: elf.Dynamic, Process: processes(one.names, one.pids), Exposure: Exposure{"none", "unknown"},
 			Evidence: []elf.Evidence{{Kind: "unknown", Says: notLoaded.says(), Detail: strings.Join(packages, ", ")}},
 			Fix:      remedy{}.forGroup(nil, notLoaded),
 		}
-		for pid := range one.pids {
-			f.PIDs = append(f.PIDs, pid)
-		}
-		sort.Ints(f.PIDs)
+		f.PIDs = pidList(one.pids)
 		list = append(list, f)
 	}
 	return list
@@ -141,7 +152,7 @@ func (o opaque) findings(asked *advisory.Advisory) []Finding {
 	for object, one := range o {
 		f := Finding{
 			Aliases: []string{}, State: Unknown, Component: "code that could not be analysed", Object: object.ID, Path: object.Path,
-			Package: packageWords(object.Package), Process: processes(one.names, len(one.pids)), Exposure: Exposure{"none", "unknown"},
+			Package: packageWords(object.Package), Process: processes(one.names, one.pids), Exposure: Exposure{"none", "unknown"},
 			Evidence: []elf.Evidence{{
 				Kind: "unknown", Says: "what this file holds is not known: it could not be analysed; its vendor, or an unpacked copy of it, would settle it", Detail: object.Unknown,
 			}},
@@ -150,10 +161,7 @@ func (o opaque) findings(asked *advisory.Advisory) []Finding {
 		if asked != nil {
 			f.Advisory = asked.ID
 		}
-		for pid := range one.pids {
-			f.PIDs = append(f.PIDs, pid)
-		}
-		sort.Ints(f.PIDs)
+		f.PIDs = pidList(one.pids)
 		list = append(list, f)
 	}
 	return list

@@ -119,11 +119,7 @@ func (j *judge) process(p *scan.Process) {
 	if j.nothing {
 		return
 	}
-	for i := range p.Objects {
-		if o := j.objects[p.Objects[i].ID]; o != nil && o.Unknown != "" && len(o.Components) == 0 {
-			j.opaque.add(o, p.PID, p.Name)
-		}
-	}
+	j.unanalysed(p)
 	best := map[*advisory.Advisory]*held{}
 	var order []*advisory.Advisory
 	for _, s := range j.subjects(p) {
@@ -149,6 +145,15 @@ func (j *judge) process(p *scan.Process) {
 	for _, a := range order {
 		if v, s := j.probed(best[a], p.PID); j.wants(v) {
 			j.findings = append(j.findings, j.finding(p, s, v, best[a]))
+		}
+	}
+}
+
+// unanalysed notes objects of which nothing could be learned.
+func (j *judge) unanalysed(p *scan.Process) {
+	for i := range p.Objects {
+		if o := j.objects[p.Objects[i].ID]; o != nil && o.Unknown != "" && len(o.Components) == 0 {
+			j.opaque.add(o, p.PID, p.Name)
 		}
 	}
 }
@@ -198,10 +203,13 @@ func (j *judge) probed(h *held, pid int) (*verdict, *subject) {
 		return v, s
 	}
 	again := decide(v.advisory, append(extra, v.clues...))
-	if again.rank < rankProbe {
-		again.state, again.justification = v.state, v.justification // a negative probe changes nothing
+	if again.rank < rankProbe { // a negative probe changes nothing
+		again.state, again.justification, again.reason, again.fix = v.state, v.justification, v.reason, v.fix
+		return &again, s
 	}
-	again.fix, again.reason = v.fix, v.reason
+	if again.fix = v.fix; good(v.state) || v.state == Unknown {
+		again.fix = j.remedy(s, v.advisory, again)
+	}
 	return &again, s
 }
 

@@ -107,7 +107,7 @@ func TestLattice(t *testing.T) {
 		{"packaged, distribution not loaded", libssl("1.0.1e", &owner.Package{Type: "deb", Name: "libssl1.0.0", Version: "1.0.1e-9", Source: "openssl", Distro: "mint", Release: "17", Intact: "yes"}), scan.Mapped{}, nil, Unknown, "", FixLoad, "patch level not loaded"},
 		{"packaged, not loaded, upstream clears: still unknown", libssl("3.0.17", &owner.Package{Type: "deb", Name: "libssl3", Version: "3.0.17-1", Source: "openssl", Distro: "mint", Release: "21", Intact: "yes"}), scan.Mapped{}, nil, Unknown, "", FixLoad, "patch level not loaded"},
 		{"overwritten in place", libssl("1.0.1g", nil), scan.Mapped{Path: "/opt/lib/libssl.so.1.0.0", State: scan.Overwritten}, nil, Unknown, "", FixRestart, "written in place"},
-		{"positive probe beats everything", static("1.0.1g", "present=no"), scan.Mapped{Path: "/opt/a"}, []Probe{{bleed, 42, true, "64 foreign bytes"}}, Affected, "", FixNone, "live probe proved"},
+		{"positive probe beats everything", static("1.0.1g", "present=no"), scan.Mapped{Path: "/opt/a"}, []Probe{{bleed, 42, true, "64 foreign bytes"}}, Affected, "", FixReplace, "live probe proved"},
 		{"negative probe clears nothing", static("1.0.1e", "present=yes", "fixed=no"), scan.Mapped{Path: "/opt/a"}, []Probe{{bleed, 42, false, "no answer"}}, Affected, "", FixReplace, "proves nothing of the code"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestLattice(t *testing.T) {
 			if f.State != test.state || f.Justification != test.just {
 				t.Errorf("%s (%s), want %s (%s): %+v", f.State, f.Justification, test.state, test.just, f.Evidence)
 			}
-			if test.name != "positive probe beats everything" && f.Fix.Kind != test.fix {
+			if f.Fix.Kind != test.fix {
 				t.Errorf("fix %+v, want %s", f.Fix, test.fix)
 			}
 			if f.Fix.What == "" {
@@ -149,6 +149,20 @@ func one(t *testing.T, doc Document) Finding {
 		t.Fatalf("%d findings, want one: %+v", len(doc.Findings), doc.Findings)
 	}
 	return doc.Findings[0]
+}
+
+func TestAPositiveProbeIsAFindingAlsoWithoutAsking(t *testing.T) {
+	report := machine(static("3.5.9", "present=no"), scan.Mapped{Path: "/opt/a"})
+	found := false
+	for _, f := range Judge(report, builtin(t), Options{Probes: []Probe{{bleed, 42, true, "64 foreign bytes"}}}).Findings {
+		found = found || f.Advisory == bleed && f.State == Affected && f.Fix.Kind == FixReplace
+		if good(f.State) {
+			t.Errorf("%s is %s and listed", f.Advisory, f.State)
+		}
+	}
+	if !found {
+		t.Error("what a probe proved is not listed")
+	}
 }
 
 func TestStaleIsAffectedInMemoryAndFixedOnDisk(t *testing.T) {
@@ -367,6 +381,17 @@ func TestPackedCodeIsUnknownToEveryAdvisory(t *testing.T) {
 		if f.State != Unknown || f.Fix.Kind != FixLook || len(f.PIDs) != 1 || !strings.Contains(f.Fix.What, "packed: UPX") || (f.Advisory != "") != (id != "") {
 			t.Errorf("%q: %+v", id, f)
 		}
+	}
+}
+
+func TestAnImagesUnknownsAreFindingsToo(t *testing.T) {
+	pkg := &owner.Package{Type: "deb", Name: "libssl3", Version: "3.0.17-1", Source: "openssl", Distro: "debian", Release: "12", Intact: "yes"}
+	lib := libssl("3.0.17", pkg)
+	lib.Path = "/usr/lib/libssl.so.3"
+	report := &scan.Report{Objects: []scan.Object{lib, {Object: elf.Object{ID: "exe"}}}, Dormant: []scan.Dormant{{Path: "/usr/bin/web", ID: "exe", Needs: []string{lib.ID}, Start: "image"}}}
+	f := one(t, Judge(report, builtin(t), Options{}))
+	if f.State != Unknown || f.Fix.Kind != FixLoad || len(f.PIDs) != 0 || f.Process != "/usr/bin/web" {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -36,7 +36,7 @@ func (j *judge) weigh(s *subject) *weighed {
 			continue
 		}
 		v := j.one(s, a)
-		if j.asked == nil && (good(v.state) || v.grouped != "" && grouped[v.grouped] && !v.candidate) {
+		if j.asked == nil && (good(v.state) && len(j.probes) == 0 || v.grouped != "" && grouped[v.grouped] && !v.candidate) {
 			continue
 		}
 		grouped[v.grouped] = true // one stands for all that are no candidates
