@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math/bits"
+	"runtime"
+	"sync"
 
 	"staunch/fault"
 )
@@ -19,8 +21,7 @@ func Plant(leaves []Leaf) (Tree, error) {
 	if len(leaves) == 0 || len(leaves) > MaxLeaves {
 		return Tree{}, fault.New(fault.Usage, "a plan has between 1 and %d leaves, this one has %d", MaxLeaves, len(leaves))
 	}
-	tree := Tree{hashes: make([]hash, 0, len(leaves))}
-	seen := map[[2]string]bool{}
+	seen := make(map[[2]string]bool, len(leaves))
 	for _, leaf := range leaves {
 		if err := leaf.Validate(); err != nil {
 			return Tree{}, err
@@ -30,11 +31,30 @@ func Plant(leaves []Leaf) (Tree, error) {
 			return Tree{}, fault.New(fault.Usage, "step %s on host %s stands twice in plan %s, or names another plan", leaf.Step, leaf.Host, leaves[0].Plan)
 		}
 		seen[at] = true
-		h, err := leaf.hash()
+	}
+	return hashAll(leaves)
+}
+
+// hashAll hashes leaves on all processors: a plan for a large fleet has many.
+func hashAll(leaves []Leaf) (Tree, error) {
+	tree := Tree{hashes: make([]hash, len(leaves))}
+	parts := runtime.NumCPU()
+	failed := make([]error, parts)
+	var all sync.WaitGroup
+	for part := range parts {
+		all.Go(func() {
+			for i := part * len(leaves) / parts; i < (part+1)*len(leaves)/parts; i++ {
+				if tree.hashes[i], failed[part] = leaves[i].hash(); failed[part] != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, err := range failed {
 		if err != nil {
 			return Tree{}, err
 		}
-		tree.hashes = append(tree.hashes, h)
 	}
 	return tree, nil
 }

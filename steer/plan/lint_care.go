@@ -39,8 +39,12 @@ func (v *view) unsaidHarm(s *Step) (out []Problem) {
 		if slices.Contains(s.Harm.Down, name) {
 			continue
 		}
+		runs := make(map[string]bool, len(service.Hosts))
+		for _, host := range service.Hosts {
+			runs[host] = true
+		}
 		for _, t := range s.Targets {
-			hits := slices.Contains(service.Hosts, t.Host) && (s.Act.Kind == act.Reboot || touches(t.Unit, service.Units))
+			hits := runs[t.Host] && (s.Act.Kind == act.Reboot || touches(t.Unit, service.Units))
 			if hits {
 				out = append(out, bad(s.ID, "does not say that %s is down on %s meanwhile", name, t.Host))
 				break

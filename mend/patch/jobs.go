@@ -1,0 +1,214 @@
+package patch
+
+import (
+	"slices"
+	"strings"
+
+	"staunch/reach/act"
+	"staunch/see/verdict"
+	"staunch/steer/plan"
+)
+
+// way is how one unit on one host is cured.
+type way string
+
+const (
+	upgrade  way = "upgrade"  // packages, then restart
+	install  way = "install"  // a library built elsewhere, then restart
+	again    way = "restart"  // the disk is good already
+	off      way = "off"      // stop and mask until a fix exists
+	mitigate way = "mitigate" // a hook takes the danger away for now
+	person   way = "person"   // rebuild, image, vendor, delicate restart
+	reboot   way = "reboot"
+)
+
+// job is one unit (or process without one) on one host, with everything that has to happen to it.
+type job struct {
+	host, ring, unit string
+	process          string
+	way              way
+	public           bool
+	packages         []act.Package
+	libraries        []Built
+	objects          []string // mapped now, must be gone afterwards
+	advisories       []string
+	asks             string // for a person
+	bootID           string
+}
+
+// collect turns findings into jobs, and everything that is not known into the plan's unseen.
+func (m *maker) collect() {
+	m.asked = map[string]bool{}
+	for _, a := range m.Advisories {
+		m.asked[strings.ToUpper(a)] = true
+	}
+	told := map[string]Host{}
+	for _, h := range m.Hosts {
+		told[h.Name] = h
+	}
+	for _, h := range m.Fleet.Hosts {
+		t := told[h.Name]
+		switch {
+		case h.NotCovered() != "":
+			m.unseen(h.Name, h.NotCovered())
+		case t.Doc == nil:
+			why := t.Silent
+			if why == "" {
+				why = "nothing fresh is known of it"
+			}
+			m.unseen(h.Name, why)
+		default:
+			m.hostJobs(h.Name, h.Ring, t.Doc)
+		}
+	}
+}
+
+func (m *maker) unseen(host, why string) {
+	m.plan.Unseen = append(m.plan.Unseen, plan.Unseen{Host: host, Why: why})
+}
+
+func (m *maker) wanted(f verdict.Finding) bool {
+	if m.asked[strings.ToUpper(f.Advisory)] {
+		return true
+	}
+	return slices.ContainsFunc(f.Aliases, func(a string) bool { return m.asked[strings.ToUpper(a)] })
+}
+
+// hostJobs makes the jobs of one host. What a restart settles is restarted also where nothing is proven; other unknowns are named.
+func (m *maker) hostJobs(host, ring string, doc *verdict.Document) {
+	var unknown []string
+	at := map[string]int{}
+	for _, f := range doc.Findings {
+		if !m.wanted(f) {
+			continue
+		}
+		switch {
+		case f.Bad(), f.State == verdict.Unknown && f.Fix.Kind == verdict.FixRestart:
+		case f.State == verdict.Unknown:
+			unknown = append(unknown, name(f))
+			continue
+		default:
+			continue // dormant ones are cured by the upgrade of the library, or named by the scan; fixed and not affected need nothing
+		}
+		key := f.Unit
+		if f.Unit == "" || f.Fix.Restart == "process" {
+			key = f.Process + "\x00" + f.Path
+		}
+		i, known := at[key]
+		if !known {
+			i = len(m.jobs)
+			at[key] = i
+			m.jobs = append(m.jobs, job{host: host, ring: ring, unit: f.Unit, process: f.Process, bootID: doc.Machine.BootID})
+		}
+		m.add(&m.jobs[i], f)
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		m.unseen(host, "cannot be judged: "+strings.Join(slices.Compact(unknown), ", "))
+	}
+	for _, u := range doc.Unseen {
+		m.unseen(host, "process not seen: "+u.Name+": "+u.Reason)
+	}
+}
+
+func name(f verdict.Finding) string {
+	if f.Unit != "" {
+		return f.Unit
+	}
+	return f.Process
+}
+
+// add takes one finding into a job; the way that needs most care wins over the others.
+func (m *maker) add(j *job, f verdict.Finding) {
+	j.public = j.public || f.Exposure.In == "public"
+	insert(&j.advisories, f.Advisory)
+	if f.Object != "" && (f.Fix.Kind == verdict.FixUpgrade || f.Fix.Kind == verdict.FixRestart) {
+		insert(&j.objects, f.Object)
+	}
+	next := m.wayOf(j, f)
+	if rank(next) > rank(j.way) {
+		j.way = next
+		if next == person {
+			j.asks = f.Fix.What
+		}
+	}
+}
+
+func rank(w way) int {
+	return slices.Index([]way{"", again, upgrade, install, mitigate, reboot, person, off}, w)
+}
+
+// wayOf decides by the finding's cure, the unit's manner and what people chose.
+func (m *maker) wayOf(j *job, f verdict.Finding) way {
+	if mitigation, chosen := m.Choices.Mitigate[f.Unit]; chosen && mitigation.Hook != "" {
+		return mitigate
+	}
+	if slices.Contains(m.Choices.Off, f.Unit) && f.Unit != "" {
+		return off
+	}
+	switch f.Fix.Kind {
+	case verdict.FixUpgrade:
+		return m.upgradeOf(j, f)
+	case verdict.FixRestart:
+		return m.restartOf(j, f, again)
+	case verdict.FixOff:
+		if f.Unit == "" || f.Fix.Restart != "unit" {
+			return person
+		}
+		return off
+	}
+	return person
+}
+
+func (m *maker) upgradeOf(j *job, f verdict.Finding) way {
+	if built, chosen := m.Choices.Built[f.Fix.Package]; chosen {
+		if !slices.ContainsFunc(j.libraries, func(b Built) bool { return b.Path == built.Path }) {
+			j.libraries = append(j.libraries, built)
+		}
+		return m.restartOf(j, f, install)
+	}
+	version := f.Fix.Version
+	if m.Version != nil {
+		if can := m.Version(j.host, f.Fix.Package, version); can != "" {
+			version = can
+		}
+	}
+	if f.Fix.Package == "" || version == "" {
+		j.asks = f.Fix.What
+		return person // which version is good is not known: somebody has to say
+	}
+	m.pack(j, f, act.Package{Name: f.Fix.Package, Version: version})
+	return m.restartOf(j, f, upgrade)
+}
+
+// pack keeps the newest of several first good versions: each advisory has its own, the last one cures all.
+func (m *maker) pack(j *job, f verdict.Finding, p act.Package) {
+	i := slices.IndexFunc(j.packages, func(have act.Package) bool { return have.Name == p.Name })
+	if i < 0 {
+		j.packages = append(j.packages, p)
+		return
+	}
+	if newer(f, p.Version, j.packages[i].Version) {
+		j.packages[i] = p
+	}
+}
+
+// restartOf tells delicate restarts and processes without a unit from what a restart of the unit cures.
+func (m *maker) restartOf(j *job, f verdict.Finding, next way) way {
+	switch f.Fix.Restart {
+	case "unit":
+		return next
+	case "reboot":
+		if m.Choices.Reboot && j.bootID != "" {
+			return reboot
+		}
+	}
+	j.asks = f.Fix.What
+	return person
+}
+
+func insert(list *[]string, s string) {
+	if i, found := slices.BinarySearch(*list, s); !found {
+		*list = slices.Insert(*list, i, s)
+	}
+}
