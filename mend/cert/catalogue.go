@@ -2,6 +2,9 @@ package cert
 
 import (
 	"cmp"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
 	"slices"
@@ -29,6 +32,13 @@ type Key struct {
 	Edges        []string      `json:"edges,omitempty"`   // CDNs and balancers that hold it
 	Exposed      []Exposure    `json:"exposed,omitempty"` // open incidents whose affected processes had it in reach
 	Pinned       []string      `json:"pinned,omitempty"`  // endpoints whose clients pin it, or whose DNS names it: a new key breaks them
+	Readers      []ReaderAt    `json:"readers,omitempty"` // processes that use the private half: what has to be reloaded
+}
+
+// ReaderAt is a process of a host that has a key in reach.
+type ReaderAt struct {
+	Host string `json:"host"`
+	keys.Reader
 }
 
 // Certificate is one certificate of a key, wherever it was met.
@@ -162,9 +172,12 @@ func (g *gatherer) host(found keys.Found, affected []Affected) {
 			to.Files = append(to.Files, FileAt{Host: found.Host, File: f, Private: private})
 		}
 		for _, c := range k.Certificates {
-			to.add(Certificate{Serial: strings.ToLower(c.Serial), SHA256: c.SHA256, Subject: c.Subject, Names: c.Names, Issuer: c.Issuer, NotAfter: c.NotAfter}, "file")
+			to.add(Certificate{Serial: strings.ToLower(c.Serial), SHA256: c.SHA256, Subject: c.Subject, Names: c.Names, Issuer: c.Issuer, NotAfter: c.NotAfter, DER: c.DER}, "file")
 		}
 		if k.Private {
+			for _, r := range k.Readers {
+				to.Readers = append(to.Readers, ReaderAt{found.Host, r})
+			}
 			to.exposed(found.Host, k.Readers, affected)
 		}
 	}
@@ -213,9 +226,26 @@ func (g *gatherer) certificate(der []byte, from string) {
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}
-	g.key(SPKI(c)).add(Certificate{
+	k := g.key(SPKI(c))
+	if k.Type == "" {
+		k.Type, k.Bits = kindOf(c.PublicKey)
+	}
+	k.add(Certificate{
 		Serial: hex.EncodeToString(c.SerialNumber.Bytes()), SHA256: sha(der), Subject: c.Subject.String(), Names: names, Issuer: c.Issuer.String(), NotAfter: c.NotAfter.UTC(), DER: der,
 	}, from)
+}
+
+// kindOf names a key's type and size as see/keys does.
+func kindOf(public any) (kind string, bits int) {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		return "rsa", k.N.BitLen()
+	case *ecdsa.PublicKey:
+		return "ecdsa", k.Curve.Params().BitSize
+	case ed25519.PublicKey:
+		return "ed25519", 256
+	}
+	return "unknown", 0
 }
 
 // add files a certificate under its key once, whatever number of places it was met in.

@@ -57,6 +57,7 @@ type Certificate struct {
 	SHA256   string    `json:"sha256"` // of the DER
 	NotAfter time.Time `json:"not_after"`
 	CA       bool      `json:"ca,omitempty"`
+	DER      []byte    `json:"der,omitempty"` // the whole certificate, which is public: a CA wants to see what it shall revoke
 }
 
 // SecretKind says what a secret is good for, as far as its name tells.

@@ -1,0 +1,316 @@
+package replace
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/mend/cert"
+	"staunch/mend/cert/acme"
+	"staunch/reach/act"
+	"staunch/steer/plan"
+)
+
+// NewKeys is the first plan: for each key a new one, made on a host that was proven clean, and a certificate for it. Nothing that serves
+// is touched. The budget of the CAs is in it: when which certificate can be ordered, and where.
+func NewKeys(keys []cert.Key, o Options) (plan.Plan, error) {
+	d, err := o.draft(fmt.Sprintf("new keys for %d keys that may have leaked", len(keys)))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	wants := d.wanted(keys)
+	if err := d.budget(wants); err != nil {
+		return plan.Plan{}, err
+	}
+	for _, w := range wants {
+		d.newKey(w)
+	}
+	if d.err == nil && len(d.Steps) == 0 {
+		d.err = fault.New(fault.NotFound, "none of the %d keys can be replaced from here%s", len(keys), d.because()).Hinted("`staunch cert list` shows what is known of them")
+	}
+	return d.Plan, d.err
+}
+
+func (d *draft) because() string {
+	if len(d.Unseen) == 0 {
+		return ""
+	}
+	return ": " + d.Unseen[0].Host + ": " + d.Unseen[0].Why
+}
+
+// want is one certificate that is to be ordered.
+type want struct {
+	key    cert.Key
+	name   string   // of the new key
+	hosts  []string // the first makes the key, the others get it sealed
+	edge   string   // makes the key itself, instead of hosts
+	names  []string
+	typ    string
+	newest cert.Certificate
+	issuer Issuer // where it is not ACME
+	slot   acme.Slot
+	seal   []string
+}
+
+// KeyName is how the new key for an old one is called in the key stores of hosts. A plan's id is in it, so that it never meets an older one.
+func KeyName(planID, old, edge string) string {
+	name := "staunch-" + planID + "-" + short(old)
+	if edge != "" {
+		name += "-" + word(edge)
+	}
+	if len(name) > 100 {
+		name = name[:80] + sum(name)[:16]
+	}
+	return name
+}
+
+func sum(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(h[:])
+}
+
+// wanted finds out which certificates are needed. What cannot be replaced is named in the plan, never dropped.
+func (d *draft) wanted(keys []cert.Key) []want {
+	var out []want
+	for _, k := range keys {
+		hosts := d.hosts(k)
+		w := want{key: k, name: KeyName(d.o.ID, k.SPKI, ""), hosts: hosts, names: d.namesOf(k), newest: newest(k)}
+		var ok bool
+		if w.typ, ok = better(k); !ok {
+			d.unseen(subject(k), "its key is %s of %d bits; no type that staunch makes is as strong", k.Type, k.Bits)
+			continue
+		}
+		if len(w.names) == 0 {
+			d.unseen(subject(k), "no certificate of key %s holds a name, so none can be ordered for it", short(k.SPKI))
+			continue
+		}
+		for _, e := range k.Edges {
+			if d.o.Edges[e].requests() {
+				w := w
+				w.name, w.hosts, w.edge = KeyName(d.o.ID, k.SPKI, e), nil, e
+				out = append(out, w)
+			}
+		}
+		if len(hosts) == 0 {
+			if len(k.Edges) == 0 || !d.allRequest(k.Edges) {
+				d.unseen(subject(k), "no host of the fleet is known to hold key %s, so nobody can make its successor", short(k.SPKI))
+			}
+			continue
+		}
+		w.seal = d.sealTo(k, hosts)
+		out = append(out, w)
+	}
+	return out
+}
+
+func (d *draft) allRequest(edges []string) bool {
+	return !slices.ContainsFunc(edges, func(e string) bool { return !d.o.Edges[e].requests() })
+}
+
+func subject(k cert.Key) string {
+	if names := k.Names(); len(names) > 0 {
+		return names[0]
+	}
+	return "key " + short(k.SPKI)
+}
+
+// namesOf is every name of every certificate of the key that still counts: one new certificate takes the place of all of them.
+func (d *draft) namesOf(k cert.Key) []string {
+	var names []string
+	for _, c := range k.Certificates {
+		if c.NotAfter.After(d.o.Now) {
+			names = append(names, c.Names...)
+		}
+	}
+	if len(names) == 0 {
+		names = k.Names()
+	}
+	for i, n := range names {
+		names[i] = strings.ToLower(n)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func newest(k cert.Key) cert.Certificate {
+	var last cert.Certificate
+	for _, c := range k.Certificates {
+		if c.NotAfter.After(last.NotAfter) {
+			last = c
+		}
+	}
+	return last
+}
+
+// better is the type for a new key: the old one's, or a stronger one where the old is too weak to be made again.
+func better(k cert.Key) (string, bool) {
+	switch k.Type {
+	case "rsa":
+		switch {
+		case k.Bits <= 2048:
+			return "rsa-2048", true
+		case k.Bits <= 3072:
+			return "rsa-3072", true
+		case k.Bits <= 4096:
+			return "rsa-4096", true
+		case k.Bits <= 7680: // NIST SP 800-57 part 1, table 2: 192 bits of strength
+			return "ecdsa-p384", true
+		}
+		return "", false
+	case "ecdsa":
+		switch {
+		case k.Bits <= 256:
+			return "ecdsa-p256", true
+		case k.Bits <= 384:
+			return "ecdsa-p384", true
+		}
+		return "", false
+	case "ed25519":
+		return "ed25519", true
+	}
+	return "ecdsa-p256", true // at least as strong as DSA and RSA of 3072 bits, which is what was ever issued without being told
+}
+
+// sealTo lists the age recipients of everybody else who needs the key. A host without one stays on the old key, and the gate will hold because of it.
+func (d *draft) sealTo(k cert.Key, hosts []string) []string {
+	var to []string
+	for _, h := range hosts[1:] {
+		if r := d.o.Recipients[h]; r != "" {
+			to = append(to, r)
+			continue
+		}
+		d.unseen(h, "its age recipient is not known, so the successor of key %s cannot be sealed for it: it would go on with the old one", short(k.SPKI))
+	}
+	for _, e := range k.Edges {
+		if edge := d.o.Edges[e]; edge.Driver != "" && !edge.requests() && edge.Recipient != "" {
+			to = append(to, edge.Recipient)
+		}
+	}
+	slices.Sort(to)
+	return slices.Compact(to)
+}
+
+// budget gives every order its place in the CAs' calendars, and the plan the words for it.
+func (d *draft) budget(wants []want) error {
+	var by []acme.Want
+	var at []int
+	for i := range wants {
+		if is, ok := d.elsewhere(wants[i].newest.Issuer); ok {
+			wants[i].issuer = is
+			continue
+		}
+		by, at = append(by, acme.Want{Names: wants[i].names, Replacing: len(wants[i].newest.DER) > 0}), append(at, i)
+	}
+	slots, err := acme.Calendar(d.o.Now, by, d.o.Routes)
+	if err != nil {
+		return err
+	}
+	last := d.o.Now
+	for n, slot := range slots {
+		wants[at[n]].slot = slot
+		if slot.At.After(last) {
+			last = slot.At
+		}
+	}
+	if len(slots) > 0 {
+		d.Title += fmt.Sprintf("; %d orders by ACME, the last one can be sent at %s", len(slots), last.UTC().Format("2006-01-02 15:04Z"))
+	}
+	if last.After(d.Expires.Add(-time.Hour)) {
+		d.Expires = last.Add(day)
+	}
+	return nil
+}
+
+// elsewhere finds the issuer that is not ACME: the one that is said to issue such certificates, or any where there is no ACME route.
+func (d *draft) elsewhere(issuer string) (Issuer, bool) {
+	for _, is := range d.o.Issuers {
+		if is.Matches != "" && strings.Contains(strings.ToLower(issuer), strings.ToLower(is.Matches)) {
+			return is, true
+		}
+	}
+	if len(d.o.Routes) > 0 {
+		return Issuer{}, false
+	}
+	for _, is := range d.o.Issuers {
+		if is.Matches == "" {
+			return is, true
+		}
+	}
+	return Issuer{}, false
+}
+
+func (d *draft) newKey(w want) {
+	d.Keys = append(d.Keys, d.keyOf(w.key))
+	var after []string
+	order := Order{Key: w.name, Old: w.key.SPKI, Edge: w.edge, Names: w.names, By: "acme", Issuer: w.slot.CA, Account: w.slot.Account, Replaces: w.newest.DER}
+	if w.slot.At.After(d.o.Now) {
+		order.From = w.slot.At.UTC()
+	}
+	if w.edge == "" {
+		lead := w.hosts[0]
+		order.Host = lead
+		after = []string{d.makeKey(w, lead)}
+	}
+	if w.issuer.By != "" {
+		order.By, order.Issuer, order.From = w.issuer.By, w.issuer.Name, time.Time{}
+	}
+	if order.By == "hand" {
+		after = []string{d.person(word("fetch", w.name), "have "+order.Issuer+" certify the new key "+w.name,
+			fmt.Sprintf("`staunch cert csr %s` prints the request; have %s sign it; `staunch cert import %s FILE` brings the chain back", w.name, order.Issuer, w.name), "", after, plan.Predicate{Kind: plan.Issued, Name: w.name})}
+	}
+	d.add(plan.Step{
+		ID: word("order", w.name), Kind: plan.OrderCertificate, Says: d.ordering(w, order), Targets: []plan.Target{{SPKI: w.key.SPKI}}, After: after,
+		Proves: []plan.Predicate{{Kind: plan.Issued, Name: w.name}}, Repeat: true, Tries: 3, DeadlineMS: (15 * time.Minute).Milliseconds(),
+		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a certificate that was issued stays issued; unused it does no harm"},
+	}, order)
+}
+
+func (d *draft) ordering(w want, o Order) string {
+	says := fmt.Sprintf("order a certificate for %s from %s", listed(w.names), cmp.Or(o.Issuer, o.By))
+	switch {
+	case o.By == "hand":
+		says = "check the certificate that came from " + o.Issuer
+	case w.edge != "":
+		says += ", for the key that " + w.edge + " makes itself"
+	}
+	if !o.From.IsZero() {
+		says += ", not before " + o.From.Format("2006-01-02 15:04Z") + " (rate limits)"
+	}
+	return says
+}
+
+func listed(names []string) string {
+	if len(names) <= 3 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more names", strings.Join(names[:3], ", "), len(names)-3)
+}
+
+func (d *draft) makeKey(w want, lead string) string {
+	with := &act.MakeKeyWith{Name: w.name, Type: w.typ, Names: w.names, Recipients: w.seal}
+	if len(w.names[0]) <= 64 {
+		with.CommonName = w.names[0]
+	}
+	a, err := act.New(act.MakeKey, with)
+	if err != nil && d.err == nil {
+		d.err = err
+	}
+	return d.add(plan.Step{
+		ID: word("key", w.name), Kind: plan.MakeKey, Says: fmt.Sprintf("make a new %s key on %s for %s; it leaves the host only sealed for %d others", w.typ, lead, listed(w.names), len(w.seal)),
+		Ring: d.ringOf(lead), Targets: []plan.Target{{Host: lead}}, Act: &a, Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.KeyExists, Name: w.name}}, Repeat: true, Tries: 2,
+		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a key is never thrown away; unused it does no harm"},
+	}, nil)
+}
+
+func (d *draft) keyOf(k cert.Key) plan.Key {
+	key := plan.Key{SPKI: k.SPKI, Endpoints: []string{}, Hosts: k.Holders()}
+	for _, p := range d.pointsOf(k) {
+		key.Endpoints = append(key.Endpoints, p.String())
+	}
+	return key
+}
