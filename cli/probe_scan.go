@@ -16,6 +16,11 @@ func listeners(ctx context.Context, env *Env) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return listening(report), nil
+}
+
+// listening turns a report into targets.
+func listening(report *scan.Report) []string {
 	var targets []string
 	for _, p := range report.Processes {
 		for _, l := range p.Listens {
@@ -37,5 +42,5 @@ func listeners(ctx context.Context, env *Env) ([]string, error) {
 		}
 	}
 	slices.Sort(targets)
-	return slices.Compact(targets), nil
+	return slices.Compact(targets)
 }

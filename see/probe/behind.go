@@ -83,29 +83,51 @@ func versionNumber(name string) (uint16, bool) {
 	return 0, false
 }
 
-// sessions finishes a handshake of TLS 1.2 or older and learns what only shows behind it: resumption by id, renegotiation by the client.
+// sessions finishes handshakes of TLS 1.2 or older and learns what only shows behind them: resumption by id, renegotiation by the client.
+// Renegotiation comes last, because there are servers that serve nobody else for a while after it.
 func (s *sight) sessions(ctx context.Context) {
 	version, _ := s.newestOld()
 	if version < hello.TLS10 {
 		return
 	}
-	conn, err := s.d.open(ctx)
-	if err != nil {
-		s.skip("resumption by session id and renegotiation: %v", err)
-		return
-	}
 	offer := handshake.Offer(version, s.d.SNI)
 	offer.Heartbeat, offer.Ticket = false, false // with a ticket many servers give no id
-	session, flight, err := handshake.Finish(conn, offer)
+	err := s.finished(ctx, offer, func(session *handshake.Session, f *hello.Flight) {
+		s.r.Renegotiate = &Renegotiation{Secure: f.Hello.Renegotiate, ClientInitiated: "unknown"}
+		s.resumable(session)
+	})
 	if err == nil {
-		s.r.Renegotiate = &Renegotiation{Secure: flight.Hello.Renegotiate, ClientInitiated: renegotiates(session, offer)}
+		s.resumesByID(ctx, offer)
+		err = s.finished(ctx, offer, func(session *handshake.Session, _ *hello.Flight) {
+			s.r.Renegotiate.ClientInitiated = renegotiates(session, offer)
+		})
 	}
-	_ = conn.Close() // before the next question: some servers serve one connection at a time
 	if err != nil {
 		s.skip("resumption by session id and renegotiation started by a client: the handshake could not be finished: %s", plain(err))
-		return
 	}
-	s.resumesByID(ctx, session, offer)
+}
+
+// finished makes one handshake and closes its connection behind do: some servers serve one connection at a time.
+func (s *sight) finished(ctx context.Context, offer hello.Client, do func(*handshake.Session, *hello.Flight)) error {
+	conn, err := s.d.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	session, flight, err := handshake.Finish(conn, offer)
+	if err == nil {
+		do(session, flight)
+		_ = session.Bye() // if it cannot be said, the server may forget the session, and we see that
+	}
+	return err
+}
+
+func (s *sight) resumable(session *handshake.Session) {
+	if s.r.Resumption == nil {
+		s.r.Resumption = &Resumption{}
+	}
+	s.r.Resumption.Tickets = s.r.Resumption.Tickets || s.flight != nil && s.flight.Hello.Ticket
+	s.session = session
 }
 
 // renegotiates sends a well-formed hello inside the session. A server that starts over offers strangers a cheap way to make it work.
@@ -126,11 +148,9 @@ func renegotiates(session *handshake.Session, offer hello.Client) string {
 	return "unknown"
 }
 
-func (s *sight) resumesByID(ctx context.Context, session *handshake.Session, offer hello.Client) {
-	if s.r.Resumption == nil {
-		s.r.Resumption = &Resumption{}
-	}
-	s.r.Resumption.Tickets = s.r.Resumption.Tickets || s.flight != nil && s.flight.Hello.Ticket
+// resumesByID offers the id of the finished session; a server that gives it back takes the session up again.
+func (s *sight) resumesByID(ctx context.Context, offer hello.Client) {
+	session := s.session
 	if len(session.ID) == 0 {
 		return
 	}

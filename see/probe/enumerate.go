@@ -15,7 +15,10 @@ type listing struct {
 	offered    bool
 	preference bool // the server's order wins
 	deflate    bool
-	unsure     string
+	group      uint16 // TLS 1.3: the group that the server likes best
+	// refusedSuites: the version may be spoken, but not with the long list that was offered
+	refusedSuites bool
+	unsure        string
 }
 
 // tooMany is how long a list of suites may be for servers that give up on long ones.
@@ -26,17 +29,20 @@ func (d *door) list(ctx context.Context, version uint16) *listing {
 	l := &listing{version: version}
 	all := hello.Suites(version)
 	end, first := d.drain(ctx, l, all)
-	if len(l.suites) == 0 && first != protocolNo {
-		d.listInParts(ctx, l, all)
-	}
+	l.refusedSuites = len(l.suites) == 0 && first != protocolNo
 	if end == hungUp || end == silent {
 		d.control(ctx, l, end)
 	}
+	d.conclude(ctx, l)
+	return l
+}
+
+// conclude says what the found suites mean, and asks whose order wins.
+func (d *door) conclude(ctx context.Context, l *listing) {
 	l.offered = len(l.suites) > 0
 	if len(l.suites) > 1 && l.unsure == "" {
 		l.preference = d.prefers(ctx, l)
 	}
-	return l
 }
 
 // refusal tells a no to the version from a no to the suites.
@@ -61,6 +67,7 @@ func (d *door) drain(ctx context.Context, l *listing, offer []uint16) (end answe
 		case got == accepted:
 			l.suites = append(l.suites, flight.Hello.Suite)
 			l.deflate = l.deflate || flight.Hello.Compression == 1
+			l.group = flight.Hello.Group
 			offer = hello.Without(offer, flight.Hello.Suite)
 			retried = false
 		case (got == silent || got == unseen || got == hungUp) && !retried && len(l.suites) > 0:
@@ -79,7 +86,8 @@ func (d *door) drain(ctx context.Context, l *listing, offer []uint16) (end answe
 }
 
 // listInParts tries again with short lists: some load balancers drop long ones.
-func (d *door) listInParts(ctx context.Context, l *listing, all []uint16) {
+func (d *door) listInParts(ctx context.Context, l *listing) {
+	all := hello.Suites(l.version)
 	probe := all
 	if l.version < hello.TLS13 {
 		probe = broadSuites()[:tooMany]
@@ -90,6 +98,9 @@ func (d *door) listInParts(ctx context.Context, l *listing, all []uint16) {
 	}
 	for part := range slices.Chunk(all, tooMany) {
 		d.drain(ctx, l, part)
+	}
+	if l.unsure == "" || len(l.suites) > 0 {
+		d.conclude(ctx, l)
 	}
 }
 
@@ -139,8 +150,12 @@ func (d *door) offering(version uint16, suites []uint16) hello.Client {
 }
 
 // groups13 lists the groups of TLS 1.3 by HelloRetryRequests.
-func (d *door) groups13(ctx context.Context) (groups []uint16, unsure string) {
+// The best liked one is known from listing suites.
+func (d *door) groups13(ctx context.Context, best uint16) (groups []uint16, unsure string) {
 	c := d.modern()
+	if slices.Contains(c.Groups, best) {
+		groups, c.Groups = []uint16{best}, hello.Without(c.Groups, best)
+	}
 	for len(c.Groups) > 0 {
 		flight, got, err := d.ask(ctx, c, hello.UntilHello)
 		switch {
@@ -156,7 +171,8 @@ func (d *door) groups13(ctx context.Context) (groups []uint16, unsure string) {
 }
 
 // exchanges lists what ServerKeyExchange messages show of a TLS 1.2 or older server: groups, or signature schemes.
-func (d *door) exchanges(ctx context.Context, version uint16, suites []uint16, signatures bool) (found []uint16, unsure string) {
+// Each answer is shown to see, when that is not nil.
+func (d *door) exchanges(ctx context.Context, version uint16, suites []uint16, signatures bool, see func(*hello.KeyExchange)) (found []uint16, unsure string) {
 	c := d.offering(version, suites)
 	list := &c.Groups
 	if signatures {
@@ -173,6 +189,9 @@ func (d *door) exchanges(ctx context.Context, version uint16, suites []uint16, s
 		k := flight.KeyExchange
 		if k == nil {
 			return found, ""
+		}
+		if see != nil {
+			see(k)
 		}
 		value := k.Group
 		if signatures {

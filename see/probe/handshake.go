@@ -61,12 +61,19 @@ func settle(conn *tls.Conn) {
 	_, _ = conn.Read(make([]byte, 1))                                // whatever comes: only the ticket before it matters
 }
 
-// resume makes a second handshake with what the first one left in the cache.
+// resume makes a second handshake with what the first one left in the cache, and asks for HTTP/2 in it.
 func (s *sight) resume(ctx context.Context, set func(*tls.Config)) {
-	m, err := s.d.meet(ctx, nil, set)
+	m, err := s.d.meet(ctx, nil, set, func(c *tls.Config) {
+		if len(c.NextProtos) > 0 {
+			c.NextProtos = []string{"h2", "http/1.1"}
+		}
+	})
 	if err != nil {
 		s.skip("session resumption: %v", err)
 		return
+	}
+	if m.state.NegotiatedProtocol == "h2" {
+		s.r.ALPN = append([]string{"h2"}, s.r.ALPN...)
 	}
 	r := &Resumption{}
 	if m.state.DidResume {
@@ -115,17 +122,6 @@ func parseHSTS(values []string) *HSTS {
 		}
 	}
 	return h
-}
-
-// alpn asks for HTTP/2 alone; HTTP/1.1 was asked for before.
-func (s *sight) alpn(ctx context.Context) {
-	if s.d.StartTLS != "" || s.tls == nil {
-		return
-	}
-	m, err := s.d.meet(ctx, nil, func(c *tls.Config) { c.NextProtos = []string{"h2"} })
-	if err == nil && m.state.NegotiatedProtocol == "h2" {
-		s.r.ALPN = append([]string{"h2"}, s.r.ALPN...)
-	}
 }
 
 func hex16(id uint16) string { return fmt.Sprintf("0x%04x", id) }

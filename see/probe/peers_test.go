@@ -90,6 +90,9 @@ func TestSuitesEqualNmap(t *testing.T) {
 			target := serve(t)
 			ours := look(t, target)
 			theirs, preference := nmapSuites(t, target)
+			for tries := 1; len(theirs) == 0 && tries < 4; tries++ { // on a busy machine nmap gives up early, and says nothing
+				theirs, preference = nmapSuites(t, target)
+			}
 			if len(theirs) == 0 {
 				t.Fatal("nmap found nothing")
 			}

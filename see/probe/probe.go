@@ -12,6 +12,7 @@ import (
 
 	"staunch/fault"
 	"staunch/see/probe/chain"
+	"staunch/see/probe/handshake"
 	"staunch/see/probe/hello"
 )
 
@@ -143,17 +144,18 @@ func (l *look) one(ctx context.Context, e Endpoint) (r Result, keep bool) {
 
 // sight is one endpoint being looked at.
 type sight struct {
-	d      *door
-	l      *look
-	r      *Result
-	mu     sync.Mutex    // for what several versions write at once
-	flight *hello.Flight // of the Heartbleed connection: TLS 1.2 or older
-	served [][]byte      // the chain as served
-	trust  chain.Trust
-	seen   map[uint16]*listing // by version
-	tls    *met
-	dhBits int  // the weakest prime seen; 0: none
-	noTLS  bool // whoever listens there does not speak TLS
+	d       *door
+	l       *look
+	r       *Result
+	mu      sync.Mutex    // for what several versions write at once
+	flight  *hello.Flight // of the Heartbleed connection: TLS 1.2 or older
+	served  [][]byte      // the chain as served
+	trust   chain.Trust
+	seen    map[uint16]*listing // by version
+	tls     *met
+	dhBits  int                // the weakest prime seen; 0: none
+	session *handshake.Session // finished and closed: its id
+	noTLS   bool               // whoever listens there does not speak TLS
 }
 
 func (s *sight) skip(format string, args ...any) {

@@ -43,7 +43,6 @@ func (s *sight) see(ctx context.Context) (closed bool) {
 		s.quick(ctx)
 	} else {
 		s.full(ctx)
-		s.alpn(ctx)
 		s.sessions(ctx)
 	}
 	s.intrusive(ctx)
@@ -134,7 +133,20 @@ func (s *sight) full(ctx context.Context) {
 		})
 	}
 	wait.Wait()
+	s.shorter(ctx)
 	s.strengths(ctx)
+}
+
+// shorter asks again with short lists when no version took a long one: some load balancers drop those.
+func (s *sight) shorter(ctx context.Context) {
+	if top, _ := s.newestOld(); top != 0 || s.offers(hello.TLS13) {
+		return
+	}
+	for v := hello.TLS13; v >= hello.SSL30; v-- {
+		if l := s.seen[v]; l.refusedSuites {
+			s.d.listInParts(ctx, l)
+		}
+	}
 }
 
 // strengths asks for groups, primes and signature schemes, now that the suites are known.
@@ -145,8 +157,7 @@ func (s *sight) strengths(ctx context.Context) {
 	signed := filter(suites, func(x hello.Suite) bool { return x.Ephemeral() && !x.Anonymous() && !x.PSK() })
 	var wait sync.WaitGroup
 	wait.Go(func() { s.groups(ctx, version, ecdhe) })
-	wait.Go(func() { s.primes(ctx, version, dhe) })
-	wait.Go(func() { s.signatures(ctx, version, signed) })
+	wait.Go(func() { s.signatures(ctx, version, signed, dhe) })
 	wait.Wait()
 }
 
@@ -169,9 +180,9 @@ func (s *sight) groups(ctx context.Context, version uint16, ecdhe []uint16) {
 	var unsure string
 	switch {
 	case s.offers(hello.TLS13):
-		ids, unsure = s.d.groups13(ctx)
+		ids, unsure = s.d.groups13(ctx, s.seen[hello.TLS13].group)
 	case len(ecdhe) > 0:
-		ids, unsure = s.d.exchanges(ctx, version, ecdhe, false)
+		ids, unsure = s.d.exchanges(ctx, version, ecdhe, false, nil)
 	}
 	if unsure != "" {
 		s.skip("some key exchange groups: %s", unsure)
@@ -183,24 +194,23 @@ func (s *sight) groups(ctx context.Context, version uint16, ecdhe []uint16) {
 
 func (s *sight) offers(version uint16) bool { return s.seen[version] != nil && s.seen[version].offered }
 
-func (s *sight) primes(ctx context.Context, version uint16, dhe []uint16) {
-	if len(dhe) == 0 {
-		return
+// signatures lists signature schemes, over DHE suites where there are some, because those show the size of their prime as well.
+func (s *sight) signatures(ctx context.Context, version uint16, signed, dhe []uint16) {
+	if len(dhe) > 0 {
+		signed = dhe
 	}
-	flight, _, _ := s.d.ask(ctx, s.d.offering(version, dhe), hello.UntilDone)
-	if flight == nil || flight.KeyExchange == nil || flight.KeyExchange.DHBits == 0 {
+	var ids []uint16
+	var unsure string
+	if len(signed) > 0 {
+		ids, unsure = s.d.exchanges(ctx, version, signed, true, func(k *hello.KeyExchange) { s.dhBits = k.DHBits })
+	}
+	if len(dhe) > 0 && s.dhBits == 0 {
 		s.skip("the size of the Diffie-Hellman prime: it could not be read")
-		return
 	}
-	s.dhBits = flight.KeyExchange.DHBits
-}
-
-func (s *sight) signatures(ctx context.Context, version uint16, signed []uint16) {
 	if version != hello.TLS12 || len(signed) == 0 {
 		s.skip("signature algorithms: only a TLS 1.2 server with forward secrecy shows them before encryption")
 		return
 	}
-	ids, unsure := s.d.exchanges(ctx, version, signed, true)
 	if unsure != "" {
 		s.skip("some signature algorithms: %s", unsure)
 	}

@@ -160,6 +160,9 @@ func (s *Session) Read() (kind byte, body []byte, err error) {
 	return record.Kind, body, err
 }
 
+// Bye says close_notify: a server may forget a session that ended without it.
+func (s *Session) Bye() error { return s.Write(hello.RecordAlert, []byte{1, hello.AlertCloseNotify}) }
+
 // Renegotiate sends a second hello inside the session, as RFC 5746 demands it.
 func (s *Session) Renegotiate(c hello.Client) error {
 	c.Renegotiated = s.verify

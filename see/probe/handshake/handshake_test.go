@@ -1,0 +1,158 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"staunch/see/probe/hello"
+)
+
+// server is crypto/tls, which checks every MAC and every Finished, as the other side.
+func server(t *testing.T, config *tls.Config) (client net.Conn, said <-chan string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	heard := make(chan string, 1)
+	go func() {
+		defer close(heard)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		s := tls.Server(conn, config)
+		b := make([]byte, 100)
+		n, err := s.Read(b)
+		if err != nil {
+			heard <- "error: " + err.Error()
+			return
+		}
+		heard <- string(b[:n])
+		_, _ = s.Write([]byte("pong"))
+	}()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return conn, heard
+}
+
+func certificate(t *testing.T, key any, public any) tls.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// Every suite of ours in every version: both sides understand each other, in both directions.
+func TestFinishWithEverySuite(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs := []tls.Certificate{certificate(t, rsaKey, rsaKey.Public()), certificate(t, ecKey, ecKey.Public())}
+	for _, version := range []uint16{hello.TLS10, hello.TLS11, hello.TLS12} {
+		for _, suite := range suites() {
+			if version < hello.TLS12 && hello.Named(suite).AEAD() {
+				continue
+			}
+			t.Run(hello.VersionName(version)+" "+hello.Named(suite).Name, func(t *testing.T) {
+				conn, said := server(t, &tls.Config{Certificates: certs, MinVersion: tls.VersionTLS10, CipherSuites: suites(), ClientAuth: tls.RequestClientCert})
+				offer := Offer(version, "localhost")
+				offer.Suites = []uint16{suite}
+				s, flight, err := Finish(conn, offer)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Version != version || s.Suite != suite || !flight.WantsClient || len(s.Ticket) == 0 {
+					t.Errorf("%+v", s)
+				}
+				if err := s.Write(hello.RecordApplication, []byte("ping")); err != nil {
+					t.Fatal(err)
+				}
+				kind, body, err := s.Read()
+				for err == nil && kind == hello.RecordApplication && len(body) == 0 {
+					kind, body, err = s.Read() // TLS 1.0 servers send empty records against BEAST
+				}
+				if kind == hello.RecordApplication && len(body) == 1 { // or split the first byte off
+					var rest []byte
+					_, rest, err = s.Read()
+					body = append(body, rest...)
+				}
+				if got := <-said; err != nil || string(body) != "pong" || got != "ping" {
+					t.Errorf("it heard %q and answered %q: %v", got, body, err)
+				}
+			})
+		}
+	}
+}
+
+func TestFinishSaysWhyNot(t *testing.T) {
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, _ := server(t, &tls.Config{Certificates: []tls.Certificate{certificate(t, ecKey, ecKey.Public())}, MinVersion: tls.VersionTLS13})
+	if _, _, err := Finish(conn, Offer(hello.TLS12, "")); err == nil {
+		t.Error("a TLS 1.3 server finished TLS 1.2 with us")
+	}
+	if _, _, err := Finish(conn, hello.Client{Version: hello.TLS12}); err == nil {
+		t.Error("a hello without its random")
+	}
+}
+
+// What was sealed opens again, and what was changed on the way does not; random bytes never do.
+func FuzzOpen(f *testing.F) {
+	f.Add([]byte("hello"), uint16(5))
+	f.Fuzz(func(t *testing.T, body []byte, flip uint16) {
+		if len(body) > 16000 {
+			return
+		}
+		for _, version := range []uint16{hello.TLS10, hello.TLS12} {
+			for _, aead := range []bool{false, true} {
+				pair := [2]*sealer{}
+				for i := range pair {
+					s, err := newSealer(version, aead, make([]byte, 20), make([]byte, 16), make([]byte, map[bool]int{false: 16, true: 4}[aead]))
+					if err != nil {
+						t.Fatal(err)
+					}
+					pair[i] = s
+				}
+				record := pair[0].seal(hello.RecordApplication, body)[5:]
+				again := *pair[1]
+				if got, err := pair[1].open(hello.RecordApplication, record); err != nil || !bytes.Equal(got, body) {
+					t.Fatalf("%v: %q became %q", err, body, got)
+				}
+				record[int(flip)%len(record)] ^= 1
+				if got, err := again.open(hello.RecordApplication, record); err == nil && bytes.Equal(got, body) && int(flip)%len(record) >= 16 {
+					t.Errorf("a changed record opens")
+				}
+				if _, err := again.open(hello.RecordApplication, body); err == nil {
+					t.Error("bytes that nobody sealed open")
+				}
+			}
+		}
+	})
+}
