@@ -16,8 +16,6 @@ import (
 	"staunch/hub"
 	"staunch/ledger/sqlite"
 	"staunch/reach/fleet"
-	"staunch/reach/host"
-	"staunch/see/scan"
 
 	"github.com/spf13/cobra"
 )
@@ -147,15 +145,8 @@ func readFleet(path string) (*fleet.Fleet, error) {
 	return fleet.Borrow(text, path, fleet.Files{Read: os.ReadFile, Glob: filepath.Glob})
 }
 
-// openHost reaches hosts: this machine in this process; others as the environment says.
+// openHost reaches hosts: this machine in this process, others over ssh.
 func openHost(env *Env) hub.Opener {
-	return func(ctx context.Context, h fleet.Host) (host.Host, error) {
-		switch {
-		case env.Reach != nil:
-			return env.Reach(ctx, h)
-		case h.Via == fleet.ViaLocal:
-			return &host.Local{Called: h.Name, Scan: scan.Env{Cache: scanCache(env), Version: env.Version}}, nil
-		}
-		return nil, fault.New(fault.Unsupported, "%s cannot be reached from here", h.Name)
-	}
+	r := reaching{sudo: "auto"}
+	return r.crew(env).open
 }

@@ -25,6 +25,8 @@ type scanFlags struct {
 	verbose  bool
 	watch    bool
 	every    time.Duration
+	on       string
+	reach    reaching
 }
 
 const scanHelp = `Looks at every process that you may look at, tells what code it really has in memory, and judges that code
@@ -44,6 +46,7 @@ const scanExamples = `  staunch scan                                  what is af
   staunch scan --format openvex > vex.json      statements for other tools
   staunch scan --fail-on critical               exit code 1 only for critical or known-exploited ones
   staunch scan --root /mnt/image                a directory that does not run
+  staunch scan --on 'ring=production & web'      hosts of the fleet over ssh, grouped by what they run
   staunch scan --watch                          look again when processes change, print only changes`
 
 // newScan is the main job: which running processes are affected, proven.
@@ -58,6 +61,9 @@ func newScan(env *Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
 				return err
+			}
+			if f.on != "" {
+				return runFleetScan(cmd.Context(), env, f)
 			}
 			if f.watch {
 				return watchScan(cmd.Context(), env, f)
@@ -84,6 +90,8 @@ func (f *scanFlags) define(cmd *cobra.Command) {
 	fl.StringVar(&f.dormant, "dormant", "on", "on or off: also judge what does not run but can start")
 	fl.BoolVar(&f.question.Args, "args", false, "include the processes' arguments (they may hold secrets)")
 	fl.BoolVar(&f.question.NoCache, "no-cache", false, "analyse every object anew")
+	fl.StringVar(&f.on, "on", "", "look at hosts of the fleet instead of this machine: a selector such as web, ring=canary, 'web & !db1', @file, or all")
+	f.reach.define(cmd)
 	complete(cmd, "format", scanFormatNames())
 	complete(cmd, "fail-on", failWords())
 	complete(cmd, "dormant", []string{"on", "off"})

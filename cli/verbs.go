@@ -9,6 +9,7 @@ func verbs() []func(*Env) *cobra.Command {
 		newApprove,
 		newDo,
 		newHeard,
+		newHosts,
 		newIncident,
 		newLedger,
 		newPlan,

@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"staunch/fault"
+	"staunch/reach/act/bounds"
+	"staunch/reach/act/carry"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
+	"staunch/reach/ssh"
+	"staunch/see/scan"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// reaching is what the command line says about how hosts are reached.
+type reaching struct {
+	config    string
+	sshConfig string
+	hostParts string
+	sudo      string
+	ask       bool
+	forks     int
+	patience  time.Duration
+}
+
+// define adds the flags that every verb with hosts has.
+func (r *reaching) define(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&r.config, "config", "", "inventory: staunch.yaml, or an Ansible inventory, an ssh configuration, a list of names")
+	f.StringVar(&r.sshConfig, "ssh-config", "", "ssh configuration instead of your own")
+	f.StringVar(&r.hostParts, "host-parts", "", "directory with the programs that are sent to hosts (default: host/ beside staunch)")
+	f.StringVar(&r.sudo, "sudo", "auto", "auto, never, or always: an error where it is not allowed")
+	f.BoolVar(&r.ask, "ask-sudo-password", false, "ask once for the password for sudo; it goes only to hosts whose key is known, and is kept nowhere")
+	f.IntVar(&r.forks, "forks", 64, "hosts at once")
+	f.DurationVar(&r.patience, "host-timeout", 2*time.Minute, "how long one host may take")
+}
+
+func (r *reaching) check() error {
+	switch {
+	case r.sudo != "auto" && r.sudo != ssh.SudoNever && r.sudo != ssh.SudoAlways:
+		return fault.New(fault.Usage, "--sudo is auto, never or always, not %q", r.sudo)
+	case r.forks < 1 || r.forks > 10_000:
+		return fault.New(fault.Usage, "--forks is from 1 to 10,000")
+	case r.patience <= 0:
+		return fault.New(fault.Usage, "--host-timeout is above 0")
+	}
+	return nil
+}
+
+// crew opens hosts, whatever way leads to them.
+type crew struct {
+	env    *Env
+	dialer *ssh.Dialer
+}
+
+// crew makes the opener of all hosts of one command.
+func (r *reaching) crew(env *Env) *crew {
+	home := env.Getenv("HOME")
+	d := &ssh.Dialer{ConfigFile: r.sshConfig, Home: home, Agent: env.Getenv("SSH_AUTH_SOCK"), Parts: &ssh.Parts{Dir: r.partsDir()}}
+	if r.sudo != "auto" {
+		d.Sudo = r.sudo
+	}
+	if u, err := user.Current(); err == nil {
+		d.User = u.Username
+	}
+	if program, err := exec.LookPath("ssh"); err == nil {
+		d.Program = program
+	}
+	if r.ask {
+		d.Password = askOnce(env)
+	}
+	return &crew{env: env, dialer: d}
+}
+
+// partsDir is host/ beside this program.
+func (r *reaching) partsDir() string {
+	if r.hostParts != "" {
+		return r.hostParts
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return "host"
+	}
+	return filepath.Join(filepath.Dir(exe), "host")
+}
+
+// open connects to one host.
+func (c *crew) open(ctx context.Context, h fleet.Host) (host.Host, error) {
+	switch {
+	case c.env.Reach != nil:
+		return c.env.Reach(ctx, h)
+	case h.Via == fleet.ViaLocal:
+		return here(c.env, h.Name)
+	case h.Via == fleet.ViaAgent:
+		return nil, fault.New(fault.Unsupported, "%s calls in by its agent", h.Name).Hinted("ask through the server that it calls")
+	}
+	to, err := c.dialer.Dial(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return to, nil
+}
+
+func (c *crew) close() { c.dialer.Close() }
+
+// here is this machine under the fleet's name.
+func here(env *Env, name string) (host.Host, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fault.New(fault.Unsupported, "where this program lies: %v", err)
+	}
+	return &host.Local{
+		Called: name, Scan: scan.Env{Cache: scanCache(env), Version: env.Version},
+		Engine: &carry.Engine{Places: bounds.Standard(), Local: os.Geteuid() == 0, Self: []string{exe, "do", "self-undo"}},
+	}, nil
+}
+
+// askOnce asks a person for the password for sudo when the first host needs it; all others get the same answer.
+func askOnce(env *Env) func(context.Context) (string, error) {
+	ask := sync.OnceValues(func() (string, error) { return readPassword(env, "password for sudo on the hosts: ") })
+	return func(context.Context) (string, error) { return ask() }
+}
+
+func readPassword(env *Env, prompt string) (string, error) {
+	fmt.Fprint(env.Stderr, prompt)
+	if f, ok := env.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(env.Stderr)
+		if err != nil {
+			return "", fault.New(fault.Usage, "the password could not be read: %v", err)
+		}
+		return string(b), nil
+	}
+	text, err := bufio.NewReader(io.LimitReader(env.Stdin, 4096)).ReadString('\n')
+	if err != nil && !(errors.Is(err, io.EOF) && text != "") {
+		return "", fault.New(fault.Usage, "no password on stdin")
+	}
+	return strings.TrimRight(text, "\r\n"), nil
+}
+
+// hosts returns the fleet and the part of it that the selector names ("" for all).
+func (r *reaching) hosts(env *Env, selector string) (*fleet.Fleet, []fleet.Host, error) {
+	if err := r.check(); err != nil {
+		return nil, nil, err
+	}
+	f, err := r.fleet(env, selector)
+	if err != nil {
+		return nil, nil, err
+	}
+	if selector == "" {
+		return f, f.Hosts, nil
+	}
+	chosen, err := f.Select(selector, os.ReadFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(chosen) == 0 {
+		return nil, nil, fault.New(fault.NotFound, "%q names no host of %s", selector, f.Source)
+	}
+	return f, chosen, nil
+}
+
+// fleet reads the inventory. Without any, the hosts of the ssh configuration and the names in the selector itself will do.
+func (r *reaching) fleet(env *Env, selector string) (*fleet.Fleet, error) {
+	f, err := findFleet(env, r.config)
+	if err != nil || r.config != "" || selector == "" || filepath.Base(f.Source) == fleet.FileName {
+		return f, err
+	}
+	source := "your ssh configuration"
+	file := r.sshConfig
+	if file == "" {
+		file = filepath.Join(env.Getenv("HOME"), ".ssh", "config")
+	}
+	var hosts []fleet.Host
+	if text, err := os.ReadFile(file); err == nil {
+		borrowed, err := fleet.SSHConfig(text, file, fleet.Files{Read: os.ReadFile, Glob: filepath.Glob})
+		if err != nil {
+			return nil, err
+		}
+		hosts, source = borrowed.Hosts, file
+	}
+	names, err := fleet.Mentioned(selector, os.ReadFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		hosts = append(hosts, fleet.Host{Name: n})
+	}
+	return fleet.Of(source+", as there is no "+fleet.FileName, hosts), nil
+}
