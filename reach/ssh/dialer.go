@@ -51,9 +51,6 @@ func (h *Host) Close() error {
 
 // Dial logs in, puts the host part there where it is missing, and begins the conversation.
 func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*Host, error) {
-	if why := h.NotCovered(); why != "" {
-		return nil, fault.New(fault.Unsupported, "%s: %s", h.Name, why).Hinted("probe it from outside")
-	}
 	t, err := d.transport(ctx, h)
 	if err != nil {
 		return nil, err
@@ -67,6 +64,9 @@ func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*Host, error) {
 }
 
 func (d *Dialer) transport(ctx context.Context, h fleet.Host) (transport, error) {
+	if why := h.NotCovered(); why != "" {
+		return nil, fault.New(fault.Unsupported, "%s: %s", h.Name, why).Hinted("probe it from outside")
+	}
 	t, err := d.resolve(ctx, h)
 	if err != nil {
 		return nil, err

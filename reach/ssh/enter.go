@@ -279,13 +279,17 @@ func (d *Dialer) put(ctx context.Context, name string, t transport, mode sudoMod
 	if err != nil {
 		return err
 	}
+	packed, err := part.pack()
+	if err != nil {
+		return err
+	}
 	l, err := d.begin(ctx, name, t, as(put, mode), mode)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(l.in, "staunch-put %s\n", part.Sum)
 	if err == nil {
-		_, err = l.in.Write(part.Packed)
+		_, err = l.in.Write(packed)
 	}
 	if closed := l.in.Close(); err == nil {
 		err = closed

@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,13 +16,10 @@ import (
 // arches are the machines that there are host parts for: what uname -m says, and Go's name.
 func arches() map[string]string { return map[string]string{"x86_64": "amd64", "aarch64": "arm64"} }
 
-// maxPart bounds a host part's size, unpacked.
-const maxPart = 64 << 20
-
 // Part is the program that travels to hosts, for one architecture.
 type Part struct {
-	Sum    string // lower-case hex SHA-256 of the program
-	Packed []byte // gzip
+	Sum  string // lower-case hex SHA-256 of the program
+	pack func() ([]byte, error)
 }
 
 // Parts finds host parts: embedded ones first (build tag release), else files staunch-host-linux-ARCH in Dir. It is safe for concurrent use.
@@ -53,23 +49,21 @@ func (p *Parts) For(arch string) (Part, error) {
 }
 
 func (p *Parts) load(name string) (Part, error) {
-	if packed, ok := embedded(name + ".gz"); ok {
-		r, err := gzip.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			return Part{}, fault.New(fault.Bug, "the embedded host part is broken: %v", err)
-		}
-		h := sha256.New()
-		if _, err := io.Copy(h, io.LimitReader(r, maxPart)); err != nil {
-			return Part{}, fault.New(fault.Bug, "the embedded host part is broken: %v", err)
-		}
-		return Part{Sum: hex.EncodeToString(h.Sum(nil)), Packed: packed}, nil
+	if packed, sum, ok := embedded(name); ok {
+		return Part{Sum: sum, pack: func() ([]byte, error) { return packed, nil }}, nil
 	}
 	program, err := os.ReadFile(filepath.Join(p.Dir, name))
 	if err != nil {
 		return Part{}, fault.New(fault.NotFound, "the host part %s is missing", name).Hinted("make build puts it beside staunch, in host/; or name its directory with --host-parts")
 	}
-	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	sum := sha256.Sum256(program)
+	// packed once, and only when some host lacks it
+	return Part{Sum: hex.EncodeToString(sum[:]), pack: sync.OnceValues(func() ([]byte, error) { return packed(program) })}, nil
+}
+
+func packed(program []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed+4)
 	if err == nil {
 		_, err = w.Write(program)
 	}
@@ -77,8 +71,7 @@ func (p *Parts) load(name string) (Part, error) {
 		err = w.Close()
 	}
 	if err != nil {
-		return Part{}, fault.New(fault.Bug, "the host part cannot be packed: %v", err)
+		return nil, fault.New(fault.Bug, "the host part cannot be packed: %v", err)
 	}
-	sum := sha256.Sum256(program)
-	return Part{Sum: hex.EncodeToString(sum[:]), Packed: packed.Bytes()}, nil
+	return out.Bytes(), nil
 }

@@ -2,14 +2,21 @@
 
 package ssh
 
-import "embed"
+import (
+	"embed"
+	"strings"
+)
 
-// parts are put there by scripts/release before it builds.
+// parts are put there by scripts/host-parts before a release is built: NAME.gz and NAME.sha256 (of the program, unpacked).
 //
-//go:embed part/*.gz
+//go:embed part/*
 var parts embed.FS
 
-func embedded(name string) ([]byte, bool) {
-	b, err := parts.ReadFile("part/" + name)
-	return b, err == nil
+func embedded(name string) (packed []byte, sum string, ok bool) {
+	packed, err := parts.ReadFile("part/" + name + ".gz")
+	if err != nil {
+		return nil, "", false
+	}
+	text, err := parts.ReadFile("part/" + name + ".sha256")
+	return packed, strings.TrimSpace(string(text)), err == nil
 }
