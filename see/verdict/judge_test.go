@@ -336,8 +336,12 @@ func TestWhatADistributionLeftOpenLongAgoCanWait(t *testing.T) {
 		exploited bool
 		minor     bool
 	}{
-		{taken.AddDate(-1, 0, 0), "", false, true}, {taken.AddDate(0, 0, -3), "", false, false}, {taken.AddDate(-1, 0, 0), advisory.High, false, false},
-		{taken.AddDate(0, 0, -3), advisory.Low, false, true}, {taken.AddDate(-1, 0, 0), "", true, false}, {time.Time{}, "", false, false},
+		{taken.AddDate(-1, 0, 0), "", false, true},
+		{taken.AddDate(0, 0, -3), "", false, false},
+		{taken.AddDate(-1, 0, 0), advisory.High, false, false},
+		{taken.AddDate(0, 0, -3), advisory.Low, false, true},
+		{taken.AddDate(-1, 0, 0), "", true, false},
+		{time.Time{}, "", false, false},
 	} {
 		set := advisory.Set{Ecosystems: map[string]time.Time{"debian:12": taken}, Advisories: []advisory.Advisory{{
 			ID: "CVE-2099-1", Published: test.published, Severity: test.severity, KnownExploited: test.exploited,
