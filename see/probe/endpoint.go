@@ -37,6 +37,10 @@ func (e Endpoint) String() string {
 // Resolve asks DNS for every address of every target, in the order given, each address once per name and port.
 // A name that cannot be resolved comes back as an error beside the others: it is an address that could not be seen.
 func Resolve(ctx context.Context, q Question) ([]Endpoint, map[string]error, error) {
+	return resolve(ctx, q, net.DefaultResolver)
+}
+
+func resolve(ctx context.Context, q Question, resolver *net.Resolver) ([]Endpoint, map[string]error, error) {
 	targets, err := parseTargets(q)
 	if err != nil {
 		return nil, nil, err
@@ -45,7 +49,7 @@ func Resolve(ctx context.Context, q Question) ([]Endpoint, map[string]error, err
 	failed := map[string]error{}
 	seen := map[Endpoint]bool{}
 	for _, t := range targets {
-		addresses, err := t.addresses(ctx)
+		addresses, err := t.addresses(ctx, resolver)
 		if err != nil {
 			failed[t.text] = err
 			continue
@@ -63,13 +67,13 @@ func Resolve(ctx context.Context, q Question) ([]Endpoint, map[string]error, err
 	return all, failed, nil
 }
 
-func (t target) addresses(ctx context.Context) ([]netip.Addr, error) {
+func (t target) addresses(ctx context.Context, resolver *net.Resolver) ([]netip.Addr, error) {
 	if t.address.IsValid() {
 		return []netip.Addr{t.address}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", t.host)
+	found, err := resolver.LookupNetIP(ctx, "ip", t.host)
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "the name %s has no address that DNS would tell us", t.host).Hinted("%v", err)
 	}

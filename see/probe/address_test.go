@@ -1,0 +1,130 @@
+package probe_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"staunch/see/probe"
+	"staunch/testbed/real"
+)
+
+// tlsServer answers handshakes on an address until the test ends.
+func tlsServer(t *testing.T, address string, l leaf, change ...func(*tls.Config)) string {
+	t.Helper()
+	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{l.cert.Raw}, PrivateKey: l.key}}}
+	for _, c := range change {
+		c(config)
+	}
+	listener, err := net.Listen("tcp", address)
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = tls.Server(conn, config).Handshake() // what the client makes of it is the client's business
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// Two addresses of one site, of which one was forgotten when the key was replaced: only asking both finds it.
+func TestAForgottenAddress(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	fresh, old := a.issue(t, ecKey(t)), a.issue(t, ecKey(t))
+	four := tlsServer(t, "127.0.0.1:0", fresh)
+	_, port, err := net.SplitHostPort(four)
+	must(t, err)
+	probing, err := net.Listen("tcp", "[::1]:"+port)
+	if err != nil {
+		real.Missing(t, "IPv6 on loopback: %v", err)
+	}
+	must(t, probing.Close())
+	tlsServer(t, "[::1]:"+port, old)
+	served := look(t, four, mode(probe.ModeCertificate)).Certificate.SPKISHA256
+	all, err := probe.Probe(t.Context(), probe.Question{
+		Targets: []string{four, "[::1]:" + port}, SNI: "localhost", Mode: probe.ModeCertificate, ExpectSPKI: served, CA: a.pem(), Offline: true,
+	}, nil)
+	must(t, err)
+	var got []string
+	for _, r := range all {
+		got = append(got, fmt.Sprintf("%s %s %v", r.Address, r.ExpectSPKI, r.Certificate != nil && r.Certificate.Trusted))
+		if r.SNI != "localhost" {
+			t.Errorf("asked for %q", r.SNI)
+		}
+	}
+	if want := []string{"127.0.0.1 served true", "::1 different true"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A server with TLS 1.3 alone cannot have the flaw, and nobody needs a heartbeat to know it.
+func TestOnlyTLS13(t *testing.T) {
+	t.Parallel()
+	target := tlsServer(t, "127.0.0.1:0", newAuthority(t).issue(t, ecKey(t)), func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 })
+	r := look(t, target)
+	if r.Heartbleed.Verdict != probe.NoHeartbeat || !strings.Contains(r.Heartbleed.Reason, "only TLS 1.3") {
+		t.Errorf("%+v", r.Heartbleed)
+	}
+	if offered(r) != "TLS1.3" || r.Certificate == nil || !r.Complete() {
+		t.Errorf("offered %q, %+v", offered(r), r)
+	}
+	if len(r.Groups) == 0 || r.Groups[0].Name != "X25519MLKEM768" {
+		t.Errorf("groups %v", r.Groups)
+	}
+}
+
+// Serves and ServesAll tell mend which keys an endpoint serves, whatever they are worth.
+func TestServes(t *testing.T) {
+	t.Parallel()
+	l := newAuthority(t).issue(t, ecKey(t))
+	at := netip.MustParseAddrPort(tlsServer(t, "127.0.0.1:0", l))
+	e := probe.Endpoint{Address: at.Addr(), Port: at.Port(), SNI: "localhost"}
+	spki, chain, err := probe.Serves(t.Context(), e)
+	if err != nil || len(chain) != 1 || string(chain[0]) != string(l.cert.Raw) || spki == "" {
+		t.Errorf("%s %d %v", spki, len(chain), err)
+	}
+	all, err := probe.ServesAll(t.Context(), e)
+	if err != nil || !slices.Equal(all, []string{spki}) {
+		t.Errorf("%q %v", all, err)
+	}
+	e.Port = uint16(freePort(t))
+	if _, _, err := probe.Serves(t.Context(), e); err == nil {
+		t.Error("nobody serves a key")
+	}
+}
+
+// A server with an RSA and an ECDSA certificate serves two keys: a key is gone only when neither is it. Old ones are read by our own hello.
+func TestServesAllOnRealServers(t *testing.T) {
+	real.Slow(t)
+	t.Parallel()
+	a := newAuthority(t)
+	rsa, ec := a.issue(t, rsaKey(t, 2048)), a.issue(t, ecKey(t))
+	for name, c := range map[string]struct {
+		target string
+		keys   int
+	}{
+		"two certificates": {openssl(t, ec, "-dcert", rsa.certFile, "-dkey", rsa.keyFile), 2},
+		"one":              {openssl(t, rsa), 1},
+		"node 0.8":         {node(t, "0.8.28", rsa), 1},
+	} {
+		at := netip.MustParseAddrPort(c.target)
+		all, err := probe.ServesAll(t.Context(), probe.Endpoint{Address: at.Addr(), Port: at.Port(), SNI: "localhost"})
+		if err != nil || len(all) != c.keys {
+			t.Errorf("%s: %q %v", name, all, err)
+		}
+	}
+}
