@@ -22,6 +22,7 @@ const probeExamples = `  staunch probe www.example.org                       eve
   staunch probe --quick smtp://mail.example.org       a letter in about eight connections, over STARTTLS
   staunch probe --allow 10.1.0.0/24 10.1.0.0/24:443,8443
   staunch probe --expect-spki 9f86d0... www.example.org   exit 1 unless every address serves this key
+  staunch probe --from web db1.example.org:5432 --starttls postgres   from inside the network
   staunch probe --from-scan --format json             every TLS port of this machine`
 
 // probing holds what the flags of probe say.
@@ -35,6 +36,8 @@ type probing struct {
 	quick      bool
 	cert       bool
 	fromScan   bool
+	from       string
+	reach      reaching
 	verbose    bool
 }
 
@@ -78,6 +81,8 @@ expected; 3 nothing bad, but something could not be seen; 2 could not look.`,
 	f.Float64Var(&p.q.TotalRate, "rate", 200, "new connections a second over all addresses")
 	f.IntVar(&p.q.Parallel, "parallel", 32, "endpoints looked at side by side")
 	f.Int64Var(&p.q.TimeoutMS, "timeout-ms", 5000, "how long to wait on one connection")
+	f.StringVar(&p.from, "from", "", "probe from inside the network: from these hosts of the fleet (`SELECTOR`)")
+	p.reach.define(cmd)
 	f.StringVar(&p.state, "state", "", "keep results in `FILE` and go on where an earlier run stopped")
 	f.StringVar(&p.format, "format", "table", "table, json, jsonl or html")
 	f.BoolVarP(&p.verbose, "verbose", "v", false, "print everything that was seen")
@@ -85,6 +90,9 @@ expected; 3 nothing bad, but something could not be seen; 2 could not look.`,
 }
 
 func (p *probing) run(ctx context.Context, args []string) error {
+	if p.from != "" {
+		return p.runFrom(ctx, args)
+	}
 	if err := p.prepare(ctx, args); err != nil {
 		return err
 	}
