@@ -53,10 +53,14 @@ func (p *Plan) leaves() ([]mandate.Leaf, error) {
 				return nil, fault.New(fault.Usage, "the undo of step %s cannot be encoded: %v", s.ID, err)
 			}
 		}
+		ring := s.Ring
+		if s.Safer {
+			ring = "" // one person suffices, as far as the host's own policy agrees
+		}
 		for _, t := range s.Targets {
-			leaves = append(leaves, mandate.Leaf{Plan: p.ID, Step: s.ID, Host: t.Host, Ring: s.Ring, Act: does, Undo: s.Undo.Kind == Reverse})
+			leaves = append(leaves, mandate.Leaf{Plan: p.ID, Step: s.ID, Host: t.Host, Ring: ring, Act: does, Undo: s.Undo.Kind == Reverse})
 			if undoes != nil {
-				leaves = append(leaves, mandate.Leaf{Plan: p.ID, Step: s.ID + undoMark, Host: t.Host, Ring: s.Ring, Act: undoes})
+				leaves = append(leaves, mandate.Leaf{Plan: p.ID, Step: s.ID + undoMark, Host: t.Host, Ring: ring, Act: undoes})
 			}
 		}
 	}
@@ -88,13 +92,7 @@ func (s *Sealed) Order(step *Step, host string, attempt int, undo bool, signatur
 	if len(signatures) == 0 {
 		return o, nil // without signatures the login is the authority; hosts that want a mandate refuse
 	}
-	path, err := s.tree.Path(i)
-	if err != nil {
-		return act.Order{}, err
-	}
-	o.Mandate, err = json.Marshal(mandate.Mandate{Header: s.Header, Leaf: s.leaves[i], Index: i, Path: path, Signatures: signatures})
-	if err != nil {
-		return act.Order{}, fault.New(fault.Bug, "the mandate cannot be encoded: %v", err)
-	}
-	return o, nil
+	var err error
+	o.Mandate, err = s.tree.Mandate(s.Header, s.leaves, i, signatures)
+	return o, err
 }
