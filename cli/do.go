@@ -111,6 +111,7 @@ func (d *doing) upgrade() *cobra.Command {
 	f := cmd.Flags()
 	f.StringSliceVar(&also, "also", nil, "`NAME=VERSION` that may come along because the others need it")
 	f.BoolVar(&with.Downgrade, "downgrade", false, "older versions are meant")
+	f.BoolVar(&with.Refresh, "refresh", false, "read the package sources again before the change")
 	f.StringVar(&with.Manager, "manager", "", "apt, dnf, zypper or apk (default: the machine's)")
 	return cmd
 }

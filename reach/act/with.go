@@ -104,7 +104,7 @@ type UpgradeWith struct {
 	Packages  []Package `json:"packages"`
 	Also      []Package `json:"also,omitempty"`        // what may come along because the others need it, in exact versions
 	Downgrade bool      `json:"downgrade,omitempty"`   // older versions are meant
-	NoSave    bool      `json:"no_save,omitempty"`     // go on although the old package files cannot be had: it cannot be undone
+	Refresh   bool      `json:"refresh,omitempty"`     // read the package sources again before the change
 	LockForMS int64     `json:"lock_for_ms,omitempty"` // how long to wait for a lock that another holds; 0: 60,000
 }
 

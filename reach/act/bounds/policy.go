@@ -115,6 +115,7 @@ func denied(format string, args ...any) *fault.Error {
 	return fault.New(fault.Denied, format, args...)
 }
 
+// Unit refuses a unit that the policy does not name.
 func (p Policy) Unit(name string) error {
 	if !matches(p.Units, name) {
 		return denied("the host's policy does not name unit %s", name)
@@ -122,6 +123,7 @@ func (p Policy) Unit(name string) error {
 	return nil
 }
 
+// Package refuses a package that the policy does not name, or whose word it lacks.
 func (p Policy) Package(name string) error {
 	if !matches(p.Packages, name) {
 		return denied("the host's policy does not name package %s", name)
@@ -129,6 +131,7 @@ func (p Policy) Package(name string) error {
 	return p.Word(WordOfPackage(name), "package "+name)
 }
 
+// Hook refuses a hook that the policy does not name.
 func (p Policy) Hook(name string) error {
 	if !matches(p.Hooks, name) {
 		return denied("the host's policy does not name hook %s", name)

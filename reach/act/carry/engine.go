@@ -15,7 +15,7 @@ import (
 	"staunch/reach/act/vault"
 )
 
-// Engine carries out orders on this machine. Its zero Now and Maps are the real ones.
+// Engine carries out orders on this machine. A nil Now is the machine's own clock.
 type Engine struct {
 	Places bounds.Places
 	// Local means: root typed it on this very machine. Only then is making safer possible without a mandate.
@@ -41,12 +41,6 @@ func (e *Engine) now() time.Time {
 		return e.Now().UTC().Truncate(time.Millisecond)
 	}
 	return time.Now().UTC().Truncate(time.Millisecond)
-}
-
-func (e *Engine) says(text string) {
-	if e.Says != nil {
-		e.Says(text)
-	}
 }
 
 // job prepares one order's work.

@@ -103,7 +103,7 @@ func undoOf(o act.Order) act.Order {
 func TestOnRealHosts(t *testing.T) {
 	hosts := machines(t, 6, testbed.With("dnf", "zypper", "createrepo-c", "rpm"))
 	for name, stories := range map[string][]func(*testing.T, machine){
-		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct},
+		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct, rebootedByOrder},
 		"upgrade":   {upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack},
 		"units":     {units},
 		"bounds":    {forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused, aPolicyBoundsWhatMayBeTouched},
@@ -144,6 +144,11 @@ func upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack(t *t
 	if got := m.Exec(t, "ls /usr/sbin/policy-rc.d 2>/dev/null | wc -l"); got != "0" {
 		t.Error("the act left its policy-rc.d behind")
 	}
+	m.Exec(t, "apt-get update -q && rm -rf /var/lib/apt/lists/*Packages* /var/cache/apt/*.bin")
+	stale := libtally("1.1-2")
+	m.want(m.do(newOrder(t, "stale-lists", act.Upgrade, stale)), act.Refused, "package sources up to date")
+	stale.Refresh = true
+	m.want(m.do(newOrder(t, "fresh-lists", act.Upgrade, stale)), act.Refused, "1.1-2")
 	again := m.do(upgrade)
 	if m.want(again, act.Done, "done and seen"); !again.Repeat || !again.Ended.Equal(out.Ended) {
 		t.Errorf("the repeated order was not answered from the journal: %+v", again)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -73,6 +74,9 @@ func (b *job) cancelLater(ctx context.Context, id string) {
 	}
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		b.Say("the timer that would undo it goes on, but will find the confirmation: " + err.Error())
+	}
+	if err := os.Remove(filepath.Join(b.Saved(), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.Say("the copy of this program for the timer stays: " + err.Error())
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 type command struct {
 	argv   []string
 	env    []string // besides PATH and LC_ALL
-	dir    string
 	stdin  []byte
 	output int64 // bytes of output kept, from the end; 0: 1 MB
 	root   string
@@ -59,11 +58,12 @@ func (b *Bench) run(ctx context.Context, c command) ([]string, error) {
 	err = cmd.Run()
 	lines := lastLines(output, c.output)
 	if ctx.Err() != nil {
-		if cmd.Process != nil {
-			err = errors.Join(err, ignoreGone(syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)))
-		}
+		killed := killGroup(cmd.Process)
 		if cause := context.Cause(ctx); fault.Is(cause, fault.Full) {
 			return lines, fault.New(fault.Full, "%s wrote more than %d MB", c.argv[0], mostOutput>>20)
+		}
+		if killed != nil {
+			return lines, fault.New(fault.Unsure, "%s did not end in time, and could not be killed: %v", c.argv[0], killed)
 		}
 		return lines, fault.New(fault.Timeout, "%s did not end in time", c.argv[0])
 	}
@@ -114,11 +114,15 @@ func lastLines(f *os.File, most int64) []string {
 	return found
 }
 
-func ignoreGone(err error) error {
-	if errors.Is(err, syscall.ESRCH) {
+// killGroup ends whatever is left of a program's process group.
+func killGroup(leader *os.Process) error {
+	if leader == nil {
 		return nil
 	}
-	return err
+	if err := syscall.Kill(-leader.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
 }
 
 func lookPath(root, name string) (string, error) {

@@ -2,8 +2,6 @@ package deed
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,46 +22,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func digest(r io.Reader) (string, int64, error) {
-	h := sha256.New()
-	n, err := io.Copy(h, r)
-	if err != nil {
-		return "", n, fault.New(fault.Corrupt, "reading: %v", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), n, nil
-}
-
 // reboot ends one boot of the machine.
 type reboot struct{ with *act.RebootWith }
 
-func bootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fault.New(fault.Unsupported, "the machine's boot id: %v", err)
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
-// booted is the start of process 1 besides the boot id: in a container the boot id is the outer machine's and stays.
-type booted struct {
-	BootID string `json:"boot_id"`
-	Init   uint64 `json:"init_ticks"`
-}
-
-func boot() (booted, error) {
-	id, err := bootID()
-	if err != nil {
-		return booted{}, err
-	}
-	ticks, err := systemd.StartTicks(1)
-	if err != nil {
-		return booted{}, fault.New(fault.Unsupported, "process 1: %v", err)
-	}
-	return booted{id, ticks}, nil
-}
-
 func (r reboot) Check(_ context.Context, _ *Bench) (act.Preview, error) {
-	now, err := boot()
+	now, err := systemd.ThisBoot()
 	if err != nil {
 		return act.Preview{}, err
 	}
@@ -84,11 +47,11 @@ func (r reboot) Do(ctx context.Context, b *Bench) error {
 }
 
 func (r reboot) Verify(_ context.Context, b *Bench) (any, error) {
-	var before booted
+	var before systemd.Boot
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	now, err := boot()
+	now, err := systemd.ThisBoot()
 	if err != nil {
 		return nil, err
 	}
@@ -112,30 +75,12 @@ type signalSeen struct {
 	Ticks   uint64 `json:"ticks,omitempty"`
 }
 
-// clockTicks is USER_HZ, which the kernel fixes at 100 on every architecture that we are built for.
-const clockTicks = 100
-
-// startTime turns ticks since boot into a time, as see/scan does.
-func startTime(ticks uint64) (time.Time, error) {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return time.Time{}, fault.New(fault.Unsupported, "/proc/stat: %v", err)
-	}
-	for _, line := range strings.Split(string(b), "\n") {
-		var btime int64
-		if n, err := fmt.Sscanf(line, "btime %d", &btime); n == 1 && err == nil {
-			return time.Unix(btime, 0).Add(time.Duration(ticks) * time.Second / clockTicks), nil
-		}
-	}
-	return time.Time{}, fault.New(fault.Unsupported, "/proc/stat does not tell when the machine booted")
-}
-
 func (s signal) look() (signalSeen, error) {
 	ticks, err := systemd.StartTicks(s.with.PID)
 	if err != nil {
 		return signalSeen{}, nil // no such process
 	}
-	start, err := startTime(ticks)
+	start, err := systemd.StartTime(ticks)
 	if err != nil {
 		return signalSeen{}, err
 	}
@@ -146,35 +91,8 @@ func (s signal) look() (signalSeen, error) {
 	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", s.with.PID)); err == nil {
 		seen.Name = act.Clean(strings.TrimSpace(string(name)))
 	}
-	seen.Unit = unitOf(s.with.PID)
+	seen.Unit = systemd.UnitOf(s.with.PID)
 	return seen, nil
-}
-
-// unitOf reads the unit from the process's control group.
-func unitOf(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil {
-		return ""
-	}
-	for _, line := range strings.Split(string(b), "\n") {
-		if _, group, found := strings.Cut(line, ":name=systemd:"); found {
-			return lastUnit(group)
-		}
-		if group, found := strings.CutPrefix(line, "0::"); found {
-			return lastUnit(group)
-		}
-	}
-	return ""
-}
-
-func lastUnit(group string) string {
-	unit := ""
-	for _, part := range strings.Split(group, "/") {
-		if act.IsUnit(part) && !strings.HasSuffix(part, ".slice") {
-			unit = part
-		}
-	}
-	return unit
 }
 
 func (s signal) Check(_ context.Context, b *Bench) (act.Preview, error) {
@@ -268,8 +186,8 @@ func (s signal) Undo(_ context.Context, b *Bench) (any, error) {
 type installLib struct{ with *act.InstallLibWith }
 
 // files lists the library first, then its links, as placed files.
-func (l installLib) look(b *Bench) (placeSeen, error) {
-	var seen placeSeen
+func (l installLib) look(b *Bench) (files.Bundle, error) {
+	var seen files.Bundle
 	for i, name := range append([]string{path.Base(l.with.Path)}, l.with.Links...) {
 		at := path.Join(path.Dir(l.with.Path), name)
 		real, err := b.Places.Guard(b.Policy, at, true)
@@ -279,15 +197,15 @@ func (l installLib) look(b *Bench) (placeSeen, error) {
 		if !libraryPlace(at) {
 			return seen, denied("%s is no place for libraries", at).Hinted("one of %s", strings.Join(bounds.LibraryDirs(), ", "))
 		}
-		one := placedFile{Path: at, Real: real, Will: files.Facts{Exists: true, Link: path.Base(l.with.Path), Mode: 0o777}}
+		one := files.Placed{Path: at, Real: real, Will: files.Facts{Exists: true, Link: path.Base(l.with.Path), Mode: 0o777}}
 		if i == 0 {
 			one.Will = files.Facts{Exists: true, Mode: 0o644, SHA256: l.with.SHA256}
 		}
-		dir, err := one.dir()
+		dir, err := one.Dir()
 		if err != nil {
 			return seen, err
 		}
-		one.Was, err = dir.Look(one.name())
+		one.Was, err = dir.Look(one.Name())
 		if err = errors.Join(err, dir.Close()); err != nil {
 			return seen, fault.From(err, fault.Denied)
 		}
@@ -343,11 +261,11 @@ func (l installLib) Check(_ context.Context, b *Bench) (act.Preview, error) {
 }
 
 func (l installLib) Do(ctx context.Context, b *Bench) error {
-	var seen placeSeen
+	var seen files.Bundle
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	if err := b.keepAll(seen); err != nil {
+	if err := seen.Keep(b.Saved()); err != nil {
 		return nothingDone(err)
 	}
 	b.Tell("installing " + l.with.Path)
@@ -356,7 +274,7 @@ func (l installLib) Do(ctx context.Context, b *Bench) error {
 		err = l.ldconfig(ctx, b)
 	}
 	if err != nil {
-		if back := errors.Join(b.restoreAll(seen), l.ldconfig(context.WithoutCancel(ctx), b)); back != nil {
+		if back := errors.Join(seen.Restore(b.Saved()), l.ldconfig(context.WithoutCancel(ctx), b)); back != nil {
 			return fault.New(fault.Unsure, "%v; and putting the old library back failed: %v", err, back)
 		}
 		return fault.New(fault.KindOf(err), "%v; the old library is back", err)
@@ -364,7 +282,7 @@ func (l installLib) Do(ctx context.Context, b *Bench) error {
 	return nil
 }
 
-func (l installLib) put(b *Bench, seen placeSeen) error {
+func (l installLib) put(b *Bench, seen files.Bundle) error {
 	payload, err := b.payload(l.with.SHA256)
 	if err != nil {
 		return err
@@ -375,19 +293,19 @@ func (l installLib) put(b *Bench, seen placeSeen) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer dir.Close() //nolint:errcheck // nothing is written through it but by fsync of its own
 	staged, err := dir.Stage(payload, one.Will.Mode, 0, 0)
 	if err != nil {
 		return err
 	}
-	if err := dir.Swap(staged, one.name()); err != nil {
+	if err := dir.Swap(staged, one.Name()); err != nil {
 		return errors.Join(err, dir.Drop(staged))
 	}
 	for _, link := range seen.Files[1:] {
 		if link.Was == link.Will {
 			continue
 		}
-		if err := dir.Link(link.Will.Link, link.name()); err != nil {
+		if err := dir.Link(link.Will.Link, link.Name()); err != nil {
 			return err
 		}
 	}
@@ -403,15 +321,18 @@ func (l installLib) ldconfig(ctx context.Context, b *Bench) error {
 }
 
 func (l installLib) Verify(ctx context.Context, b *Bench) (any, error) {
+	if l.with.Ldconfig && !b.Did {
+		return nil, fault.New(fault.Conflict, "whether the loader was told of the library cannot be seen")
+	}
 	return place{&act.PlaceWith{}}.Verify(ctx, b)
 }
 
 func (l installLib) Undo(ctx context.Context, b *Bench) (any, error) {
-	var before placeSeen
+	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	if err := b.restoreAll(before); err != nil {
+	if err := before.Restore(b.Saved()); err != nil {
 		return nil, err
 	}
 	return before, l.ldconfig(ctx, b)

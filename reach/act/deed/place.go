@@ -22,26 +22,8 @@ import (
 // place puts a bundle of files: all of them or none.
 type place struct{ with *act.PlaceWith }
 
-// placeSeen is the record: where each file really lies and what was there.
-type placeSeen struct {
-	Files []placedFile `json:"files"`
-}
-
-type placedFile struct {
-	Path string      `json:"path"`
-	Real string      `json:"real"`
-	Was  files.Facts `json:"was"`
-	Will files.Facts `json:"will"`
-}
-
-func (p placedFile) dir() (*files.Dir, error) { return files.OpenDir(filepath.Dir(p.Real)) }
-func (p placedFile) name() string             { return filepath.Base(p.Real) }
-
-// kept is where the old content of file i is saved.
-func (b *Bench) kept(i int) string { return filepath.Join(b.Saved(), strconv.Itoa(i)) }
-
 func (p place) Check(ctx context.Context, b *Bench) (act.Preview, error) {
-	var seen placeSeen
+	var seen files.Bundle
 	for _, f := range p.with.Files {
 		one, err := p.look(b, f)
 		if err != nil {
@@ -73,7 +55,7 @@ func (p place) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	return pre, nil
 }
 
-func (p place) tell(f act.File, seen placedFile) string {
+func (p place) tell(f act.File, seen files.Placed) string {
 	switch {
 	case f.Remove:
 		return "take away " + f.Path
@@ -83,21 +65,21 @@ func (p place) tell(f act.File, seen placedFile) string {
 	return fmt.Sprintf("replace %s (%d bytes by %d, mode %04o, user %d, group %d)", f.Path, seen.Was.Size, seen.Will.Size, seen.Will.Mode, seen.Will.UID, seen.Will.GID)
 }
 
-func (p place) look(b *Bench, f act.File) (placedFile, error) {
+func (p place) look(b *Bench, f act.File) (files.Placed, error) {
 	real, err := b.Places.Guard(b.Policy, f.Path, false)
 	if err != nil {
-		return placedFile{}, err
+		return files.Placed{}, err
 	}
 	word := bounds.WordOfPath(real)
 	if (word == bounds.WordSSH || word == bounds.WordNetwork) && p.with.ConfirmMS == 0 {
-		return placedFile{}, denied("%s can cut our own access: its change must undo itself unless confirmed", f.Path).Hinted("set confirm_ms, as in --confirm 2m")
+		return files.Placed{}, denied("%s can cut our own access: its change must undo itself unless confirmed", f.Path).Hinted("set confirm_ms, as in --confirm 2m")
 	}
-	one := placedFile{Path: f.Path, Real: real}
-	dir, err := one.dir()
+	one := files.Placed{Path: f.Path, Real: real}
+	dir, err := one.Dir()
 	if err != nil {
 		return one, err
 	}
-	one.Was, err = dir.Look(one.name())
+	one.Was, err = dir.Look(one.Name())
 	if err = errors.Join(err, dir.Close()); err != nil {
 		return one, fault.From(err, fault.Denied)
 	}
@@ -139,7 +121,7 @@ func (b *Bench) will(f act.File, was files.Facts) (files.Facts, error) {
 		return will, err
 	}
 	defer content.Close()
-	will.SHA256, will.Size, err = digest(content)
+	will.SHA256, will.Size, err = files.Sum(content)
 	return will, err
 }
 
@@ -216,7 +198,7 @@ func (b *Bench) payload(sha256 string) (*os.File, error) {
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "payload %.12s has not been put on this host", sha256)
 	}
-	got, _, err := digest(f)
+	got, _, err := files.Sum(f)
 	if err == nil && got != sha256 {
 		err = fault.New(fault.Corrupt, "payload %.12s holds something else", sha256)
 	}
@@ -239,25 +221,25 @@ func (p place) reloads(ctx context.Context, b *Bench) error {
 }
 
 func (p place) Do(ctx context.Context, b *Bench) error {
-	var seen placeSeen
+	var seen files.Bundle
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	if err := b.keepAll(seen); err != nil {
+	if err := seen.Keep(b.Saved()); err != nil {
 		return nothingDone(err)
 	}
 	staged, err := p.stageAll(b, seen)
 	if err != nil {
-		return nothingDone(errors.Join(err, dropAll(seen, staged)))
+		return nothingDone(errors.Join(err, seen.Drop(staged)))
 	}
 	for i, f := range seen.Files {
 		b.Tell("placing " + f.Path)
-		if err := f.swap(staged[i]); err != nil {
-			return errors.Join(err, b.restoreAll(seen), dropAll(seen, staged))
+		if err := f.Swap(staged[i]); err != nil {
+			return errors.Join(err, seen.Restore(b.Saved()), seen.Drop(staged))
 		}
 	}
 	if err := p.accepted(ctx, b); err != nil {
-		back := b.restoreAll(seen)
+		back := seen.Restore(b.Saved())
 		if back == nil && len(p.with.Reload) > 0 {
 			back = p.reload(context.WithoutCancel(ctx), b)
 		}
@@ -269,35 +251,8 @@ func (p place) Do(ctx context.Context, b *Bench) error {
 	return nil
 }
 
-// keepAll saves the old contents before anything changes.
-func (b *Bench) keepAll(seen placeSeen) error {
-	if err := b.MkdirSaved(); err != nil {
-		return err
-	}
-	for i, f := range seen.Files {
-		if !f.Was.Exists || f.Was.Link != "" {
-			continue
-		}
-		dir, err := f.dir()
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(dir.Keep(f.name(), b.kept(i)), dir.Close()); err != nil {
-			return err
-		}
-	}
-	return onlyErr(files.SyncDir(b.Saved()), b.Saved())
-}
-
-func onlyErr(err error, what string) error {
-	if err == nil {
-		return nil
-	}
-	return files.NoRoom(err, what)
-}
-
 // stageAll writes every file beside its place; nothing is visible yet.
-func (p place) stageAll(b *Bench, seen placeSeen) ([]string, error) {
+func (p place) stageAll(b *Bench, seen files.Bundle) ([]string, error) {
 	staged := make([]string, len(seen.Files))
 	for i, f := range seen.Files {
 		if !f.Will.Exists {
@@ -307,7 +262,7 @@ func (p place) stageAll(b *Bench, seen placeSeen) ([]string, error) {
 		if err != nil {
 			return staged, err
 		}
-		dir, err := f.dir()
+		dir, err := f.Dir()
 		if err != nil {
 			return staged, errors.Join(err, content.Close())
 		}
@@ -317,58 +272,6 @@ func (p place) stageAll(b *Bench, seen placeSeen) ([]string, error) {
 		}
 	}
 	return staged, nil
-}
-
-// swap makes the change of one file.
-func (p placedFile) swap(staged string) error {
-	dir, err := p.dir()
-	if err != nil {
-		return err
-	}
-	if staged == "" {
-		err = dir.Drop(p.name())
-	} else {
-		err = dir.Swap(staged, p.name())
-	}
-	return errors.Join(err, dir.Close())
-}
-
-func dropAll(seen placeSeen, staged []string) error {
-	var errs []error
-	for i, name := range staged {
-		if name == "" {
-			continue
-		}
-		dir, err := seen.Files[i].dir()
-		if err == nil {
-			err = errors.Join(dir.Drop(name), dir.Close())
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// restoreAll brings every file back to what the record says, and proves it.
-func (b *Bench) restoreAll(seen placeSeen) error {
-	var errs []error
-	for i, f := range seen.Files {
-		dir, err := f.dir()
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		now, err := dir.Look(f.name())
-		if err == nil && now != f.Was {
-			if err = dir.Restore(f.name(), f.Was, b.kept(i)); err == nil {
-				now, err = dir.Look(f.name())
-			}
-			if err == nil && now != f.Was {
-				err = fault.New(fault.Conflict, "%s is not as it was", f.Path)
-			}
-		}
-		errs = append(errs, err, dir.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // accepted asks the validator and reloads.
@@ -422,21 +325,21 @@ func (p place) reload(ctx context.Context, b *Bench) error {
 }
 
 func (p place) Verify(_ context.Context, b *Bench) (any, error) {
-	var before placeSeen
+	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	var seen placeSeen
+	var seen files.Bundle
 	for _, f := range before.Files {
-		dir, err := f.dir()
+		dir, err := f.Dir()
 		if err != nil {
 			return nil, err
 		}
-		now, err := dir.Look(f.name())
+		now, err := dir.Look(f.Name())
 		if err = errors.Join(err, dir.Close()); err != nil {
 			return nil, err
 		}
-		seen.Files = append(seen.Files, placedFile{Path: f.Path, Real: f.Real, Was: now, Will: f.Will})
+		seen.Files = append(seen.Files, files.Placed{Path: f.Path, Real: f.Real, Was: now, Will: f.Will})
 		if now != f.Will {
 			return seen, fault.New(fault.Conflict, "%s is not as wanted", f.Path)
 		}
@@ -448,11 +351,11 @@ func (p place) Verify(_ context.Context, b *Bench) (any, error) {
 }
 
 func (p place) Undo(ctx context.Context, b *Bench) (any, error) {
-	var before placeSeen
+	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	if err := b.restoreAll(before); err != nil {
+	if err := before.Restore(b.Saved()); err != nil {
 		return nil, err
 	}
 	return before, p.reload(ctx, b)

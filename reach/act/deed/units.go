@@ -1,11 +1,9 @@
 package deed
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,12 +24,7 @@ type units struct {
 // unitsSeen is the record before and after: each unit's state, and what its processes map that is not on disk any more.
 type unitsSeen struct {
 	Units []systemd.State `json:"units"`
-	Stale []staleMapping  `json:"stale,omitempty"`
-}
-
-type staleMapping struct {
-	PID  int    `json:"pid"`
-	Path string `json:"path"`
+	Stale []systemd.Stale `json:"stale,omitempty"`
 }
 
 func (u units) look(ctx context.Context, b *Bench) (unitsSeen, error) {
@@ -46,7 +39,7 @@ func (u units) look(ctx context.Context, b *Bench) (unitsSeen, error) {
 			return seen, err
 		}
 		seen.Units = append(seen.Units, s)
-		seen.Stale = append(seen.Stale, stale(s.Processes)...)
+		seen.Stale = append(seen.Stale, systemd.StaleIn(s.Processes)...)
 	}
 	return seen, nil
 }
@@ -205,8 +198,11 @@ func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if u.kind == act.Reload && !b.Did {
+		return nil, fault.New(fault.Conflict, "whether the units reloaded cannot be seen from outside")
+	}
 	for _, was := range before.Units {
-		if err := u.prove(ctx, m, was); err != nil {
+		if err := u.prove(ctx, m, was, b.Did); err != nil {
 			seen, lookErr := u.look(ctx, b)
 			if lookErr != nil {
 				return nil, err
@@ -228,7 +224,7 @@ func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
 const leaving = 5 * time.Second
 
 // prove holds one unit's state now against what the act wanted and against what was before.
-func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State) error {
+func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State, did bool) error {
 	settle := time.Duration(u.with.SettleMS) * time.Millisecond
 	if settle == 0 {
 		settle = time.Second
@@ -255,7 +251,7 @@ func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State)
 	}
 	patient, cancel = context.WithTimeout(ctx, leaving)
 	defer cancel()
-	if s.Invocation == was.Invocation {
+	if s.Invocation == was.Invocation && (s.Invocation != "" || !did) { // a oneshot that systemd has forgotten has none
 		return fault.New(fault.Conflict, "%s was not restarted: it is still the same start", was.Unit)
 	}
 	if s.MainPID != 0 && s.MainPID == was.MainPID && (systemd.Process{PID: s.MainPID, Ticks: ticksOf(was)}).Alive() {
@@ -263,7 +259,7 @@ func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State)
 	}
 	old := was.Processes
 	if bounds.WordOfUnit(was.Unit) == bounds.WordSSH { // sessions outlive the daemon by design, ours among them: only old code in them counts
-		old = slices.DeleteFunc(slices.Clone(old), func(p systemd.Process) bool { return len(stale([]systemd.Process{p})) == 0 })
+		old = slices.DeleteFunc(slices.Clone(old), func(p systemd.Process) bool { return len(systemd.StaleIn([]systemd.Process{p})) == 0 })
 	}
 	if left := systemd.Left(patient, old); len(left) > 0 {
 		return fault.New(fault.Conflict, "%s was restarted, but %d old processes still run, first %d", was.Unit, len(left), left[0].PID).
@@ -300,7 +296,7 @@ func (u units) Undo(ctx context.Context, b *Bench) (any, error) {
 		return nil, err
 	}
 	again := *b
-	again.Before = Encode(now)
+	again.Before, again.Did = Encode(now), true
 	return opposite.Verify(ctx, &again)
 }
 
@@ -314,43 +310,6 @@ func (u units) tail(ctx context.Context, b *Bench) []string {
 		}
 	}
 	return lines
-}
-
-// stale lists executable mappings of processes whose file on disk is gone or another one now.
-func stale(processes []systemd.Process) []staleMapping {
-	var found []staleMapping
-	for _, p := range processes {
-		seen := map[string]bool{}
-		for _, path := range mappings(p.PID) {
-			old, gone := strings.CutSuffix(path, " (deleted)")
-			if gone && !seen[old] && !strings.HasPrefix(old, "/memfd:") && !strings.HasPrefix(old, "/dev/") && !strings.HasPrefix(old, "/SYSV") && !strings.HasPrefix(old, "/tmp/") {
-				seen[old] = true
-				found = append(found, staleMapping{p.PID, old})
-			}
-		}
-	}
-	return found
-}
-
-// mappings lists the files that a process maps executable, as the kernel names them.
-func mappings(pid int) []string {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var paths []string
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 64<<10)
-	for lines.Scan() {
-		fields := strings.SplitN(lines.Text(), " ", 6)
-		if len(fields) == 6 && len(fields[1]) == 4 && fields[1][2] == 'x' {
-			if path := strings.TrimLeft(fields[5], " "); strings.HasPrefix(path, "/") {
-				paths = append(paths, path)
-			}
-		}
-	}
-	return paths
 }
 
 // goneFrom looks at the units' processes with the scanner's own eyes: none may map any of the objects. A process that cannot be

@@ -74,16 +74,23 @@ func (u upgrade) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 		return p, err
 	}
 	broken := brokenOf(seen.Packages)
+	var unknown error
 	if len(broken) == 0 {
-		if seen.Changes, err = m.Simulate(ctx, slices.Concat(want, also), u.with.Downgrade); err != nil {
-			return p, err
+		seen.Changes, err = m.Simulate(ctx, slices.Concat(want, also), u.with.Downgrade)
+		if err == nil {
+			err = packages.Allowed(seen.Changes, want, also, seen.Packages)
 		}
-		if err := packages.Allowed(seen.Changes, want, also, seen.Packages); err != nil {
-			return p, err
+		if err != nil && !u.with.Refresh {
+			return p, fault.From(err, fault.Conflict).Hinted("%s", orElse(fault.HintOf(err), "are the package sources up to date? refresh reads them again first"))
 		}
+		unknown = err
 	}
-	seen.Unsaved = m.CanSave(ctx, changing(seen))
-	return u.tell(b, seen, broken), nil
+	seen.Unsaved = m.CanSave(ctx, u.changing(seen))
+	p = u.tell(b, seen, broken)
+	if unknown != nil {
+		p.Warns = append(p.Warns, "as the package sources stand now this cannot be done: "+unknown.Error()+"; they are read again first, and it is refused if that stays so")
+	}
+	return p, nil
 }
 
 // meant keeps other architectures of the same name out.
@@ -143,11 +150,18 @@ func brokenOf(installed []packages.Installed) []string {
 	return found
 }
 
-// changing lists the installed packages that the transaction replaces.
-func changing(seen upgradeSeen) []packages.Package {
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// changing lists the installed packages that will be replaced: those that are not in the wanted version.
+func (u upgrade) changing(seen upgradeSeen) []packages.Package {
 	var found []packages.Package
 	for _, p := range seen.Packages {
-		if slices.ContainsFunc(seen.Changes, func(c packages.Change) bool { return c.Name == p.Name }) {
+		if slices.ContainsFunc(slices.Concat(u.with.Packages, u.with.Also), func(w act.Package) bool { return w.Name == p.Name && w.Version != p.Version }) {
 			found = append(found, p.Package)
 		}
 	}
@@ -158,6 +172,9 @@ func (u upgrade) tell(b *Bench, seen upgradeSeen, broken []string) act.Preview {
 	p := act.Preview{Finds: Encode(seen), Undo: "installs the saved package files of the old versions again"}
 	for _, c := range seen.Changes {
 		p.Says = append(p.Says, "upgrade "+c.String())
+	}
+	if u.with.Refresh {
+		p.Says = append(p.Says, "read the package sources again first")
 	}
 	p.Says = append(p.Says, "old configuration files are kept; no service is restarted by it")
 	if u.with.Downgrade {
@@ -208,7 +225,13 @@ func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen u
 		if err := b.MkdirSaved(); err != nil {
 			return nothingDone(err)
 		}
-		if err := m.Save(ctx, changing(seen), b.Saved()); err != nil {
+		if err := m.Save(ctx, u.changing(seen), b.Saved()); err != nil {
+			return nothingDone(err)
+		}
+	}
+	if u.with.Refresh {
+		b.Tell("reading the package sources again")
+		if err := m.Refresh(ctx); err != nil {
 			return nothingDone(err)
 		}
 	}
@@ -274,7 +297,7 @@ func (u upgrade) Undo(ctx context.Context, b *Bench) (any, error) {
 	if err := errors.Join(m.Restore(ctx, b.savedInside()), release()); err != nil {
 		return nil, err
 	}
-	old := changing(before)
+	old := u.changing(before)
 	now, err := m.Installed(ctx, names(old))
 	if err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func (d *Dir) Look(name string) (Facts, error) {
 			return facts, err
 		}
 		defer f.Close()
-		facts.SHA256, facts.Size, err = sum(f)
+		facts.SHA256, facts.Size, err = Sum(f)
 		return facts, err
 	}
 	return facts, fault.New(fault.Denied, "%s is neither a file nor a link", d.at(name))
@@ -101,7 +101,8 @@ func (d *Dir) open(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), d.at(name)), nil
 }
 
-func sum(r io.Reader) (string, int64, error) {
+// Sum returns the lower-case hex SHA-256 of what r holds, and its length in bytes.
+func Sum(r io.Reader) (string, int64, error) {
 	h := sha256.New()
 	n, err := io.Copy(h, r)
 	if err != nil {
@@ -219,7 +220,7 @@ func (d *Dir) Restore(name string, was Facts, kept string) error {
 		return fault.New(fault.NotFound, "the saved copy of %s: %v", d.at(name), err)
 	}
 	defer f.Close()
-	if got, _, err := sum(f); err != nil || got != was.SHA256 {
+	if got, _, err := Sum(f); err != nil || got != was.SHA256 {
 		return fault.New(fault.Corrupt, "the saved copy of %s is damaged", d.at(name))
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

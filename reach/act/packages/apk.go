@@ -83,6 +83,12 @@ func (a apk) Apply(ctx context.Context, want []Package, _ bool) error {
 	return nil
 }
 
+// Refresh reads the package sources again.
+func (a apk) Refresh(ctx context.Context) error {
+	_, err := a.run(ctx, nil, nil, "apk", "update", "--no-interactive")
+	return err
+}
+
 // CanSave says no: Alpine's repositories hold one version only, and apk keeps no files.
 func (a apk) CanSave(_ context.Context, have []Package) (why []string) {
 	for _, p := range have {

@@ -130,6 +130,15 @@ func (a apt) install(ctx context.Context, what []string, downgrade bool) error {
 	return nil
 }
 
+// Refresh reads the package sources again.
+func (a apt) Refresh(ctx context.Context) error {
+	lines, err := a.run(ctx, nil, quiet(), "apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
+	if err != nil {
+		return aptSays(lines, err)
+	}
+	return nil
+}
+
 // settle lets dpkg take in what a killed run noted, without configuring anything: apt refuses to work before that.
 func (a apt) settle(ctx context.Context) error {
 	left, err := filepath.Glob(filepath.Join(a.root, "/var/lib/dpkg/updates/[0-9]*"))

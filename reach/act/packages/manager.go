@@ -59,6 +59,8 @@ type Manager interface {
 	Simulate(ctx context.Context, want []Package, downgrade bool) ([]Change, error)
 	// Apply does it, without questions, without restarts, without removals.
 	Apply(ctx context.Context, want []Package, downgrade bool) error
+	// Refresh reads the package sources again.
+	Refresh(ctx context.Context) error
 	// Saver keeps old package files and brings them back.
 	Saver
 }

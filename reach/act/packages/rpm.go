@@ -157,6 +157,12 @@ func (d dnf) Apply(ctx context.Context, want []Package, downgrade bool) error {
 	return nil
 }
 
+// Refresh reads the package sources again.
+func (d dnf) Refresh(ctx context.Context) error {
+	_, err := d.run(ctx, nil, nil, "dnf", "-q", "-y", "makecache", "--refresh")
+	return err
+}
+
 // CanSave asks the repositories for the old versions.
 func (d dnf) CanSave(ctx context.Context, have []Package) (why []string) {
 	for _, p := range have {
@@ -332,6 +338,12 @@ func (z zypper) Apply(ctx context.Context, want []Package, downgrade bool) error
 		return zypperSays(lines, err)
 	}
 	return nil
+}
+
+// Refresh reads the package sources again.
+func (z zypper) Refresh(ctx context.Context) error {
+	_, err := z.run(ctx, nil, nil, "zypper", "--non-interactive", "refresh")
+	return err
 }
 
 // CanSave asks the repositories for the old versions.
