@@ -11,7 +11,6 @@ import (
 // assemble turns what was seen into the report.
 func (l *look) assemble(running []*seen) error {
 	r := l.report
-	r.Processes, r.Objects, r.Unseen = []Process{}, []Object{}, []Unseen{}
 	images := l.newImages()
 	packages := l.findOwners(running)
 	for _, s := range running {
@@ -133,10 +132,14 @@ func (l *look) objects(packages packages) {
 }
 
 func (l *look) objectOf(c *content) (*elf.Object, error) {
-	if c.object != nil {
-		return c.object, nil
+	if c.object == nil {
+		o, err := l.cache.object(c.id)
+		if err != nil {
+			return nil, err
+		}
+		c.object, c.cached = o, true
 	}
-	return l.cache.object(c.id)
+	return c.object, nil
 }
 
 // dropEqualPackages leaves a mapping's package out where it is the object's.

@@ -164,7 +164,7 @@ func (c *cache) object(id string) (*elf.Object, error) {
 
 // learn takes in what a look analysed.
 func (c *cache) learn(x *content, now time.Time) error {
-	if c.dir == "" || x.id == "" || x.object == nil || !x.key.keep(now) {
+	if c.dir == "" || x.id == "" || x.object == nil || x.cached || !x.key.keep(now) {
 		return nil
 	}
 	b, err := json.Marshal(x.object)

@@ -17,13 +17,13 @@ import (
 type content struct {
 	key     contentKey
 	sumKind string
-	fd      int // open for reading until it is analysed; -1 afterwards
-	settled bool
+	fd      int         // open for reading until it is analysed; -1 afterwards
 	id      string      // elf.Object.ID; "" when there is none
 	sum     string      // of the whole file, lower-case hex, by sumKind; "" when it was not asked for or not read
-	object  *elf.Object // analysed in this look; nil when the cache knew it
+	object  *elf.Object // nil until it is asked for when the cache knew it
+	cached  bool        // object came from the cache
 	why     string      // why there is no id
-	fresh   bool        // analysed in this look
+	left    bool        // the time for it was over before its turn
 }
 
 // contentKey identifies content on this machine. Device numbers of file systems without a device of their own (overlay, tmpfs) are
@@ -70,7 +70,9 @@ type catalogue struct {
 	mu    sync.Mutex
 	known map[contentKey]*content
 	work  chan *content
-	busy  sync.WaitGroup
+	busy  sync.WaitGroup // workers
+	open  sync.WaitGroup // contents that wait for analysis
+	until atomic.Int64   // Unix nanoseconds after which nothing is begun; 0: no limit
 }
 
 const maxPending = 256 // open descriptors that wait for analysis
@@ -87,11 +89,23 @@ func (c *catalogue) start(workers int) {
 	for range workers {
 		c.busy.Go(func() {
 			for x := range c.work {
-				c.analyse(x)
+				if until := c.until.Load(); until != 0 && time.Now().UnixNano() > until || c.ctx.Err() != nil {
+					unix.Close(x.fd)
+					x.fd, x.left, x.why = -1, true, "the time was over before its turn"
+				} else {
+					c.analyse(x)
+				}
+				c.open.Done()
 			}
 		})
 	}
 }
+
+// wait returns when everything given so far is analysed or given up.
+func (c *catalogue) wait() { c.open.Wait() }
+
+// stopAt sets when analysis ends: what is not begun by then is left.
+func (c *catalogue) stopAt(t time.Time) { c.until.Store(t.UnixNano()) }
 
 func (c *catalogue) finish() {
 	close(c.work)
@@ -113,9 +127,9 @@ func (c *catalogue) get(st *unix.Statx_t, sumKind string, open func() (int, erro
 	x = &content{key: key, sumKind: sumKind, fd: -1}
 	x.key.mount = mount
 	if r, ok := c.cache.content(x.key, sumKind); ok {
-		x.id, x.sum, x.settled = r.id, r.sum, true
+		x.id, x.sum = r.id, r.sum
 	} else if fd, err := open(); err != nil {
-		x.why, x.settled = "could not be opened: "+reason(err), true
+		x.why = "could not be opened: " + reason(err)
 	} else {
 		x.fd = fd
 	}
@@ -137,6 +151,7 @@ func (c *catalogue) add(key contentKey, x *content) *content {
 		return other
 	}
 	if x.fd >= 0 {
+		c.open.Add(1)
 		c.work <- x
 	}
 	return x
@@ -159,13 +174,13 @@ func (c *catalogue) analyse(x *content) {
 	done := make(chan analysis, 1)
 	go func() {
 		var a analysis
-		if a.object, a.err = c.analyser.Analyse(ctx, r, x.key.size); a.err == nil {
+		if a.object, a.err = c.analyser.Analyse(ctx, r, x.key.size); a.err == nil && a.object.ID != "" {
 			a.sum, a.err = r.sum(ctx, x.sumKind, x.key.size)
 		}
 		r.file.Close()
 		done <- a
 	}()
-	x.fd, x.settled, x.fresh = -1, true, true
+	x.fd = -1
 	tick := time.NewTicker(max(c.limit/4, time.Millisecond))
 	defer tick.Stop()
 	for {

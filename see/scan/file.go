@@ -111,6 +111,7 @@ type found struct {
 	st   unix.Statx_t
 	dir  *jail.Root
 	name string // the spelling that led there, below dir
+	says string // the same spelling as people read it
 	err  error
 }
 
@@ -124,7 +125,7 @@ func (f *file) onDisk(want identity, known bool) found {
 			last.err = errOutside
 			continue
 		}
-		next := found{dir: dir, name: inside}
+		next := found{dir: dir, name: inside, says: name}
 		if next.fd, next.err = dir.Path(inside); next.err == nil {
 			if next.st, next.err = jail.StatFD(next.fd, ""); next.err != nil {
 				unix.Close(next.fd)

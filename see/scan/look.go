@@ -66,12 +66,9 @@ func Look(ctx context.Context, q Question, env Env, progress func(Progress)) (*R
 	}
 	defer l.roots.close()
 	l.catalogue.start(l.workers)
-	running, err := l.running()
+	err = l.everything()
 	l.catalogue.finish()
 	if err != nil {
-		return nil, err
-	}
-	if err := l.assemble(running); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -81,6 +78,27 @@ func Look(ctx context.Context, q Question, env Env, progress func(Progress)) (*R
 		l.note("the cache could not be written: " + reason(err))
 	}
 	return l.finish(), nil
+}
+
+// everything looks at what the question is about and fills the report.
+func (l *look) everything() error {
+	l.report.Processes, l.report.Objects, l.report.Unseen = []Process{}, []Object{}, []Unseen{}
+	var running []*seen
+	if l.q.Root != "" || len(l.q.Files) > 0 {
+		if err := l.still(); err != nil {
+			return err
+		}
+	} else {
+		var err error
+		if running, err = l.running(); err != nil {
+			return err
+		}
+		l.catalogue.wait()
+		if !l.q.NoDormant && len(l.q.PIDs) == 0 && len(l.q.Units) == 0 {
+			l.dormant()
+		}
+	}
+	return l.assemble(running)
 }
 
 func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) (*look, error) {

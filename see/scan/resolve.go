@@ -25,6 +25,7 @@ type resolution struct {
 	btime  time.Time
 	dir    *jail.Root
 	inside string
+	says   string // the name that leads to the mapped file itself, where one does
 	memory *content
 	disk   *content
 	unread string
@@ -59,6 +60,9 @@ func (f *file) settle(res resolution) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.resolved, f.resolution = true, res
+	if res.says != "" {
+		f.name = res.says
+	}
 }
 
 // resolve opens the mapped inode itself, and looks what its name leads to now.
@@ -123,6 +127,8 @@ func (l *look) compare(f *file, st *unix.Statx_t, open func() (int, error)) reso
 	case identityOf(&now.st) != identityOf(st):
 		res.state = Replaced
 		res.disk = l.contentOf(f, &now)
+	default:
+		res.says = now.says
 	}
 	return res
 }

@@ -103,7 +103,7 @@ func StatFD(dirfd int, name string) (unix.Statx_t, error) {
 	if name == "" {
 		flags = unix.AT_EMPTY_PATH
 	}
-	const mask = unix.STATX_BASIC_STATS | unix.STATX_MNT_ID_UNIQUE
+	const mask = unix.STATX_BASIC_STATS | unix.STATX_BTIME | unix.STATX_MNT_ID_UNIQUE
 	for {
 		err := unix.Statx(dirfd, name, flags, mask, &st)
 		if err == unix.EINTR {

@@ -1,0 +1,69 @@
+package scan
+
+import (
+	"context"
+	"io/fs"
+	"path"
+	"strings"
+
+	"staunch/see/scan/jail"
+	"staunch/see/scan/lang"
+)
+
+const (
+	maxDepth = 64
+	maxWalk  = 5_000_000 // entries of one tree
+)
+
+// walker goes through a tree that does not run and picks what may hold code: ELF candidates and archives.
+type walker struct {
+	ctx   context.Context
+	root  *jail.Root
+	how   string
+	seen  int
+	notes []string
+	found func(starter)
+}
+
+// tree visits a directory or one file. Links are not followed: what they lead to inside of the tree is met under its own name.
+func (w *walker) tree(start string, depth int) {
+	entries, more, err := w.root.Entries(start, maxInDir)
+	if err != nil {
+		return
+	}
+	if more {
+		w.notes = append(w.notes, "only the first 50,000 files of "+start+" were looked at")
+	}
+	for _, e := range entries {
+		if w.seen++; w.seen > maxWalk || w.ctx.Err() != nil {
+			return
+		}
+		name := path.Join(start, e.Name())
+		switch {
+		case e.Type() == fs.ModeDir:
+			if depth >= maxDepth {
+				w.notes = append(w.notes, "directories below "+name+" were not looked at: nested too deep")
+			} else if !pseudo(name) {
+				w.tree(name, depth+1)
+			}
+		case e.Type() == 0 && worth(e.Name()):
+			w.found(starter{path: name, how: w.how})
+		}
+	}
+}
+
+// pseudo tells the kernel's own trees, which hold no programs.
+func pseudo(name string) bool { return name == "/proc" || name == "/sys" || name == "/dev" }
+
+// worth leaves out by name what surely is no program, library or archive.
+func worth(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".txt", ".md", ".html", ".css", ".png", ".jpg", ".svg", ".gz", ".xz", ".json", ".js", ".ts", ".map", ".py", ".pyc", ".h", ".c", ".cc", ".cpp",
+		".hpp", ".go", ".rb", ".pm", ".pl", ".mo", ".po", ".xml", ".yaml", ".yml", ".toml", ".conf", ".rs", ".java", ".class", ".a", ".o", ".list", ".md5sums":
+		return false
+	}
+	return true
+}
+
+// isArchive tells what lang reads.
+func isArchive(name string) bool { return lang.IsJar(name) }
