@@ -90,9 +90,19 @@ func TestProbeExitCodesSayWhatWasSeen(t *testing.T) {
 func TestProbeRefusesWhatWasNotNamed(t *testing.T) {
 	p := newPerson(t)
 	for _, args := range [][]string{
-		{}, {"host:0"}, {"evil\x1b[2J"}, {"10.0.0.0/24:443"}, {"--format", "xml", "a.example"}, {"--quick", "--heartbleed", "a.example"},
-		{"--min-grade", "Z", "a.example"}, {"--starttls", "telnet", "a.example"}, {"--expect-spki", "12", "a.example"}, {"--at-once", "0", "a.example"},
-		{"-f", "/no/such/file"}, {"--ca", "/no/such/file", "a.example"}, {"--heartbleed", "--expect-spki", strings.Repeat("0", 64), "a.example"},
+		{},
+		{"host:0"},
+		{"evil\x1b[2J"},
+		{"10.0.0.0/24:443"},
+		{"--format", "xml", "a.example"},
+		{"--quick", "--heartbleed", "a.example"},
+		{"--min-grade", "Z", "a.example"},
+		{"--starttls", "telnet", "a.example"},
+		{"--expect-spki", "12", "a.example"},
+		{"--at-once", "0", "a.example"},
+		{"-f", "/no/such/file"},
+		{"--ca", "/no/such/file", "a.example"},
+		{"--heartbleed", "--expect-spki", strings.Repeat("0", 64), "a.example"},
 	} {
 		out, errs, code := p.types(append([]string{"probe"}, args...)...)
 		if code != cli.ExitCannot || out != "" || !strings.HasPrefix(errs, "error: ") || strings.Contains(errs, "\x1b") {

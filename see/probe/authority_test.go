@@ -47,11 +47,10 @@ func (a *authority) pem() string {
 
 // leaf is a certificate and its key in files.
 type leaf struct {
-	cert      *x509.Certificate
-	key       crypto.Signer
-	certFile  string
-	keyFile   string
-	chainFile string
+	cert     *x509.Certificate
+	key      crypto.Signer
+	certFile string
+	keyFile  string
 }
 
 // issue makes a certificate for localhost and 127.0.0.1; change may bend it.

@@ -95,6 +95,7 @@ func (s *sight) sessions(ctx context.Context) {
 	err := s.finished(ctx, offer, func(session *handshake.Session, f *hello.Flight) {
 		s.r.Renegotiate = &Renegotiation{Secure: f.Hello.Renegotiate, ClientInitiated: "unknown"}
 		s.resumable(session)
+		_ = session.Bye() // if it cannot be said, the server may forget the session, and we see that
 	})
 	if err == nil {
 		s.resumesByID(ctx, offer)
@@ -117,7 +118,6 @@ func (s *sight) finished(ctx context.Context, offer hello.Client, do func(*hands
 	session, flight, err := handshake.Finish(conn, offer)
 	if err == nil {
 		do(session, flight)
-		_ = session.Bye() // if it cannot be said, the server may forget the session, and we see that
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func (s *sight) resumable(session *handshake.Session) {
 	s.session = session
 }
 
-// renegotiates sends a well-formed hello inside the session. A server that starts over offers strangers a cheap way to make it work.
+// renegotiates sends a well-formed hello inside the session, and nothing behind it: an alert in the middle of a renegotiation ends Node 0.10. A server that starts over offers strangers a cheap way to make it work.
 func renegotiates(session *handshake.Session, offer hello.Client) string {
 	offer.Random = nil
 	if session.Renegotiate(offer) != nil {

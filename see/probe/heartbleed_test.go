@@ -73,11 +73,19 @@ func TestOldServersSurvive(t *testing.T) {
 	real.Slow(t)
 	t.Parallel()
 	l := newAuthority(t).issue(t, rsaKey(t, 2048))
-	for version, ccs := range map[string]string{"0.10.1": "vulnerable", "0.10.27": "vulnerable", "0.10.30": "not_seen", "0.8.28": "not_seen"} {
+	for version, ccs := range map[string]string{
+		"0.8.28": "not_seen", "0.10.0": "vulnerable", "0.10.1": "vulnerable", "0.10.2": "vulnerable", "0.10.27": "vulnerable", "0.10.30": "not_seen",
+	} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			target := node(t, version, l)
-			look(t, target)
+			for range 3 {
+				for _, m := range []probe.Mode{probe.ModeFull, probe.ModeQuick} {
+					if r := look(t, target, mode(m)); r.Error != "" {
+						t.Fatalf("the server is gone after %s: %s", m, r.Error)
+					}
+				}
+			}
 			r := look(t, target, func(q *probe.Question) { q.Intrusive = true })
 			if r.Error != "" {
 				t.Fatalf("the server is gone: %s", r.Error)

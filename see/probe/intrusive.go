@@ -3,10 +3,8 @@ package probe
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"time"
 
@@ -200,7 +198,7 @@ func (s *sight) robotOne(ctx context.Context, version uint16, suites []uint16, k
 	if err := conn.SetDeadline(time.Now().Add(s.d.timeout / 2)); err != nil {
 		return "", err
 	}
-	sealed := encryptRaw(key, padded(key.Size(), kind, version))
+	sealed := handshake.EncryptRaw(key, padded(key.Size(), kind, version))
 	exchange := append([]byte{16, 0, byte((len(sealed) + 2) >> 8), byte(len(sealed) + 2), byte(len(sealed) >> 8), byte(len(sealed))}, sealed...)
 	out := hello.Record(hello.RecordHandshake, version, exchange)
 	out = append(out, hello.Record(hello.RecordChangeCipherSpec, version, []byte{1})...)
@@ -234,11 +232,4 @@ func padded(size, kind int, version uint16) []byte {
 		m[size-48], m[size-47] = 2, 2
 	}
 	return m
-}
-
-// encryptRaw is RSA without padding of its own; a message that is too large for the modulus has its top bit dropped.
-func encryptRaw(key *rsa.PublicKey, message []byte) []byte {
-	m := new(big.Int).SetBytes(message)
-	m.Mod(m, key.N)
-	return m.Exp(m, big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, key.Size()))
 }

@@ -55,10 +55,10 @@ func fine(x hello.Suite) bool { return x.ForwardSecret() && x.AEAD() && !x.Anony
 // try makes one offer and notes what was chosen, in whichever version.
 func (s *sight) try(ctx context.Context, version uint16, suites []uint16) {
 	flight, got, err := s.d.ask(ctx, s.d.offering(version, suites), hello.UntilHello)
-	switch {
-	case got == accepted:
+	switch got {
+	case accepted:
 		s.note(flight.Hello.Version, flight.Hello.Suite)
-	case got == silent || got == unseen:
+	case silent, unseen:
 		s.skip("%s: %s", hello.VersionName(version), plain(err))
 	}
 }

@@ -64,12 +64,12 @@ func newCA(t *testing.T, name string, parent *ca) *ca {
 	a.cert = create(t, template, above, a.key.Public(), signer)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.fetched++
-		switch body := map[string][]byte{"/crl": a.crl, "/ocsp": a.answer, "/ca": a.cert.Raw}[r.URL.Path]; {
-		case body == nil:
+		body := map[string][]byte{"/crl": a.crl, "/ocsp": a.answer, "/ca": a.cert.Raw}[r.URL.Path]
+		if body == nil {
 			http.NotFound(w, r)
-		default:
-			_, _ = w.Write(body)
+			return
 		}
+		_, _ = w.Write(body)
 	}))
 	t.Cleanup(server.Close)
 	a.url = server.URL

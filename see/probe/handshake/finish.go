@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net"
 
 	"staunch/fault"
@@ -185,11 +186,10 @@ func keyExchange(f *hello.Flight, offered uint16) (body, secret []byte, err erro
 			return nil, nil, err
 		}
 		secret = append([]byte{byte(offered >> 8), byte(offered)}, nonce(46)...)
-		sealed, err := rsa.EncryptPKCS1v15(rand.Reader, key, secret)
-		if err != nil {
-			return nil, nil, fault.New(fault.Unsupported, "the RSA key cannot be used: %v", err)
+		if key.Size() < len(secret)+11 {
+			return nil, nil, fault.New(fault.Unsupported, "the RSA key is too short for a handshake")
 		}
-		return lengthed(sealed), secret, nil
+		return lengthed(EncryptRaw(key, padded(key.Size(), secret))), secret, nil
 	}
 	return nil, nil, fault.New(fault.Unsupported, "the server chose %s", suite.Name)
 }
@@ -205,6 +205,24 @@ func RSAKey(der []byte) (*rsa.PublicKey, error) {
 		return nil, fault.New(fault.Unsupported, "the certificate has no RSA key")
 	}
 	return key, nil
+}
+
+// padded is PKCS #1 v1.5, which TLS's RSA key exchange is defined with.
+func padded(size int, secret []byte) []byte {
+	m := append([]byte{0, 2}, nonce(size-len(secret)-3)...)
+	for i := range m[2:] {
+		for m[2+i] == 0 {
+			m[2+i] = nonce(1)[0]
+		}
+	}
+	return append(append(m, 0), secret...)
+}
+
+// EncryptRaw is RSA without any padding of its own. A message larger than the modulus is reduced by it.
+func EncryptRaw(key *rsa.PublicKey, message []byte) []byte {
+	m := new(big.Int).SetBytes(message)
+	m.Mod(m, key.N)
+	return m.Exp(m, big.NewInt(int64(key.E)), key.N).FillBytes(make([]byte, key.Size()))
 }
 
 func lengthed(b []byte) []byte { return append([]byte{byte(len(b) >> 8), byte(len(b))}, b...) }

@@ -108,8 +108,10 @@ func (r *repeating) Read(p []byte) (int, error) {
 // Every hello that we send must be well formed: crypto/tls, which is strict, reads each of them.
 func TestHellosAreWellFormed(t *testing.T) {
 	for name, c := range map[string]Client{
-		"everything for 1.2": {Version: TLS12, Suites: Suites(TLS12), ServerName: "www.example.org", Groups: GroupIDs(Groups(TLS12)), Signatures: SignatureIDs(), ALPN: []string{"h2", "http/1.1"},
-			Heartbeat: true, Deflate: true, Staple: true, Timestamps: true, Ticket: true, Renegotiate: true, SessionID: bytes.Repeat([]byte{1}, 32), TicketValue: []byte("ticket"), Fallback: true},
+		"everything for 1.2": {
+			Version: TLS12, Suites: Suites(TLS12), ServerName: "www.example.org", Groups: GroupIDs(Groups(TLS12)), Signatures: SignatureIDs(), ALPN: []string{"h2", "http/1.1"},
+			Heartbeat: true, Deflate: true, Staple: true, Timestamps: true, Ticket: true, Renegotiate: true, SessionID: bytes.Repeat([]byte{1}, 32), TicketValue: []byte("ticket"), Fallback: true,
+		},
 		"everything for 1.3": {Version: TLS13, Suites: Suites(TLS13), ServerName: "www.example.org", Groups: GroupIDs(Groups(TLS13)), Signatures: SignatureIDs(), SessionID: make([]byte, 32)},
 		"one suite":          {Version: TLS12, Suites: []uint16{0xc02f}},
 		"in the gap":         {Version: TLS12, Suites: Suites(TLS12)[:90], Groups: []uint16{0x17}, Signatures: []uint16{0x0401}},

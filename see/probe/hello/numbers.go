@@ -82,14 +82,21 @@ type Group struct {
 // Groups returns the groups to ask for: those of TLS 1.3 and, for older versions, the curves of RFC 4492 and 7027.
 func Groups(version uint16) []Group {
 	modern := []Group{
-		{0x001d, "X25519", 253, false}, {0x0017, "secp256r1", 256, false}, {0x0018, "secp384r1", 384, false},
-		{0x0019, "secp521r1", 521, false}, {0x001e, "X448", 448, false},
+		{0x001d, "X25519", 253, false},
+		{0x0017, "secp256r1", 256, false},
+		{0x0018, "secp384r1", 384, false},
+		{0x0019, "secp521r1", 521, false},
+		{0x001e, "X448", 448, false},
 	}
 	if version == TLS13 {
 		return append([]Group{
-			{0x11ec, "X25519MLKEM768", 253, false}, {0x11eb, "SecP256r1MLKEM768", 256, false}, {0x11ed, "SecP384r1MLKEM1024", 384, false},
+			{0x11ec, "X25519MLKEM768", 253, false},
+			{0x11eb, "SecP256r1MLKEM768", 256, false},
+			{0x11ed, "SecP384r1MLKEM1024", 384, false},
 			{0x6399, "X25519Kyber768Draft00", 253, false},
-			{0x0200, "MLKEM512", 512, false}, {0x0201, "MLKEM768", 768, false}, {0x0202, "MLKEM1024", 1024, false},
+			{0x0200, "MLKEM512", 512, false},
+			{0x0201, "MLKEM768", 768, false},
+			{0x0202, "MLKEM1024", 1024, false},
 		}, append(modern,
 			Group{0x001f, "brainpoolP256r1tls13", 256, false}, Group{0x0020, "brainpoolP384r1tls13", 384, false}, Group{0x0021, "brainpoolP512r1tls13", 512, false},
 			Group{0x0100, "ffdhe2048", 2048, true}, Group{0x0101, "ffdhe3072", 3072, true}, Group{0x0102, "ffdhe4096", 4096, true},
@@ -137,14 +144,31 @@ type Signature struct {
 // Signatures returns the schemes to ask for, strongest first.
 func Signatures() []Signature {
 	return []Signature{
-		{0x0403, "ecdsa_secp256r1_sha256"}, {0x0503, "ecdsa_secp384r1_sha384"}, {0x0603, "ecdsa_secp521r1_sha512"},
-		{0x0807, "ed25519"}, {0x0808, "ed448"},
-		{0x0804, "rsa_pss_rsae_sha256"}, {0x0805, "rsa_pss_rsae_sha384"}, {0x0806, "rsa_pss_rsae_sha512"},
-		{0x0809, "rsa_pss_pss_sha256"}, {0x080a, "rsa_pss_pss_sha384"}, {0x080b, "rsa_pss_pss_sha512"},
-		{0x0401, "rsa_pkcs1_sha256"}, {0x0501, "rsa_pkcs1_sha384"}, {0x0601, "rsa_pkcs1_sha512"},
-		{0x0904, "mldsa44"}, {0x0905, "mldsa65"}, {0x0906, "mldsa87"},
-		{0x0303, "ecdsa_sha224"}, {0x0301, "rsa_pkcs1_sha224"}, {0x0203, "ecdsa_sha1"}, {0x0201, "rsa_pkcs1_sha1"},
-		{0x0402, "dsa_sha256"}, {0x0302, "dsa_sha224"}, {0x0202, "dsa_sha1"}, {0x0101, "rsa_pkcs1_md5"},
+		{0x0403, "ecdsa_secp256r1_sha256"},
+		{0x0503, "ecdsa_secp384r1_sha384"},
+		{0x0603, "ecdsa_secp521r1_sha512"},
+		{0x0807, "ed25519"},
+		{0x0808, "ed448"},
+		{0x0804, "rsa_pss_rsae_sha256"},
+		{0x0805, "rsa_pss_rsae_sha384"},
+		{0x0806, "rsa_pss_rsae_sha512"},
+		{0x0809, "rsa_pss_pss_sha256"},
+		{0x080a, "rsa_pss_pss_sha384"},
+		{0x080b, "rsa_pss_pss_sha512"},
+		{0x0401, "rsa_pkcs1_sha256"},
+		{0x0501, "rsa_pkcs1_sha384"},
+		{0x0601, "rsa_pkcs1_sha512"},
+		{0x0904, "mldsa44"},
+		{0x0905, "mldsa65"},
+		{0x0906, "mldsa87"},
+		{0x0303, "ecdsa_sha224"},
+		{0x0301, "rsa_pkcs1_sha224"},
+		{0x0203, "ecdsa_sha1"},
+		{0x0201, "rsa_pkcs1_sha1"},
+		{0x0402, "dsa_sha256"},
+		{0x0302, "dsa_sha224"},
+		{0x0202, "dsa_sha1"},
+		{0x0101, "rsa_pkcs1_md5"},
 	}
 }
 

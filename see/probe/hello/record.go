@@ -30,7 +30,7 @@ type Records struct {
 // NewRecords reads from r. Deadlines are the caller's.
 func NewRecords(r io.Reader) *Records { return &Records{from: r} }
 
-// Record is one unit of the record layer.
+// RecordRead is one unit of the record layer, as it was read.
 type RecordRead struct {
 	Kind    byte
 	Version uint16

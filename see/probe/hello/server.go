@@ -25,7 +25,7 @@ type Server struct {
 }
 
 // retryRandom marks a HelloRetryRequest (RFC 8446 section 4.1.3).
-var retryRandom = []byte("\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c")
+const retryRandom = "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
 
 // ParseServer reads the body of a ServerHello message (without its four bytes of header). Errors: ErrBroken.
 func ParseServer(body []byte) (*Server, error) {
@@ -37,7 +37,7 @@ func ParseServer(body []byte) (*Server, error) {
 	if c.failed || len(s.SessionID) > 32 {
 		return nil, fmt.Errorf("%w: a ServerHello of %d bytes", ErrBroken, len(body))
 	}
-	s.Retry = bytes.Equal(s.Random, retryRandom)
+	s.Retry = string(s.Random) == retryRandom
 	if len(c.rest) == 0 {
 		return s, nil
 	}

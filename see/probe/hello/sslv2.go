@@ -18,10 +18,10 @@ func V2Hello() []byte {
 	var b builder
 	b.u8(1)
 	b.u16(SSL20)
-	b.u16(uint16(3 * len(v2Suites)))
+	b.u16(uint16(3 * len(v2Suites())))
 	b.u16(0)
 	b.u16(16)
-	for _, s := range v2Suites {
+	for _, s := range v2Suites() {
 		b.bytes([]byte{byte(s.id >> 16), byte(s.id >> 8), byte(s.id)})
 	}
 	challenge := make([]byte, 16)
@@ -65,21 +65,28 @@ func parseV2(body []byte) (*V2, error) {
 	return answer, nil
 }
 
-// v2Suites are the cipher kinds of SSLv2 with the bits that protect anything.
-var v2Suites = [...]struct {
+// v2Suite is a cipher kind of SSLv2 with the bits that protect anything.
+type v2Suite struct {
 	id   uint32
 	name string
 	bits int
-}{
-	{0x010080, "SSL_CK_RC4_128_WITH_MD5", 128}, {0x020080, "SSL_CK_RC4_128_EXPORT40_WITH_MD5", 40},
-	{0x030080, "SSL_CK_RC2_128_CBC_WITH_MD5", 128}, {0x040080, "SSL_CK_RC2_128_CBC_EXPORT40_WITH_MD5", 40},
-	{0x050080, "SSL_CK_IDEA_128_CBC_WITH_MD5", 128}, {0x060040, "SSL_CK_DES_64_CBC_WITH_MD5", 56},
-	{0x0700c0, "SSL_CK_DES_192_EDE3_CBC_WITH_MD5", 112},
+}
+
+func v2Suites() []v2Suite {
+	return []v2Suite{
+		{0x010080, "SSL_CK_RC4_128_WITH_MD5", 128},
+		{0x020080, "SSL_CK_RC4_128_EXPORT40_WITH_MD5", 40},
+		{0x030080, "SSL_CK_RC2_128_CBC_WITH_MD5", 128},
+		{0x040080, "SSL_CK_RC2_128_CBC_EXPORT40_WITH_MD5", 40},
+		{0x050080, "SSL_CK_IDEA_128_CBC_WITH_MD5", 128},
+		{0x060040, "SSL_CK_DES_64_CBC_WITH_MD5", 56},
+		{0x0700c0, "SSL_CK_DES_192_EDE3_CBC_WITH_MD5", 112},
+	}
 }
 
 // V2Suite names an SSLv2 cipher kind and gives its strength.
 func V2Suite(id uint32) (name string, bits int) {
-	for _, s := range v2Suites {
+	for _, s := range v2Suites() {
 		if s.id == id {
 			return s.name, s.bits
 		}

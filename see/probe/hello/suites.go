@@ -19,6 +19,8 @@ type Suite struct {
 }
 
 // table reads the registry once; the names are the source of every property below.
+//
+//nolint:gochecknoglobals // read once, never written
 var table = sync.OnceValue(func() map[uint16]Suite {
 	all := make(map[uint16]Suite, 400)
 	for line := range strings.Lines(suitesText) {
@@ -85,7 +87,7 @@ func (s Suite) Block64() bool { return s.has("DES") || s.has("IDEA") || s.has("R
 
 // ForwardSecret holds where the session's key is not recoverable from the certificate's.
 func (s Suite) ForwardSecret() bool {
-	return s.tls13() || s.Ephemeral() || (s.Anonymous())
+	return s.tls13() || s.Ephemeral() || s.Anonymous()
 }
 
 // Ephemeral holds for (EC)DHE with a certificate or a pre-shared key.
@@ -104,20 +106,35 @@ func (s Suite) PSK() bool { return s.has("PSK") || s.has("_SRP_") || s.has("KRB5
 
 // Bits is the strength of the cipher's key; 3DES counts 112 and suites that hide nothing count 0.
 func (s Suite) Bits() int {
-	for _, c := range strengths {
+	// searched in order, so the weaker, longer names come first
+	for _, c := range [...]struct {
+		part string
+		bits int
+	}{
+		{"_NULL_", 0},
+		{"TLS_SHA", 0},
+		{"EXPORT1024", 56},
+		{"EXPORT", 40},
+		{"RC4_40", 40},
+		{"RC2_CBC_40", 40},
+		{"DES_CBC_40", 40},
+		{"DES40", 40},
+		{"RC4_56", 56},
+		{"RC2_56", 56},
+		{"3DES", 112},
+		{"DES_CBC", 56},
+		{"_256_", 256},
+		{"CHACHA20", 256},
+		{"28147", 256},
+		{"AES_256", 256},
+		{"_128", 128},
+		{"SEED", 128},
+		{"IDEA", 128},
+		{"SM4", 128},
+	} {
 		if s.has(c.part) {
 			return c.bits
 		}
 	}
 	return 0
-}
-
-// strengths is searched in order, so the weaker, longer names come first.
-var strengths = [...]struct {
-	part string
-	bits int
-}{
-	{"_NULL_", 0}, {"TLS_SHA", 0}, {"EXPORT1024", 56}, {"EXPORT", 40}, {"RC4_40", 40}, {"RC2_CBC_40", 40}, {"DES_CBC_40", 40}, {"DES40", 40},
-	{"RC4_56", 56}, {"RC2_56", 56}, {"3DES", 112}, {"DES_CBC", 56},
-	{"_256_", 256}, {"CHACHA20", 256}, {"28147", 256}, {"AES_256", 256}, {"_128", 128}, {"SEED", 128}, {"IDEA", 128}, {"SM4", 128},
 }
