@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"staunch/see/advisory"
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/owner"
@@ -80,43 +79,19 @@ func (j *judge) dormant(d *scan.Dormant) {
 	if j.nothing {
 		return
 	}
-	all := []scan.Mapped{{ID: d.ID, Path: d.Path, State: scan.Same}}
-	for _, id := range d.Needs {
-		if o := j.objects[id]; o != nil {
-			all = append(all, scan.Mapped{ID: id, Path: o.Path, State: scan.Same})
-		}
-	}
-	p := scan.Process{Name: path.Base(d.Path), Objects: all, Modules: d.Modules}
+	p := j.asIfStarted(d)
 	still := len(j.report.Processes) == 0 // an image or files: what can start is what was asked about, its unknowns too
 	if still {
-		j.unanalysed(&p)
+		j.unanalysed(p)
 	}
-	best := map[*advisory.Advisory]*held{}
-	var order []*advisory.Advisory
-	for _, s := range j.subjects(&p) {
-		w := j.weigh(s)
-		if still && w.unloaded != "" && j.asked == nil {
-			j.unloaded.add(w.unloaded, s, 0, d.Path)
+	keep := func(v *verdict) bool { return still || j.asked != nil || v.state == Affected }
+	for _, h := range j.gather(p, d.Path, still, keep) {
+		at := h.worst()
+		v, s := h.verdicts[at], h.subjects[at]
+		if !j.wants(v) {
+			continue
 		}
-		for i := range w.verdicts {
-			v := &w.verdicts[i]
-			if still && j.asked == nil && v.grouped != "" {
-				j.groups.add(s, v, 0, d.Path)
-				continue
-			}
-			if j.asked == nil && v.state != Affected && !still {
-				continue
-			}
-			if best[v.advisory] == nil {
-				best[v.advisory] = &held{}
-				order = append(order, v.advisory)
-			}
-			best[v.advisory].add(s, v)
-		}
-	}
-	for _, a := range order {
-		at := best[a].worst()
-		f := base(best[a].subjects[at], best[a].verdicts[at])
+		f := base(s, v)
 		if f.State == Affected {
 			f.State = Dormant
 		}
@@ -124,9 +99,20 @@ func (j *judge) dormant(d *scan.Dormant) {
 		if f.Path != d.Path {
 			f.Evidence = append(f.Evidence, elf.Evidence{Kind: "dormant", Says: d.Path + " would map it", Detail: d.Start})
 		}
-		f.Fix = best[a].verdicts[at].fix.forDormant(d, best[a].subjects[at])
+		f.Fix = v.fix.forDormant(d, s)
 		j.findings = append(j.findings, f)
 	}
+}
+
+// asIfStarted is the process that something dormant would be.
+func (j *judge) asIfStarted(d *scan.Dormant) *scan.Process {
+	all := []scan.Mapped{{ID: d.ID, Path: d.Path, State: scan.Same}}
+	for _, id := range d.Needs {
+		if o := j.objects[id]; o != nil {
+			all = append(all, scan.Mapped{ID: id, Path: o.Path, State: scan.Same})
+		}
+	}
+	return &scan.Process{Name: path.Base(d.Path), Objects: all, Modules: d.Modules}
 }
 
 // exposure says who can talk to a process and whom it talks to.

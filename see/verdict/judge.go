@@ -120,33 +120,43 @@ func (j *judge) process(p *scan.Process) {
 		return
 	}
 	j.unanalysed(p)
+	for _, h := range j.gather(p, p.Name, true, func(*verdict) bool { return true }) {
+		if v, s := j.probed(h, p.PID); j.wants(v) {
+			j.findings = append(j.findings, j.finding(p, s, v, h))
+		}
+	}
+}
+
+// gather weighs everything in a process and joins what one advisory says of several objects, in a stable order. With grouping, unknowns
+// that share a cause go into their groups, under the label, instead.
+func (j *judge) gather(p *scan.Process, label string, grouping bool, keep func(*verdict) bool) []*held {
+	grouping = grouping && j.asked == nil
 	best := map[*advisory.Advisory]*held{}
-	var order []*advisory.Advisory
+	var order []*held
 	for _, s := range j.subjects(p) {
 		w := j.weigh(s)
-		if w.unloaded != "" && j.asked == nil {
-			j.unloaded.add(w.unloaded, s, p.PID, p.Name)
+		if grouping && w.unloaded != "" {
+			j.unloaded.add(w.unloaded, s, p.PID, label)
 		}
 		for i := range w.verdicts {
 			v := &w.verdicts[i]
-			if j.asked == nil && v.grouped != "" {
-				j.groups.add(s, v, p.PID, p.Name)
+			if grouping && v.grouped != "" {
+				j.groups.add(s, v, p.PID, label)
+				continue
+			}
+			if !keep(v) {
 				continue
 			}
 			h := best[v.advisory]
 			if h == nil {
 				h = &held{}
 				best[v.advisory] = h
-				order = append(order, v.advisory)
+				order = append(order, h)
 			}
 			h.add(s, v)
 		}
 	}
-	for _, a := range order {
-		if v, s := j.probed(best[a], p.PID); j.wants(v) {
-			j.findings = append(j.findings, j.finding(p, s, v, best[a]))
-		}
-	}
+	return order
 }
 
 // unanalysed notes objects of which nothing could be learned.

@@ -30,12 +30,7 @@ func Wants(report *scan.Report) []advisory.Key {
 		each(&report.Processes[i])
 	}
 	for i := range report.Dormant {
-		d := &report.Dormant[i]
-		p := scan.Process{Objects: []scan.Mapped{{ID: d.ID, Path: d.Path, State: scan.Same}}, Modules: d.Modules}
-		for _, id := range d.Needs {
-			p.Objects = append(p.Objects, scan.Mapped{ID: id, State: scan.Same})
-		}
-		each(&p)
+		each(j.asIfStarted(&report.Dormant[i]))
 	}
 	return list
 }
