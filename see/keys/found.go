@@ -27,8 +27,8 @@ type Found struct {
 
 // Key is one key pair, by its public half. All certificates with the same SPKI share it: the unit of compromise is the key.
 type Key struct {
-	SPKI string `json:"spki_sha256"` // lower-case hex of the SHA-256 of the SubjectPublicKeyInfo; "" for a private key that is encrypted at rest
-	Type string `json:"type"`        // rsa, ecdsa, ed25519, dsa, unknown
+	SPKI string `json:"spki_sha256"` // lower-case hex of the SHA-256 of the SubjectPublicKeyInfo; "" where it cannot be told: encrypted at rest, or a kind without one (DSA)
+	Type string `json:"type"`        // rsa, ecdsa, ed25519, unknown
 	Bits int    `json:"bits,omitempty"`
 	// Private: the private half lies on this host. Without it only a certificate was seen.
 	Private      bool          `json:"private"`
