@@ -25,31 +25,32 @@ type desk struct {
 	*hub.Hub
 	env   *Env
 	store *sqlite.Store
+	crew  *crew
 }
 
 // deskFlags are the flags that all of these commands share.
 type deskFlags struct {
-	ledger, config string
-	forks          int
-	timeout        time.Duration
+	reaching
+	ledger string
 }
 
 func (f *deskFlags) add(cmd *cobra.Command) {
-	p := cmd.PersistentFlags()
-	p.StringVar(&f.ledger, "ledger", "", "ledger file (default: ledger.db in the state directory)")
-	p.StringVar(&f.config, "config", "", "inventory: staunch.yaml, an Ansible inventory or a list of names (default: staunch.yaml here, above, or in the configuration)")
-	p.IntVar(&f.forks, "forks", 20, "hosts asked at once")
-	p.DurationVar(&f.timeout, "host-timeout", 2*time.Minute, "patience with one host")
+	cmd.PersistentFlags().StringVar(&f.ledger, "ledger", "", "ledger file (default: ledger.db in the state directory)")
+	f.defineOn(cmd.PersistentFlags())
 }
 
 // desk opens everything. Readers only read the ledger, and get no catalogue.
 func (f *deskFlags) desk(ctx context.Context, env *Env, reader bool, advisory string) (*desk, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	store, err := openLedger(ctx, env, f.ledger, reader)
 	if err != nil {
 		return nil, err
 	}
-	d := &desk{env: env, store: store, Hub: &hub.Hub{
-		Store: store, Now: time.Now, Who: person(env), Machine: machineName(), Forks: f.forks, Patience: f.timeout, Open: openHost(env),
+	crew := f.crew(env)
+	d := &desk{env: env, store: store, crew: crew, Hub: &hub.Hub{
+		Store: store, Now: time.Now, Who: person(env), Machine: machineName(), Forks: f.forks, Patience: f.patience, Open: crew.open,
 	}}
 	if err := d.furnish(ctx, f, reader, advisory); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -73,6 +74,7 @@ func (d *desk) furnish(ctx context.Context, f *deskFlags, reader bool, advisory 
 
 // close seals what was written and closes the ledger; it joins what went wrong before.
 func (d *desk) close(before error) error {
+	d.crew.close()
 	var sealed error
 	if d.Fleet != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -143,10 +145,4 @@ func readFleet(path string) (*fleet.Fleet, error) {
 		}
 	}
 	return fleet.Borrow(text, path, fleet.Files{Read: os.ReadFile, Glob: filepath.Glob})
-}
-
-// openHost reaches hosts: this machine in this process, others over ssh.
-func openHost(env *Env) hub.Opener {
-	r := reaching{sudo: "auto"}
-	return r.crew(env).open
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +21,11 @@ import (
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/reach/ssh"
+	"staunch/see/keys"
 	"staunch/see/scan"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -38,8 +41,10 @@ type reaching struct {
 }
 
 // define adds the flags that every verb with hosts has.
-func (r *reaching) define(cmd *cobra.Command) {
-	f := cmd.Flags()
+func (r *reaching) define(cmd *cobra.Command) { r.defineOn(cmd.Flags()) }
+
+// defineOn adds them to a set of flags: of one verb, or of a verb with all below it.
+func (r *reaching) defineOn(f *pflag.FlagSet) {
 	f.StringVar(&r.config, "config", "", "inventory: staunch.yaml, or an Ansible inventory, an ssh configuration, a list of names")
 	f.StringVar(&r.sshConfig, "ssh-config", "", "ssh configuration instead of your own")
 	f.StringVar(&r.hostParts, "host-parts", "", "directory with the programs that are sent to hosts (default: host/ beside staunch)")
@@ -125,6 +130,9 @@ func here(env *Env, name string) (host.Host, error) {
 	}
 	return &host.Local{
 		Called: name, Scan: scan.Env{Cache: scanCache(env), Version: env.Version},
+		Keys: func(ctx context.Context, q json.RawMessage, _ func(host.Progress)) (json.RawMessage, error) {
+			return keys.Answer(ctx, q)
+		},
 		Engine: &carry.Engine{Places: bounds.Standard(), Local: os.Geteuid() == 0, Self: []string{exe, "do", "self-undo"}},
 	}, nil
 }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,6 +17,7 @@ import (
 	"staunch/reach/act/carry"
 	"staunch/reach/host"
 	"staunch/reach/wire"
+	"staunch/see/keys"
 	"staunch/see/scan"
 )
 
@@ -64,6 +66,9 @@ func serve(nonce, name string) error {
 		return fault.New(fault.Unsupported, "this program cannot tell where it lies: %v", err)
 	}
 	here := &host.Local{
+		Keys: func(ctx context.Context, q json.RawMessage, _ func(host.Progress)) (json.RawMessage, error) {
+			return keys.Answer(ctx, q)
+		},
 		Called: name,
 		Scan:   scan.Env{Version: version, Cache: filepath.Join(filepath.Dir(exe), "objects")},
 		Engine: &carry.Engine{Places: bounds.Standard(), Self: []string{exe, "self-undo"}},
