@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -19,6 +20,8 @@ import (
 type Catalogue struct {
 	Keys   []Key    `json:"keys"`   // exposed ones first, then by what ends soonest
 	Unseen []Unseen `json:"unseen"` // hosts and points that could not be looked at: the catalogue may lack keys of theirs
+	// Issuers are the certificates of CAs that came along in served chains, DER, by subject: what a CRL is checked with.
+	Issuers [][]byte `json:"-"`
 }
 
 // Key is one key with everything that depends on it.
@@ -113,7 +116,7 @@ type Inputs struct {
 
 // Gather builds the catalogue. It is pure: the same inputs give the same catalogue.
 func Gather(in Inputs) Catalogue {
-	g := gatherer{byKey: map[string]*Key{}}
+	g := gatherer{byKey: map[string]*Key{}, issuers: map[string]bool{}}
 	g.unseen = append(g.unseen, in.Silent...)
 	for _, host := range in.Hosts {
 		g.host(host, in.Affected)
@@ -136,8 +139,9 @@ func Gather(in Inputs) Catalogue {
 }
 
 type gatherer struct {
-	byKey  map[string]*Key
-	unseen []Unseen
+	byKey   map[string]*Key
+	issuers map[string]bool
+	unseen  []Unseen
 }
 
 func (g *gatherer) key(spki string) *Key {
@@ -213,6 +217,9 @@ func (g *gatherer) served(s Served) {
 	}
 	if len(s.Chain) > 0 {
 		g.certificate(s.Chain[0], "served")
+		for _, der := range s.Chain[1:] {
+			g.issuers[string(der)] = true
+		}
 	}
 }
 
@@ -284,6 +291,9 @@ func (g *gatherer) declared(d Declared) {
 // sorted puts exposed keys first, then what ends soonest.
 func (g *gatherer) sorted() Catalogue {
 	c := Catalogue{Keys: []Key{}, Unseen: g.unseen}
+	for _, der := range slices.Sorted(maps.Keys(g.issuers)) {
+		c.Issuers = append(c.Issuers, []byte(der))
+	}
 	for _, k := range g.byKey {
 		slices.SortFunc(k.Certificates, func(a, b Certificate) int {
 			return cmp.Or(a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.SHA256, b.SHA256))

@@ -66,28 +66,28 @@ func (h Hook) call(ctx context.Context, verb string, in hookInput) ([]byte, erro
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, h.Env...)
 	cmd.Stdin = bytes.NewReader(input)
 	cmd.WaitDelay = 5 * time.Second
-	var out, says bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &limited{&out, maxAnswer}, &limited{&says, 64 << 10}
+	out, says := Limited{Left: maxAnswer}, Limited{Left: 64 << 10}
+	cmd.Stdout, cmd.Stderr = &out, &says
 	if err := cmd.Run(); err != nil {
 		kind := fault.Denied
 		if ctx.Err() != nil {
 			kind = fault.Unsure
 		}
-		return nil, fault.New(kind, "%s %s: %v: %s", h.Program, verb, err, plain(says.String()))
+		return nil, fault.New(kind, "%s %s: %v: %s", h.Program, verb, err, plain(says.Into.String()))
 	}
-	return out.Bytes(), nil
+	return out.Into.Bytes(), nil
 }
 
-// limited keeps the first bytes and drops the rest, so that a talkative program costs no memory.
-type limited struct {
-	into *bytes.Buffer
-	left int
+// Limited keeps the first bytes and drops the rest, so that a talkative program costs no memory.
+type Limited struct {
+	Into bytes.Buffer
+	Left int
 }
 
 // Write never fails.
-func (l *limited) Write(p []byte) (int, error) {
-	n := min(len(p), l.left)
-	l.into.Write(p[:n])
-	l.left -= n
+func (l *Limited) Write(p []byte) (int, error) {
+	n := min(len(p), l.Left)
+	l.Into.Write(p[:n])
+	l.Left -= n
 	return len(p), nil
 }

@@ -1,6 +1,7 @@
 package replace
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -98,7 +99,7 @@ func (d *draft) end(s *swap, gates []string) {
 		Repeat: true, Tries: 3, DeadlineMS: (30 * time.Minute).Milliseconds(), Public: true,
 		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a revocation is for ever"},
 		Harm: plan.Harm{Says: "whoever still serves the old key is refused by clients that check"},
-	}, At{Points: s.points, Certificates: ders(leaves), Key: s.made.Name})
+	}, At{Points: s.points, Certificates: ders(leaves), Key: s.made.Name, Override: d.o.Override})
 	for _, c := range blind {
 		d.watch(fmt.Sprintf("certificate %s of key %s names no CRL and no OCSP responder: its revocation cannot be verified, and it ends on %s", c.SerialNumber.Text(16), id, c.NotAfter.UTC().Format(time.DateOnly)), c.NotAfter.UTC())
 	}
@@ -106,7 +107,7 @@ func (d *draft) end(s *swap, gates []string) {
 		d.add(plan.Step{
 			ID: word("listed", id), Kind: plan.Gate, Says: "the CAs' lists say that the old key for " + who + " is revoked; browsers may still accept it until " + ends.UTC().Format(time.DateOnly),
 			Targets: []plan.Target{{SPKI: s.old.SPKI}}, After: []string{revoke}, Proves: []plan.Predicate{{Kind: plan.OnCRL, SPKI: s.old.SPKI}}, DeadlineMS: (2 * day).Milliseconds(),
-		}, At{Certificates: ders(leaves)})
+		}, At{Certificates: ders(leaves), Issuers: d.issuersOf(leaves)})
 	}
 	d.watch("alarm if anybody ever serves key "+id+" again (`staunch cert watch`)", ends)
 }
@@ -139,6 +140,18 @@ func (d *draft) revocable(k cert.Key) (leaves, blind []*x509.Certificate, ends t
 		}
 	}
 	return leaves, blind, ends
+}
+
+// issuersOf picks the CA certificates that signed the leaves.
+func (d *draft) issuersOf(leaves []*x509.Certificate) [][]byte {
+	var out [][]byte
+	for _, der := range d.o.Chains {
+		ca, err := x509.ParseCertificate(der)
+		if err == nil && slices.ContainsFunc(leaves, func(l *x509.Certificate) bool { return bytes.Equal(l.RawIssuer, ca.RawSubject) }) {
+			out = append(out, der)
+		}
+	}
+	return out
 }
 
 func ders(leaves []*x509.Certificate) [][]byte {

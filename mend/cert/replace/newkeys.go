@@ -248,8 +248,17 @@ func (d *draft) newKey(w want) {
 	d.Keys = append(d.Keys, d.keyOf(w.key))
 	var after []string
 	order := Order{Key: w.name, Old: w.key.SPKI, Edge: w.edge, Names: w.names, By: "acme", Issuer: w.slot.CA, Account: w.slot.Account, Replaces: w.newest.DER}
+	deadline := 15 * time.Minute
 	if w.slot.At.After(d.o.Now) {
 		order.From = w.slot.At.UTC()
+		deadline += w.slot.At.Sub(d.o.Now) // the step waits for its slot
+	}
+	for _, r := range d.o.Routes {
+		for _, a := range r.Accounts {
+			if r.CA != order.Issuer && len(order.Else) < 4 {
+				order.Else = append(order.Else, acme.Slot{CA: r.CA, Account: a, At: order.From})
+			}
+		}
 	}
 	if w.edge == "" {
 		lead := w.hosts[0]
@@ -257,7 +266,7 @@ func (d *draft) newKey(w want) {
 		after = []string{d.makeKey(w, lead)}
 	}
 	if w.issuer.By != "" {
-		order.By, order.Issuer, order.From = w.issuer.By, w.issuer.Name, time.Time{}
+		order.By, order.Issuer, order.From, order.Else = w.issuer.By, w.issuer.Name, time.Time{}, nil
 	}
 	if order.By == "hand" {
 		after = []string{d.person(word("fetch", w.name), "have "+order.Issuer+" certify the new key "+w.name,
@@ -265,7 +274,7 @@ func (d *draft) newKey(w want) {
 	}
 	d.add(plan.Step{
 		ID: word("order", w.name), Kind: plan.OrderCertificate, Says: d.ordering(w, order), Targets: []plan.Target{{SPKI: w.key.SPKI}}, After: after,
-		Proves: []plan.Predicate{{Kind: plan.Issued, Name: w.name}}, Repeat: true, Tries: 3, DeadlineMS: (15 * time.Minute).Milliseconds(),
+		Proves: []plan.Predicate{{Kind: plan.Issued, Name: w.name}}, Repeat: true, Tries: 3, DeadlineMS: deadline.Milliseconds(),
 		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a certificate that was issued stays issued; unused it does no harm"},
 	}, order)
 }

@@ -26,10 +26,12 @@ type Options struct {
 	Expires    time.Time    // zero: three days from now
 	Urgency    plan.Urgency // "": tonight
 	Points     []cert.Point // every endpoint and address that is known, of whatever key
+	Override   *cert.Override
 	// Recipients are the age recipients of the hosts, to which keys made elsewhere are sealed.
 	Recipients map[string]string
 	Routes     []acme.Route      // CAs that may issue by ACME, in their order
 	Issuers    []Issuer          // other ways to a certificate, by the issuer's name or for all
+	Chains     [][]byte          // certificates of CAs (DER), by which lists of revoked certificates are checked
 	Custodians []string          // people who may order, fetch and revoke: never one alone
 	Edges      map[string]Edge   // CDNs and balancers by name (fleet.Endpoint.Behind)
 	Hooks      map[string]string // unit to validator, where the reader is none of those that are known
@@ -67,12 +69,15 @@ type Order struct {
 	Account  string    `json:"account,omitempty"`
 	From     time.Time `json:"from,omitzero"` // the budget's slot: not before
 	Replaces []byte    `json:"replaces,omitempty"`
+	// Else lists the CAs to go to, in this order, if the first takes no order at all. Once a CA may have certified the key, nobody else is asked.
+	Else []acme.Slot `json:"else,omitempty"`
 }
 
 // At is what steps that look at, or change, endpoints carry.
 type At struct {
 	Points       []cert.Point `json:"points,omitempty"`
 	Certificates [][]byte     `json:"certificates,omitempty"` // DER, of the old key
+	Issuers      [][]byte     `json:"issuers,omitempty"`      // DER, of the CAs that issued them
 	Key          string       `json:"key,omitempty"`
 	Edge         string       `json:"edge,omitempty"`
 	Serials      []string     `json:"serials,omitempty"`

@@ -1,0 +1,97 @@
+package errand
+
+import (
+	"context"
+	"encoding/json"
+
+	"staunch/fault"
+	"staunch/mend/cert/edge"
+	"staunch/mend/cert/replace"
+	"staunch/reach/act"
+	"staunch/steer/run"
+)
+
+// atEdge reads what both steps at an edge need.
+func (d *Desk) atEdge(ctx context.Context, w run.Work) (at replace.At, e Edge, m replace.Made, err error) {
+	if at, err = with[replace.At](w); err != nil {
+		return at, e, m, err
+	}
+	if d.Edge == nil {
+		return at, e, m, fault.New(fault.Unsupported, "no driver for %s is set up", at.Edge)
+	}
+	if m, err = d.Made(ctx, at.Key); err != nil {
+		return at, e, m, err
+	}
+	e, err = d.Edge(ctx, at.Edge)
+	return at, e, m, err
+}
+
+// stage brings the bundle to an edge; nothing is served from it yet.
+func (d *Desk) stage(ctx context.Context, w run.Work) (act.Outcome, error) {
+	at, e, m, err := d.atEdge(ctx, w)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	if e.Requesting != nil {
+		var change edge.Ref
+		if err := json.Unmarshal(m.Ref, &change); err != nil {
+			return act.Outcome{}, fault.New(fault.Corrupt, "which change at %s this certificate is for was not stored", at.Edge)
+		}
+		if err := e.Requesting.Put(ctx, change, m.Chain); err != nil {
+			return act.Outcome{}, err
+		}
+		return d.done(at.Edge + " has the certificate"), nil
+	}
+	if d.Open == nil {
+		return act.Outcome{}, fault.New(fault.Denied, "this machine may not open the key for %s", at.Edge).Hinted("run it where the identity of the edge's courier is (certs.yaml: courier)")
+	}
+	ref, err := e.Keyed.Stage(ctx, edge.Bundle{Name: m.Name, Chain: m.Chain, Key: func(ctx context.Context) ([]byte, error) { return d.Open(ctx, m.Sealed, m.SPKI) }})
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	if err := d.save(ctx, stagedDoc(at.Edge, at.Key), ref); err != nil {
+		return act.Outcome{}, err
+	}
+	return d.done("staged at " + at.Edge + " as " + ref.ID), nil
+}
+
+// activate switches an edge over. That its API says so is no proof: the gate behind it looks from outside.
+func (d *Desk) activate(ctx context.Context, w run.Work) (act.Outcome, error) {
+	at, e, m, err := d.atEdge(ctx, w)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	if e.Requesting != nil {
+		return d.progress(ctx, at.Edge, e, m)
+	}
+	var ref edge.Ref
+	staged, err := d.load(ctx, stagedDoc(at.Edge, at.Key), &ref)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	if !staged {
+		return act.Outcome{}, fault.New(fault.Conflict, "nothing is staged at %s for %s", at.Edge, at.Key)
+	}
+	if err := e.Keyed.Activate(ctx, e.Current, ref); err != nil {
+		return act.Outcome{}, err
+	}
+	return d.done(at.Edge + " says that it serves " + ref.ID + " from now on"), nil
+}
+
+// progress asks an edge that makes its own keys how far it is; what it waits for may be a person's decision.
+func (d *Desk) progress(ctx context.Context, name string, e Edge, m replace.Made) (act.Outcome, error) {
+	var change edge.Ref
+	if err := json.Unmarshal(m.Ref, &change); err != nil {
+		return act.Outcome{}, fault.New(fault.Corrupt, "which change at %s this certificate is for was not stored", name)
+	}
+	p, err := e.Requesting.Progress(ctx, change)
+	switch {
+	case err != nil:
+		return act.Outcome{}, err
+	case p.Done:
+		return d.done(name + " says: " + p.State), nil
+	case p.Waits != "":
+		return act.Outcome{}, fault.New(fault.Denied, "%s waits for a person: %s", name, p.Waits).Hinted("do it there, then retry the step")
+	}
+	return act.Outcome{}, fault.New(fault.Conflict, "%s is not done: %s", name, p.State).Hinted("retry the step later")
+}

@@ -1,0 +1,135 @@
+package errand
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/mend/cert"
+	"staunch/mend/cert/acme"
+	"staunch/mend/cert/replace"
+	"staunch/reach/act"
+	"staunch/steer/run"
+)
+
+// ended is what CAs said to one key's revocation.
+type ended struct {
+	Accepted  []acme.Accepted `json:"accepted"`
+	Overrides []cert.Obstacle `json:"overrides,omitempty"`
+	Watched   []string        `json:"watched"` // the points that were seen without the key right before
+	From      []string        `json:"from"`    // vantage points
+}
+
+// revoke is the last wall: it looks at every endpoint once more, those that the plan did not know included, and asks the gate. Nothing here
+// decides anything: without the right that cert.Allow gives, cert.Revoke does nothing.
+func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
+	at, err := with[replace.At](w)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	leaves, err := parseAll(at.Certificates)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	spki := w.Target.SPKI
+	right, proof, err := d.right(ctx, spki, leaves, at)
+	if err != nil {
+		return act.Outcome{}, fault.From(err, fault.Denied).Hinted("%s", fault.HintOf(err))
+	}
+	if d.Revoker == nil {
+		return act.Outcome{}, fault.New(fault.Unsupported, "no CA account that can revoke is set up")
+	}
+	accepted, failed := cert.Revoke(ctx, right, func(c *x509.Certificate) (cert.Revoker, error) { return d.Revoker(ctx, c) }, d.now())
+	e := ended{Accepted: accepted, Overrides: right.Overridden(), From: proof.From()}
+	for _, p := range proof.Points() {
+		e.Watched = append(e.Watched, p.String())
+	}
+	if err := d.keepEnded(ctx, spki, e); err != nil {
+		return act.Outcome{}, errors.Join(err, errors.Join(failed...))
+	}
+	if len(failed) > 0 {
+		return act.Outcome{}, fault.New(fault.Unsure, "%d of %d certificates were not accepted for revocation: %v", len(failed), len(leaves), failed[0])
+	}
+	return d.done(fmt.Sprintf("accepted by the CA for %d certificates; browsers may still accept them until %s", len(accepted), lastDay(leaves))), nil
+}
+
+// right looks and asks for the right to revoke.
+func (d *Desk) right(ctx context.Context, spki string, leaves []*x509.Certificate, at replace.At) (*cert.Revocation, cert.Serving, error) {
+	known := slices.Clone(at.Points)
+	if d.Points != nil {
+		more, err := d.Points(ctx, spki)
+		if err != nil {
+			return nil, cert.Serving{}, fault.New(fault.Denied, "which endpoints may serve the key now is not known: %v", err)
+		}
+		for _, p := range more {
+			if !slices.Contains(known, p) {
+				known = append(known, p)
+			}
+		}
+	}
+	if d.Voters == nil {
+		return nil, cert.Serving{}, fault.New(fault.Denied, "nobody's vote can be verified here")
+	}
+	people, err := d.Voters(ctx)
+	if err != nil {
+		return nil, cert.Serving{}, err
+	}
+	consent := cert.Consent{People: people}
+	if at.Override != nil {
+		o := *at.Override
+		o.By = people // it stands in the plan that they signed
+		consent.Override = &o
+	}
+	proof := cert.Observe(ctx, known, d.Lookers, d.Watch)
+	r, err := cert.Allow(spki, leaves, known, proof, consent, d.now())
+	return r, proof, err
+}
+
+// keepEnded adds to what was accepted before: a second attempt after a crash must not lose the first one's answers.
+func (d *Desk) keepEnded(ctx context.Context, spki string, e ended) error {
+	var before ended
+	if _, err := d.load(ctx, revokedDoc(spki), &before); err != nil {
+		return err
+	}
+	for _, a := range before.Accepted {
+		if !slices.ContainsFunc(e.Accepted, func(b acme.Accepted) bool { return a.Serial == b.Serial && a.CA == b.CA }) {
+			e.Accepted = append(e.Accepted, a)
+		}
+	}
+	return d.save(ctx, revokedDoc(spki), e)
+}
+
+func parseAll(ders [][]byte) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for _, der := range ders {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fault.New(fault.Corrupt, "a certificate of the plan cannot be read: %v", err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func lastDay(leaves []*x509.Certificate) string {
+	var last time.Time
+	for _, c := range leaves {
+		if c.NotAfter.After(last) {
+			last = c.NotAfter
+		}
+	}
+	return last.UTC().Format(time.DateOnly)
+}
+
+func serialList(list []acme.Accepted) string {
+	var out []string
+	for _, a := range list {
+		out = append(out, a.Serial)
+	}
+	return strings.Join(out, ", ")
+}
