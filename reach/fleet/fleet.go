@@ -20,7 +20,7 @@ type Fleet struct {
 type Host struct {
 	Name    string            `json:"name"`
 	Address string            `json:"address,omitempty"`
-	Port    int               `json:"port,omitempty"` // of sshd; 0: what the user's ssh configuration says, else 22
+	Port    int               `json:"port,omitempty"` // of sshd; 0: what the ssh configuration says, else 22
 	User    string            `json:"user,omitempty"` // "": what the user's ssh configuration says
 	Ring    string            `json:"ring"`
 	Labels  map[string]string `json:"labels,omitempty"` // a bare label has the value ""

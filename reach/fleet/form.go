@@ -22,8 +22,8 @@ type hostForm struct {
 	Name    string `yaml:"-"`
 	at      spot
 	Address string            `yaml:"address" doc:"Where it answers; {name} stands for the host's name. Default: its name."`
-	Port    int               `yaml:"port" doc:"Port of sshd, where the ssh configuration does not say it."`
-	User    string            `yaml:"user" doc:"User to log in as, where the ssh configuration does not say it."`
+	Port    int               `yaml:"port" doc:"Port of sshd. Default: what the ssh configuration says, else 22."`
+	User    string            `yaml:"user" doc:"User to log in as. Default: what the ssh configuration says."`
 	Ring    string            `yaml:"ring" doc:"Its ring. Default: production, or else the last one."`
 	Labels  map[string]string `yaml:"labels" doc:"Labels: a list of words, or a mapping from label to value."`
 	System  string            `yaml:"system" doc:"Its operating system, only where it is not Linux with systemd: such a host is listed as not covered."`
