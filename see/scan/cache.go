@@ -3,6 +3,7 @@ package scan
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +54,8 @@ type owned struct{ Match *owner.Match }
 const (
 	maxCache  = 256 << 20
 	keepDays  = 30
-	cacheFile = "objects-1"
+	keepFiles = 4 // of other builds and anchor sets
+	cacheHead = "objects-"
 )
 
 // openCache reads the cache of a directory; every trouble is a note, never an error: a scan without a cache is only slower.
@@ -68,7 +72,7 @@ func openCache(dir, key, boot string, now time.Time) *cache {
 		return c
 	}
 	c.dir = dir
-	b, err := readOwn(filepath.Join(dir, cacheFile))
+	b, err := readOwn(c.file())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -215,11 +219,55 @@ func (c *cache) save() error {
 	if _, err := rand.Read(random[:]); err != nil {
 		return err
 	}
-	tmp := filepath.Join(c.dir, cacheFile+".new-"+hex.EncodeToString(random[:]))
+	tmp := filepath.Join(c.dir, ".new-"+hex.EncodeToString(random[:]))
 	if err := writeNew(tmp, b); err != nil {
 		return err
 	}
-	return os.Rename(tmp, filepath.Join(c.dir, cacheFile))
+	if err := os.Rename(tmp, c.file()); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	return c.prune()
+}
+
+// file is the cache's file: one for every build and anchor set, so that they do not push each other out.
+func (c *cache) file() string {
+	sum := sha256.Sum256([]byte(c.key))
+	return filepath.Join(c.dir, cacheHead+hex.EncodeToString(sum[:8]))
+}
+
+// prune removes the files of other builds and anchor sets but the youngest, and what an interrupted look left.
+func (c *cache) prune() error {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return err
+	}
+	type aged struct {
+		name string
+		at   time.Time
+	}
+	var ours []aged
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // another look removed it
+		}
+		switch {
+		case strings.HasPrefix(e.Name(), cacheHead):
+			ours = append(ours, aged{e.Name(), info.ModTime()})
+		case strings.HasPrefix(e.Name(), ".new-") && time.Since(info.ModTime()) > time.Hour:
+			ours = append(ours, aged{e.Name(), time.Time{}})
+		}
+	}
+	slices.SortFunc(ours, func(a, b aged) int { return b.at.Compare(a.at) })
+	for i, f := range ours {
+		if i < keepFiles && !f.at.IsZero() {
+			continue
+		}
+		if err := os.Remove(filepath.Join(c.dir, f.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeNew(path string, b []byte) error {

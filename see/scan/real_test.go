@@ -222,7 +222,7 @@ func TestNamesWithNewlinesAndMarksAreRead(t *testing.T) {
 				gone = m
 			}
 		}
-		if gone.State != scan.Deleted {
+		if gone.State != scan.Deleted || gone.Path != lib {
 			t.Errorf("%q removed: %+v", name, gone)
 		}
 	}

@@ -25,7 +25,7 @@ type resolution struct {
 	btime  time.Time
 	dir    *jail.Root
 	inside string
-	says   string // the name that leads to the mapped file itself, where one does
+	says   string // the true name, where it is known better than from the maps file
 	memory *content
 	disk   *content
 	unread string
@@ -75,7 +75,13 @@ func (l *look) resolve(dir *proc.Dir, exe string, u use) resolution {
 	}
 	switch {
 	case err == nil:
-		return l.compare(u.file, &st, func() (int, error) { return openMapped(dir.FD(), link) })
+		res := l.compare(u.file, &st, func() (int, error) { return openMapped(dir.FD(), link) })
+		if res.state != Same && strings.Contains(u.file.key.path, `\012`) { // a newline or these four characters: only the link tells
+			if raw, err := dir.Link(&proc.Scratch{}, link); err == nil {
+				res.says = strings.TrimSuffix(raw, deletedMark)
+			}
+		}
+		return res
 	case refused(err):
 		return l.guess(u.file)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
