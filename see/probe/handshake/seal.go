@@ -175,6 +175,11 @@ func (s *sealer) open(kind byte, body []byte) ([]byte, error) {
 	if pad+20 > len(plain) {
 		return nil, broken
 	}
+	for _, b := range plain[len(plain)-pad:] {
+		if int(b) != pad-1 {
+			return nil, broken
+		}
+	}
 	data, mac := plain[:len(plain)-pad-20], plain[len(plain)-pad-20:len(plain)-pad]
 	if !hmac.Equal(mac, s.sum(kind, data)) {
 		return nil, broken
