@@ -68,12 +68,7 @@ func start(t *testing.T, program string) int {
 // scan looks at some processes and returns the document and the exit code.
 func (p person) scan(args ...string) (verdict.Document, int) {
 	p.t.Helper()
-	out, errs, code := p.types(append([]string{"scan", "--format", "json", "--dormant", "off"}, args...)...)
-	var doc verdict.Document
-	if err := json.Unmarshal([]byte(out), &doc); err != nil {
-		p.t.Fatalf("exit %d: %v\n%s%s", code, err, out, errs)
-	}
-	return doc, code
+	return p.scanFiles(append([]string{"--dormant", "off"}, args...)...)
 }
 
 // The main job, on real programs: vulnerable and clean builds of one OpenSSL version, disguised, told apart while they run.
@@ -108,6 +103,37 @@ func TestDisguisedNodesAreToldApartWhileTheyRun(t *testing.T) {
 	if out, _, code := p.types("scan", "--advisory", "heartbleed", "--dormant", "off", "--pid", strings.Join(list, ",")); code != 1 || !strings.Contains(out, "AFFECTED by CVE-2014-0160 Heartbleed: 1 process") {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
+}
+
+// The same files, not running: judged the same way, and what was asked about is what decides the exit code.
+func TestFilesAreJudgedWithoutRunning(t *testing.T) {
+	real.Slow(t)
+	p, dir := newPerson(t), t.TempDir()
+	for i, r := range releases() {
+		r.disguise(t, filepath.Join(dir, "worker-"+strconv.Itoa(i)))
+	}
+	doc, code := p.scanFiles("--files", dir, "--advisory", "heartbleed")
+	states := map[string]verdict.State{}
+	for _, f := range doc.Findings {
+		states[f.Process] = f.State
+	}
+	if code != 1 || len(states) != 3 || states["worker-0"] != verdict.NotAffected || states["worker-1"] != verdict.Dormant || states["worker-2"] != verdict.NotAffected {
+		t.Errorf("exit %d: %v", code, states)
+	}
+	if _, code := p.scanFiles("--files", filepath.Join(dir, "worker-2"), "--advisory", "heartbleed"); code != 0 {
+		t.Errorf("a clean file: exit %d", code)
+	}
+}
+
+// scanFiles is scan without --dormant off.
+func (p person) scanFiles(args ...string) (verdict.Document, int) {
+	p.t.Helper()
+	out, errs, code := p.types(append([]string{"scan", "--format", "json"}, args...)...)
+	var doc verdict.Document
+	if err := json.Unmarshal([]byte(out), &doc); err != nil {
+		p.t.Fatalf("exit %d: %v\n%s%s", code, err, out, errs)
+	}
+	return doc, code
 }
 
 func reasons(f verdict.Finding) string {

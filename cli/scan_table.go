@@ -247,7 +247,11 @@ func (t *table) cleared(b *strings.Builder, list []verdict.Finding, word string)
 	for _, g := range groupBy(list, func(f verdict.Finding) string { return f.Component + f.Version + f.Object + cause(f) }) {
 		var who []string
 		for _, f := range g {
-			if name := fmt.Sprintf("%s (%d)", clean(f.Process), f.PID); !slices.Contains(who, name) {
+			name := clean(f.Process)
+			if f.PID != 0 {
+				name = fmt.Sprintf("%s (%d)", name, f.PID)
+			}
+			if !slices.Contains(who, name) {
 				who = append(who, name)
 			}
 		}
