@@ -124,6 +124,19 @@ func TestCycloneDXReadsBack(t *testing.T) {
 	}
 }
 
+func TestThePictureShowsTheWorstFirst(t *testing.T) {
+	doc := night(t)
+	doc.Processes[0], doc.Processes[1] = doc.Processes[1], doc.Processes[0] // the affected one is not the first to be seen
+	var b bytes.Buffer
+	if err := export.HTML(&b, doc); err != nil {
+		t.Fatal(err)
+	}
+	_, picture, _ := strings.Cut(b.String(), "<svg")
+	if bad, fine := strings.Index(picture, "(10)"), strings.Index(picture, "(11)"); bad < 0 || bad > fine {
+		t.Errorf("the affected process stands at %d, the clean one at %d", bad, fine)
+	}
+}
+
 func TestThePageStandsAloneAndEscapes(t *testing.T) {
 	var b bytes.Buffer
 	if err := export.HTML(&b, night(t)); err != nil {

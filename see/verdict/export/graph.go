@@ -64,14 +64,30 @@ func draw(doc *verdict.Document) Graph {
 		d.index[i] = map[string]int{}
 	}
 	d.learn(doc)
-	for i := range doc.Processes {
-		d.process(&doc.Processes[i])
+	for _, p := range d.worstFirst(doc) {
+		d.process(p)
 	}
 	for i := range d.g.Columns {
 		d.g.Height = max(d.g.Height, (len(d.g.Columns[i].Nodes)+1)*rowHeight+10)
 	}
 	d.g.Width = 2*columnStep + boxWidth + 2
 	return d.g
+}
+
+// worstFirst orders processes so that what a picture of limited height leaves out is what matters least.
+func (d *drawing) worstFirst(doc *verdict.Document) []*scan.Process {
+	list := make([]*scan.Process, 0, len(doc.Processes))
+	for i := range doc.Processes {
+		list = append(list, &doc.Processes[i])
+	}
+	rank := func(p *scan.Process) int {
+		if state, touched := d.states[fmt.Sprintf("p%d", p.PID)]; touched {
+			return weight(state)
+		}
+		return -1
+	}
+	slices.SortStableFunc(list, func(a, b *scan.Process) int { return rank(b) - rank(a) })
+	return list
 }
 
 // learn notes the worst state of each thing.
