@@ -21,7 +21,7 @@ func newPlan(env *Env) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f.add(cmd)
-	cmd.AddCommand(newPlanShow(env, f))
+	cmd.AddCommand(newPlanMake(env, f), newPlanShow(env, f))
 	return cmd
 }
 

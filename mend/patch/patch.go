@@ -24,9 +24,11 @@ type Wish struct {
 	MadeBy     string
 	Now        time.Time
 	Life       time.Duration // until the plan expires; 0: 7 days
-	NotBefore  time.Time     // the delay of a team of one
-	Fleet      *fleet.Fleet
-	Hosts      []Host
+	// Soak overrides how long each ring is watched; the plan says so. Nil: what the urgency says.
+	Soak      *time.Duration
+	NotBefore time.Time // the delay of a team of one
+	Fleet     *fleet.Fleet
+	Hosts     []Host
 	// Owner does what no service's owner does.
 	Owner string
 	// Version names the version to install where the first good one is not what the host can get; nil or "" takes the first good one.
@@ -77,6 +79,10 @@ func Plan(w Wish) (plan.Plan, plan.World, error) {
 	pace, err := plan.PaceOf(w.Urgency)
 	if err != nil {
 		return plan.Plan{}, plan.World{}, err
+	}
+	if w.Soak != nil {
+		pace.SoakMS = w.Soak.Milliseconds()
+		pace.GaveUp = append(pace.GaveUp, "each ring is watched for "+w.Soak.String()+", as was asked for")
 	}
 	m := &maker{Wish: w, plan: plan.Plan{
 		ID: w.ID, Incident: w.Incident, Parent: w.Parent, ParentHash: w.ParentHash, Title: w.Title, Advisories: slices.Clone(w.Advisories),

@@ -140,7 +140,7 @@ func (m *maker) restart(ring string, g *group, public bool, before []string, ins
 	if service != nil && m.twice(g.unit) {
 		name += "-" + plain(service.Name)
 	}
-	s := m.restartStep(how, hook, name, ring, g)
+	s := m.restartStep(how, hook, m.free(name), ring, g)
 	s.Says = strings.TrimSpace(how + " " + g.unit)
 	if says != "" {
 		s.Says += ": " + says
@@ -156,6 +156,19 @@ func (m *maker) restart(ring string, g *group, public bool, before []string, ins
 		return s.ID
 	}
 	return m.turn(s, service, g)
+}
+
+// free makes a name that no restart has yet: the same unit may belong to a service on some hosts and to none on others.
+func (m *maker) free(name string) string {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(m.plan.Steps, func(s plan.Step) bool { return s.ID == "restart-"+name || s.ID == "reload-"+name })
+	}
+	for n, try := 2, name; ; n++ {
+		if !taken(try) {
+			return try
+		}
+		try = fmt.Sprintf("%s-%d", name, n)
+	}
 }
 
 func (m *maker) restartStep(how, hook, name, ring string, g *group) plan.Step {

@@ -1,5 +1,7 @@
 package run
 
+import "staunch/steer/plan"
+
 // Place names one target with what is known about it.
 type Place struct {
 	Step   string `json:"step"`
@@ -23,9 +25,17 @@ func (m *Machine) places(want func(*target) bool) (out []Place) {
 		s := &m.steps[i]
 		for t := range s.targets {
 			if want(&s.targets[t]) {
-				out = append(out, Place{s.ID, s.Targets[t].Key(), s.targets[t].phase, s.targets[t].says})
+				out = append(out, Place{s.ID, s.Targets[t].Key(), m.shown(s, &s.targets[t]), s.targets[t].says})
 			}
 		}
 	}
 	return out
+}
+
+// shown is a target's phase as people read it: a person's step whose turn it is asks for that person.
+func (m *Machine) shown(s *step, t *target) Phase {
+	if m.started && s.Kind == plan.Person && t.phase == Waiting && s.blocked == 0 && t.blocked == 0 {
+		return Asking
+	}
+	return t.phase
 }

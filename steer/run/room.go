@@ -89,7 +89,7 @@ func (r *room) width(ring string) int {
 	if at < 0 {
 		return 1
 	}
-	return known.Width * max(r.of.plan.Pace.WidthFactor, 1)
+	return max(known.Width, 1) // the pace's factor is in it already: what people read is what counts
 }
 
 func (r *room) allowed(service string) int {

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/hub"
+	"staunch/incident"
+	"staunch/mend/patch"
+	"staunch/steer/plan"
+
+	"github.com/spf13/cobra"
+)
+
+// making is what `plan make` was asked for.
+type making struct {
+	urgency, owner, because string
+	off, mitigate           []string
+	reboot                  bool
+	delay, soak             time.Duration
+}
+
+func newPlanMake(env *Env, f *deskFlags) *cobra.Command {
+	var o making
+	cmd := &cobra.Command{
+		Use:   "make INCIDENT",
+		Short: "Turn what is known about an incident into a plan to vote on",
+		Long: `Makes a plan from the newest look at the fleet: which library packages to upgrade, which units to restart, in which order, proven by what.
+Nothing is done. A plan that breaks a rule (docs/plan-rules.md) is not made. A new plan replaces the one before, shows the difference, and needs new votes.`,
+		Example: "  staunch plan make 7\n  staunch plan make 7 --urgency now --off report.service\n  staunch plan make 7 --because \"web9 answers again\"",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			choices, err := o.choices()
+			if err != nil {
+				return err
+			}
+			return f.with(cmd.Context(), env, false, "", func(d *desk) error {
+				m := hub.Making{Urgency: plan.Urgency(o.urgency), Owner: o.owner, Because: o.because, Delay: o.delay, Choices: choices}
+				if cmd.Flags().Changed("soak") {
+					m.Soak = &o.soak
+				}
+				sealed, diff, err := d.MakePlan(cmd.Context(), args[0], m)
+				if err != nil {
+					return err
+				}
+				return planMade(env, sealed, diff)
+			})
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&o.urgency, "urgency", string(plan.Tonight), "now, tonight or week: soak times, widths, and what a silent host stops")
+	fl.StringVar(&o.owner, "owner", "", "who does what no service's owner does (default: you)")
+	fl.StringVar(&o.because, "because", "", "why the plan before is replaced")
+	fl.StringSliceVar(&o.off, "off", nil, "units to switch off until a fixed version exists")
+	fl.StringSliceVar(&o.mitigate, "mitigate", nil, "UNIT=HOOK: a host-side hook that takes the danger away for now")
+	fl.BoolVar(&o.reboot, "reboot", false, "reboot hosts whose affected units must not be restarted casually, instead of asking a person")
+	fl.DurationVar(&o.delay, "delay", 0, "nothing begins before so long: for a team of one, so that somebody can still object")
+	fl.DurationVar(&o.soak, "soak", 0, "how long each ring is watched (default: what the urgency says)")
+	return cmd
+}
+
+func (o *making) choices() (patch.Choices, error) {
+	c := patch.Choices{Off: o.off, Reboot: o.reboot, Mitigate: map[string]patch.Mitigation{}}
+	for _, one := range o.mitigate {
+		unit, hook, ok := strings.Cut(one, "=")
+		if !ok || unit == "" || hook == "" {
+			return c, fault.New(fault.Usage, "--mitigate %q: UNIT=HOOK", one)
+		}
+		c.Mitigate[unit] = patch.Mitigation{Hook: hook}
+	}
+	return c, nil
+}
+
+func planMade(env *Env, sealed *plan.Sealed, diff *plan.Diff) error {
+	p, w := sealed.Plan(), &lines{w: env.Stdout}
+	w.say("plan %s: %s on %s", p.ID, incident.Count(len(p.Steps), "step", "steps"), incident.Count(len(p.Hosts()), "host", "hosts"))
+	w.say("digest %s", sealed.Digest)
+	for _, g := range p.Pace.GaveUp {
+		w.say("  given up for speed: %s", clean(g))
+	}
+	for _, u := range p.Unseen {
+		w.say("  not reached: %s (%s)", clean(u.Host), clean(u.Why))
+	}
+	if diff != nil {
+		for _, line := range diff.Lines() {
+			w.say("%s", clean(line))
+		}
+	}
+	w.say("%s", fmt.Sprintf("next: staunch plan show %s, then staunch approve %s", p.ID, p.ID))
+	return w.err
+}

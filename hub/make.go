@@ -1,0 +1,109 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/incident"
+	"staunch/inventory"
+	"staunch/mend/patch"
+	"staunch/steer/plan"
+)
+
+// Making is what people choose when they have a plan made.
+type Making struct {
+	Urgency plan.Urgency
+	Owner   string // of what no service's owner does; "": who asks
+	Choices patch.Choices
+	Because string         // why a former plan is replaced
+	Delay   time.Duration  // a team of one waits so long between making a plan and its first step
+	Soak    *time.Duration // how long each ring is watched; nil: what the urgency says
+	Life    time.Duration  // until the plan expires; 0: 7 days
+}
+
+// MakePlan turns what is known about an incident into a plan, holds it to the rules, and puts it before the voters.
+// The difference is against the plan that it replaces; it is nil for a first one.
+func (h *Hub) MakePlan(ctx context.Context, id string, m Making) (*plan.Sealed, *plan.Diff, error) {
+	s, err := h.Judge(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	wish, err := h.wish(s, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	var before *plan.Sealed
+	if cur := s.Current(); cur != nil {
+		if before, err = h.Plan(ctx, cur.Plan); err != nil {
+			return nil, nil, err
+		}
+		wish.Parent, wish.ParentHash = cur.Plan, before.Digest
+	}
+	made, world, err := patch.Plan(wish)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := plan.Refuse(plan.Lint(&made, world)); err != nil {
+		return nil, nil, err
+	}
+	sealed, err := plan.Seal(made)
+	if err != nil {
+		return nil, nil, err
+	}
+	var diff *plan.Diff
+	if before != nil {
+		d := plan.Compare(before.Plan(), sealed.Plan())
+		if diff = &d; d.Same() {
+			return before, diff, fault.New(fault.Conflict, "plan %s does all of this already", before.Plan().ID).Hinted("`staunch plan show %s`", before.Plan().ID)
+		}
+	}
+	_, err = h.Propose(ctx, sealed, m.Because)
+	return sealed, diff, err
+}
+
+// wish is everything that the planner needs.
+func (h *Hub) wish(s *incident.Incident, m Making) (patch.Wish, error) {
+	if s.Advisory == nil {
+		return patch.Wish{}, fault.New(fault.Unsupported, "incident %s was opened by words: which version cures it is not known", s.Opened.ID).
+			Hinted("use the checklist until there is an advisory, then `staunch incident open ADVISORY`")
+	}
+	part := h.part(s)
+	a, err := h.Inventory.Ask(inventory.Question{Advisory: s.Advisory.ID, Catalogue: h.Catalogue, Fleet: part, Now: h.Now(), Fresh: h.Fresh})
+	if err != nil {
+		return patch.Wish{}, err
+	}
+	w := patch.Wish{
+		ID: NextPlanID(s), Incident: s.Opened.ID, Title: strings.TrimSpace(s.Advisory.ID + " " + strings.Join(s.Advisory.Names, ", ")), Advisories: []string{s.Advisory.ID},
+		Urgency: m.Urgency, MadeBy: h.Who, Now: h.Now(), Life: m.Life, Soak: m.Soak, Fleet: part, Owner: cmp.Or(m.Owner, h.Who), Choices: m.Choices,
+	}
+	if m.Delay > 0 {
+		w.NotBefore = w.Now.Add(m.Delay)
+	}
+	for _, one := range a.Hosts {
+		known, err := h.known(one, s.Advisory.ID)
+		if err != nil {
+			return w, err
+		}
+		w.Hosts = append(w.Hosts, known)
+	}
+	return w, nil
+}
+
+// known is what a plan may be made from on one host: a fresh report, or the reason why there is none. An old report plans nothing.
+func (h *Hub) known(one inventory.HostAnswer, advisoryID string) (patch.Host, error) {
+	fresh := cmp.Or(h.Fresh, 24*time.Hour)
+	switch {
+	case one.Taken.IsZero():
+		return patch.Host{Name: one.Host, Silent: cmp.Or(one.Why, "never looked at")}, nil
+	case h.Now().Sub(one.Taken) > fresh:
+		return patch.Host{Name: one.Host, Silent: cmp.Or(one.Why, "its last report is older than "+fresh.String())}, nil
+	}
+	doc, err := h.Inventory.Document(one.Host, h.Catalogue, advisoryID)
+	if err != nil {
+		return patch.Host{}, err
+	}
+	return patch.Host{Name: one.Host, Doc: &doc}, nil
+}
