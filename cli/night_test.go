@@ -11,17 +11,17 @@ import (
 func TestTheNightFromAdvisoryToReport(t *testing.T) {
 	o := newOperator(t, 3, lab.Trouble{Host: "web3", Way: lab.Refuses})
 	o.must(1, "incident", "open", "CVE-2026-0001")
-	out := o.mustType("plan", "make", "1", "--urgency", "now", "--soak", "0s", "--owner", "ada", "--off", "report.service")
+	out := o.mustType("plan", "make", "1", "--urgency", "now", "--soak", "0s", "--owner", "ada")
 	has(t, "plan", out, "plan 1.1:", "given up for speed", "not reached: web3", "next: staunch plan show 1.1")
 	has(t, "show", o.mustType("plan", "show", "1.1"), "ring canary", "proves", "undo    hold")
-	if _, err, code := o.types("plan", "make", "1", "--urgency", "now", "--soak", "0s", "--owner", "ada", "--off", "report.service"); code != 2 || !strings.Contains(err, "does all of this already") {
+	if _, err, code := o.types("plan", "make", "1", "--urgency", "now", "--soak", "0s", "--owner", "ada"); code != 2 || !strings.Contains(err, "does all of this already") {
 		t.Errorf("the same plan again: exit %d, %s", code, err)
 	}
 	ada, ben := o.keyOf("ada", true), o.keyOf("ben", true)
 	o.mustType("approve", "1.1", "--key", ada)
 	has(t, "the canary", o.must(3, "incident", "run", "1"), "proven clean-canary web1", "clean now: web1", "waits: ring production: 1 more of 2 votes")
 	o.mustType("approve", "1.1", "--key", ben)
-	has(t, "the rest", o.mustType("incident", "run", "1"), "proven mask-production-report", "plan 1.1: done")
+	has(t, "the rest", o.mustType("incident", "run", "1"), "plan 1.1: done")
 	look, _, _ := o.types("incident", "look", "1")
 	has(t, "a fresh look", look, "unknown: 1 host", "5 of 6 known hosts seen, 5 clean")
 	has(t, "brief", o.mustType("incident", "brief", "1"), "web3")
