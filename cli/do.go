@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const doHelp = `Carries out one act of the closed list on this machine, by hand: looks first, shows what will happen, and does it only when
+const doHelp = `Carries out one act of the closed list by hand, here or on hosts (--on): looks first, shows what will happen, and does it only when
 you agree. There is no other way to change anything: no shell, no free command.
 
 What this host's own policy (/etc/staunch/policy.json) does not allow is refused. On a host with an allowed_signers file an act
@@ -27,6 +27,8 @@ const doExamples = `  staunch do upgrade libssl3=3.0.17-1~deb12u3 --preview     
   staunch do restart nginx.service
   staunch do stop ssh.service --confirm 2m                  undoes itself unless confirmed within two minutes
   staunch do place nginx.conf=/etc/nginx/nginx.conf --validator nginx --reload nginx.service
+  staunch do upgrade libssl3=3.0.17-1~deb12u3 --refresh --on ring=canary --preview
+  staunch do restart nginx --on web --at-once 2             two hosts at a time; a failure stops the rest
   staunch do hook rotate-tokens SERVICE=shop
   staunch do drain shop --hook balancer
   staunch do list                                           what this host did, and what has no end yet
@@ -40,14 +42,19 @@ type doing struct {
 	format   string
 	deadline time.Duration
 	confirm  time.Duration
-	puts     map[string]string // payloads of this act: SHA-256 to file
+	on       string // hosts of the fleet; "" this machine
+	reach    reaching
+	atOnce   int
+	// keepGoing begins on further hosts although one failed.
+	keepGoing bool
+	puts      map[string]string // payloads of this act: SHA-256 to file
 }
 
 // newDo is one act by hand.
 func newDo(env *Env) *cobra.Command {
 	d := &doing{env: env, puts: map[string]string{}}
 	cmd := &cobra.Command{
-		Use: "do", Short: "Carry out one act of the closed list here, with a preview first", Long: doHelp, Example: doExamples,
+		Use: "do", Short: "Carry out one act of the closed list, with a preview first", Long: doHelp, Example: doExamples,
 		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f := cmd.PersistentFlags()
@@ -55,7 +62,9 @@ func newDo(env *Env) *cobra.Command {
 	f.BoolVar(&d.yes, "yes", false, "do not ask")
 	f.StringVar(&d.format, "format", "text", "text or json")
 	f.DurationVar(&d.deadline, "deadline", 0, "how long the act may take (default: 2m, upgrades 15m)")
-	cmd.MarkFlagsMutuallyExclusive("preview", "yes")
+	f.StringVar(&d.on, "on", "", "do it on the hosts that this `SELECTOR` names (see staunch hosts --help)")
+	f.IntVar(&d.atOnce, "at-once", 1, "with --on: hosts at the same time; after a failure no further host is begun")
+	f.BoolVar(&d.keepGoing, "keep-going", false, "with --on: go on after a failure")
 	cmd.AddCommand(d.upgrade(), d.hook(), d.drain(act.Drain), d.drain(act.Undrain), d.place(), d.reboot(), d.signal(), d.installLib(), d.makeKey(), d.unseal())
 	for kind, short := range map[act.Kind]string{
 		act.Restart: "Restart units and prove that no old process is left", act.Reload: "Reload units", act.Stop: "Stop units", act.Start: "Start units",
@@ -64,6 +73,12 @@ func newDo(env *Env) *cobra.Command {
 		cmd.AddCommand(d.units(kind, short))
 	}
 	cmd.AddCommand(d.undo(), d.confirmed(), d.list(), d.order(), d.selfUndo())
+	for _, sub := range cmd.Commands() {
+		sub.MarkFlagsMutuallyExclusive("preview", "yes")
+		if !sub.Hidden {
+			d.reach.define(sub)
+		}
+	}
 	return cmd
 }
 
@@ -209,6 +224,9 @@ func (d *doing) reboot() *cobra.Command {
 	return &cobra.Command{
 		Use: "reboot", Short: "Reboot this machine, once", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d.on != "" {
+				return d.rebootOn(cmd.Context())
+			}
 			id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 			if err != nil {
 				return fault.New(fault.Unsupported, "this machine's boot id: %v", err)

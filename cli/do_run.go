@@ -37,11 +37,24 @@ func (d *doing) act(ctx context.Context, kind act.Kind, with act.Params) error {
 	if err != nil {
 		return err
 	}
+	if d.on != "" {
+		if err := d.known(); err != nil {
+			return err
+		}
+		return d.onFleet(ctx, a)
+	}
 	order, err := d.newOrder(a)
 	if err != nil {
 		return err
 	}
 	return d.carry(ctx, order)
+}
+
+func (d *doing) known() error {
+	if d.format != "text" && d.format != "json" {
+		return fault.New(fault.Usage, "unknown format %q", d.format).Hinted("known: text, json")
+	}
+	return nil
 }
 
 func (d *doing) newOrder(a act.Act) (act.Order, error) {
@@ -57,8 +70,8 @@ func (d *doing) newOrder(a act.Act) (act.Order, error) {
 }
 
 func (d *doing) carry(ctx context.Context, order act.Order) error {
-	if d.format != "text" && d.format != "json" {
-		return fault.New(fault.Usage, "unknown format %q", d.format).Hinted("known: text, json")
+	if err := d.known(); err != nil {
+		return err
 	}
 	progress := newProgress(d.env)
 	engine, err := d.engine(func(says string) { progress.say(says, 0, 0) })
@@ -94,15 +107,7 @@ func (d *doing) carry(ctx context.Context, order act.Order) error {
 
 func (d *doing) put(ctx context.Context, engine *carry.Engine) error {
 	for sum, path := range d.puts {
-		f, err := os.Open(path)
-		if err != nil {
-			return fault.New(fault.NotFound, "%s: %v", path, err)
-		}
-		err = engine.Put(ctx, sum, f)
-		if closed := f.Close(); err == nil && closed != nil {
-			err = closed
-		}
-		if err != nil {
+		if err := putFile(ctx, engine, sum, path); err != nil {
 			return err
 		}
 	}
@@ -200,8 +205,11 @@ func printOutcome(env *Env, out act.Outcome) {
 
 func (d *doing) undo() *cobra.Command {
 	return &cobra.Command{
-		Use: "undo ORDER", Short: "Take back what an order did, from this host's own record", Args: cobra.ExactArgs(1),
+		Use: "undo ORDER", Short: "Take back what an order did here, or a round of orders (--on) did on its hosts", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !strings.Contains(args[0], "/") {
+				return d.again(cmd.Context(), args[0], true)
+			}
 			return d.of(cmd.Context(), args[0], func(o *act.Order) { o.Undo = true })
 		},
 	}
@@ -211,6 +219,9 @@ func (d *doing) confirmed() *cobra.Command {
 	return &cobra.Command{
 		Use: "confirm ORDER", Short: "Keep what an order did: it will not undo itself", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !strings.Contains(args[0], "/") {
+				return d.again(cmd.Context(), args[0], false)
+			}
 			return d.of(cmd.Context(), args[0], func(o *act.Order) { o.Confirm = true })
 		},
 	}

@@ -171,6 +171,10 @@ func (b *job) carryOut(ctx context.Context, j *journal.Journal, d deed.Deed, out
 	default:
 		out.Status, out.Says = act.Failed, "done, but the machine does not show its effect: "+proofErr.Error()
 	}
+	if b.NoUndo != "" {
+		out.CanUndo = false
+		out.Says += "; cannot be undone: " + b.NoUndo
+	}
 	if !begun.UndoBy.IsZero() && out.Status != act.Refused {
 		out.Says += "; undoes itself at " + begun.UndoBy.Format(time.RFC3339) + " unless confirmed"
 	}

@@ -139,7 +139,7 @@ func (b *job) target(orders map[string]*journal.Entry) (*journal.Entry, error) {
 	if !bytes.Equal(mine, its) {
 		return nil, denied("order %.80s did another act than the one named here", b.order.Of)
 	}
-	if b.order.Undo && !of.Begun.CanUndo {
+	if b.order.Undo && (!of.Begun.CanUndo || of.Ended != nil && !of.Ended.CanUndo) {
 		return nil, denied("order %.80s cannot be undone", b.order.Of)
 	}
 	if b.order.Undo && of.Ended != nil && of.Ended.Status == act.Refused {

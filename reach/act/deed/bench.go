@@ -36,6 +36,7 @@ type Bench struct {
 	Order  act.Order
 	Before json.RawMessage
 	Did    bool   // Do has just ended well: what only its own end can tell is known
+	NoUndo string // Do found out that what it did cannot be undone, and why
 	Chroot string // package managers work in this directory; "" on the machine itself
 	Says   func(string)
 	Log    []string

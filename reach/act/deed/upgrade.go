@@ -185,7 +185,10 @@ func (u upgrade) tell(b *Bench, seen upgradeSeen, broken []string) act.Preview {
 		p.Warns = append(p.Warns, "a package change was interrupted on this host: what apt would do cannot be simulated until that is finished")
 		p.Undo = "cannot be undone: the packages are half changed already"
 	}
-	if len(seen.Unsaved) > 0 {
+	switch {
+	case len(seen.Unsaved) > 0 && u.with.Refresh:
+		p.Undo = "installs the old versions again, if the package sources have them once they are read again: now " + strings.Join(seen.Unsaved, "; ")
+	case len(seen.Unsaved) > 0:
 		p.Undo = "cannot be undone: " + strings.Join(seen.Unsaved, "; ")
 	}
 	if slices.ContainsFunc(seen.Changes, func(c packages.Change) bool { return c.From == "" }) {
@@ -220,12 +223,8 @@ func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen u
 		if err := mend(ctx, b, m, broken); err != nil {
 			return err
 		}
-	} else if len(seen.Unsaved) == 0 {
-		b.Tell("saving the old packages")
-		if err := b.MkdirSaved(); err != nil {
-			return nothingDone(err)
-		}
-		if err := m.Save(ctx, u.changing(seen), b.Saved()); err != nil {
+	} else if len(seen.Unsaved) == 0 { // before the sources are read again: they may have the old version no longer
+		if err := u.save(ctx, b, m, seen); err != nil {
 			return nothingDone(err)
 		}
 	}
@@ -234,6 +233,11 @@ func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen u
 		if err := m.Refresh(ctx); err != nil {
 			return nothingDone(err)
 		}
+		if len(seen.Unsaved) > 0 {
+			if err := u.save(ctx, b, m, seen); err != nil {
+				b.NoUndo = "the old package files could not be saved: " + err.Error()
+			}
+		}
 	}
 	// between the look and now, somebody else may have changed something: what was agreed on is what happens
 	changes, err := m.Simulate(ctx, slices.Concat(want, also), u.with.Downgrade)
@@ -241,11 +245,22 @@ func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen u
 		now, lookErr := m.Installed(ctx, names(slices.Concat(want, also)))
 		err = errors.Join(lookErr, packages.Allowed(changes, want, also, now))
 	}
-	if err != nil {
+	switch {
+	case err != nil && len(brokenOf(seen.Packages)) > 0:
+		return err // something was finished before
+	case err != nil:
 		return nothingDone(err)
 	}
 	b.Tell("installing")
 	return m.Apply(ctx, slices.Concat(want, also), u.with.Downgrade)
+}
+
+func (u upgrade) save(ctx context.Context, b *Bench, m packages.Manager, seen upgradeSeen) error {
+	b.Tell("saving the old packages")
+	if err := b.MkdirSaved(); err != nil {
+		return err
+	}
+	return m.Save(ctx, u.changing(seen), b.savedInside())
 }
 
 // mend finishes an interrupted change where the manager can.

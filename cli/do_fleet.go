@@ -1,0 +1,324 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"staunch/fault"
+	"staunch/reach/act"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
+	"staunch/see/scan"
+
+	"github.com/google/uuid"
+)
+
+// round is one act for many hosts: kept before it begins, so that it can be undone or confirmed on all of them.
+type round struct {
+	ID    string    `json:"id"`
+	Made  time.Time `json:"made"`
+	On    string    `json:"on"`
+	Hosts []string  `json:"hosts"`
+	Act   act.Act   `json:"act"`
+	Of    string    `json:"of,omitempty"` // the round that this one undoes or confirms
+	Undo  bool      `json:"undo,omitempty"`
+}
+
+func newRound(on string, a act.Act, hosts []fleet.Host) (round, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return round{}, fault.New(fault.Unsupported, "no randomness: %v", err)
+	}
+	r := round{ID: id.String(), Made: time.Now().UTC().Truncate(time.Millisecond), On: on, Act: a}
+	for _, h := range hosts {
+		r.Hosts = append(r.Hosts, h.Name)
+	}
+	return r, nil
+}
+
+// order is the round's order for one host.
+func (r round) order(d *doing, name string) act.Order {
+	o := act.Order{ID: act.OrderID(r.ID, string(r.Act.Kind), name, 1), Host: name, Step: string(r.Act.Kind), Act: r.Act, DeadlineMS: d.deadline.Milliseconds()}
+	if r.Of != "" {
+		o.Of, o.Undo, o.Confirm = act.OrderID(r.Of, string(r.Act.Kind), name, 1), r.Undo, !r.Undo
+	}
+	return o
+}
+
+func roundFile(env *Env, id string) (string, error) {
+	dir, err := stateDir(env)
+	if err != nil {
+		return "", err
+	}
+	if _, err := uuid.Parse(id); err != nil {
+		return "", fault.New(fault.Usage, "%.60q is not the id of a round of orders", id)
+	}
+	return filepath.Join(dir, "orders", id+".json"), nil
+}
+
+func (r round) keep(env *Env) error {
+	path, err := roundFile(env, r.ID)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fault.New(fault.Bug, "the round cannot be encoded: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fault.New(fault.Denied, "nothing was done: %v", err)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return fault.New(fault.Denied, "nothing was done: %v", err)
+	}
+	return nil
+}
+
+func readRound(env *Env, id string) (round, error) {
+	var r round
+	path, err := roundFile(env, id)
+	if err != nil {
+		return r, err
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return r, fault.New(fault.NotFound, "there is no record of %s here", id).Hinted("it is kept where the order was given")
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fault.New(fault.Corrupt, "%s: %v", path, err)
+	}
+	return r, nil
+}
+
+// onFleet does one act on the hosts that --on names: first all previews, then one question, then a few at a time.
+func (d *doing) onFleet(ctx context.Context, a act.Act) error {
+	_, hosts, err := d.reach.hosts(d.env, d.on)
+	if err != nil {
+		return err
+	}
+	r, err := newRound(d.on, a, hosts)
+	if err != nil {
+		return err
+	}
+	return d.carryRound(ctx, r, hosts)
+}
+
+// again undoes or confirms a whole round on its hosts.
+func (d *doing) again(ctx context.Context, id string, undo bool) error {
+	of, err := readRound(d.env, id)
+	if err != nil {
+		return err
+	}
+	_, hosts, err := d.reach.hosts(d.env, "name="+strings.Join(of.Hosts, "|name="))
+	if err != nil {
+		return err
+	}
+	r, err := newRound(of.On, of.Act, hosts)
+	if err != nil {
+		return err
+	}
+	r.Of, r.Undo = of.ID, undo
+	return d.carryRound(ctx, r, hosts)
+}
+
+func (d *doing) carryRound(ctx context.Context, r round, hosts []fleet.Host) error {
+	previews := each(ctx, d.env, &d.reach, hosts, func(ctx context.Context, h host.Host, _ func(host.Progress)) (act.Preview, error) {
+		return d.lookAt(ctx, r, h)
+	})
+	willing, code := d.weigh(previews)
+	if d.format == "text" {
+		printPreviews(d.env.Stdout, previews)
+	}
+	if d.preview || len(willing) == 0 {
+		return d.told(previews, nil, code)
+	}
+	if !d.yes {
+		if err := d.agree(); err != nil {
+			return err
+		}
+	}
+	if err := r.keep(d.env); err != nil {
+		return err
+	}
+	outcomes := d.doAll(ctx, r, willing)
+	for _, o := range outcomes { // a failure outweighs an end that was not seen
+		if c := outcomeCode(o.Got.Status, o.Err); code != ExitFound && c != ExitClean {
+			code = c
+		}
+	}
+	if d.format == "text" {
+		printOutcomes(d.env.Stdout, outcomes)
+		fmt.Fprintf(d.env.Stdout, "orders %s; staunch do undo %s takes back what can be undone\n", r.ID, r.ID)
+	}
+	return d.told(previews, outcomes, code)
+}
+
+func (d *doing) lookAt(ctx context.Context, r round, h host.Host) (act.Preview, error) {
+	if store, can := h.(host.Store); can {
+		for sum, path := range d.puts {
+			if err := putFile(ctx, store, sum, path); err != nil {
+				return act.Preview{}, err
+			}
+		}
+	}
+	o := r.order(d, h.Name())
+	a, err := h.Look(ctx, host.Question{Check: &o}, nil)
+	if err != nil || a.Check == nil {
+		return act.Preview{}, err
+	}
+	return *a.Check, nil
+}
+
+func putFile(ctx context.Context, store host.Store, sum, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fault.New(fault.NotFound, "%v", err)
+	}
+	defer f.Close()
+	return store.Put(ctx, sum, f)
+}
+
+// weigh picks the hosts that can do it, and the exit code that the others cost.
+func (d *doing) weigh(previews []told[act.Preview]) (willing []fleet.Host, code int) {
+	for _, p := range previews {
+		switch {
+		case p.Err != nil || p.Got.Refused != "":
+			code = ExitFound
+		case !p.Got.Already:
+			willing = append(willing, p.Host)
+		}
+	}
+	return willing, code
+}
+
+// doAll carries the round out, so many hosts at once, and begins on no further host after one has failed.
+func (d *doing) doAll(ctx context.Context, r round, hosts []fleet.Host) []told[act.Outcome] {
+	var stopped atomic.Bool
+	reach := d.reach
+	reach.forks, reach.patience = max(1, d.atOnce), max(reach.patience, d.deadline+time.Minute, 17*time.Minute)
+	return each(ctx, d.env, &reach, hosts, func(ctx context.Context, h host.Host, p func(host.Progress)) (act.Outcome, error) {
+		if stopped.Load() {
+			return act.Outcome{}, fault.New(fault.Conflict, "not begun: another host failed before")
+		}
+		out, err := h.Do(ctx, r.order(d, h.Name()), p)
+		if outcomeCode(out.Status, err) != ExitClean && !d.keepGoing {
+			stopped.Store(true)
+		}
+		return out, err
+	})
+}
+
+func outcomeCode(s act.Status, err error) int {
+	switch {
+	case fault.Is(err, fault.Unsure) || err == nil && s == act.Unknown:
+		return ExitIncomplete
+	case err != nil || s == act.Refused || s == act.Failed:
+		return ExitFound
+	}
+	return ExitClean
+}
+
+// told ends a round: in JSON with one object for each host.
+func (d *doing) told(previews []told[act.Preview], outcomes []told[act.Outcome], code int) error {
+	type line struct {
+		Host    string       `json:"host"`
+		Preview *act.Preview `json:"preview,omitempty"`
+		Outcome *act.Outcome `json:"outcome,omitempty"`
+		Error   *fault.Error `json:"error,omitempty"`
+	}
+	if d.format == "json" {
+		lines := []line{}
+		for _, p := range previews {
+			l := line{Host: p.Host.Name, Preview: &p.Got, Error: fault.From(p.Err, fault.Unreachable)}
+			for _, o := range outcomes {
+				if o.Host.Name == p.Host.Name {
+					l.Outcome, l.Error = &o.Got, fault.From(o.Err, fault.Unreachable)
+				}
+			}
+			lines = append(lines, l)
+		}
+		if err := printJSON(d.env.Stdout, lines); err != nil {
+			return err
+		}
+	}
+	if code != ExitClean {
+		return exit(code)
+	}
+	return nil
+}
+
+// printPreviews says the same thing once for all hosts that it holds for.
+func printPreviews(w io.Writer, previews []told[act.Preview]) {
+	printGroups(w, previews, func(p told[act.Preview]) string {
+		var b strings.Builder
+		if p.Err != nil {
+			fmt.Fprintf(&b, "cannot be asked: %s\n", clean(p.Err.Error()))
+			return b.String()
+		}
+		printPreview(&b, act.Order{}, p.Got)
+		return b.String()
+	})
+}
+
+func printOutcomes(w io.Writer, outcomes []told[act.Outcome]) {
+	printGroups(w, outcomes, func(o told[act.Outcome]) string {
+		if o.Err != nil {
+			return "error: " + clean(o.Err.Error()) + "\n"
+		}
+		text := fmt.Sprintf("%s: %s\n", o.Got.Status, clean(o.Got.Says))
+		if outcomeCode(o.Got.Status, nil) != ExitClean {
+			for _, line := range o.Got.Log {
+				text += "  | " + clean(line) + "\n"
+			}
+		}
+		return text
+	})
+}
+
+func printGroups[T any](w io.Writer, all []told[T], text func(told[T]) string) {
+	hosts := map[string][]string{}
+	var order []string
+	for _, one := range all {
+		t := text(one)
+		if hosts[t] == nil {
+			order = append(order, t)
+		}
+		hosts[t] = append(hosts[t], one.Host.Name)
+	}
+	for _, t := range order {
+		fmt.Fprintf(w, "%s (%s)\n%s", few(hosts[t], 8), count(len(hosts[t]), "host", "hosts"), t)
+	}
+}
+
+// rebootOn reads each host's own boot id: one boot is ended, whoever asks twice.
+func (d *doing) rebootOn(ctx context.Context) error {
+	_, hosts, err := d.reach.hosts(d.env, d.on)
+	if err != nil {
+		return err
+	}
+	boots := each(ctx, d.env, &d.reach, hosts, func(ctx context.Context, h host.Host, p func(host.Progress)) (string, error) {
+		a, err := h.Look(ctx, host.Question{Scan: &scan.Question{PIDs: []int{1}, NoDormant: true}}, p)
+		if err != nil || a.Scan == nil {
+			return "", err
+		}
+		return a.Scan.Machine.BootID, nil
+	})
+	if len(boots) != 1 {
+		return fault.New(fault.Usage, "reboot goes to one host at a time, %q names %d", d.on, len(boots)).Hinted("reboots of many hosts are the work of a plan, which watches over what stays up")
+	}
+	if boots[0].Err != nil {
+		return boots[0].Err
+	}
+	a, err := act.New(act.Reboot, &act.RebootWith{BootID: boots[0].Got})
+	if err != nil {
+		return err
+	}
+	return d.onFleet(ctx, a)
+}
