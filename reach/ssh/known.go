@@ -81,7 +81,11 @@ func judge(t target, key ssh.PublicKey, err error) error {
 		return fault.New(fault.Denied, "%s shows another host key than the known one: %s %s; known by %s", t.name, key.Type(), print, strings.Join(where, ", ")).
 			Hinted("somebody may be in between. If the host was set up anew, compare the key on its console, then: ssh-keygen -R %s", t.lookup())
 	case errors.As(err, &refused):
-		return fault.New(fault.Denied, "%s: its host key is not known: %s %s", t.name, key.Type(), print).
+		says := "its host key is not known"
+		if t.strictOff {
+			says += " (StrictHostKeyChecking no is not followed here)"
+		}
+		return fault.New(fault.Denied, "%s: %s: %s %s", t.name, says, key.Type(), print).
 			Hinted("compare it with the host's console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: ssh-keyscan -p %d %s >> %s", t.port, t.host, t.known[0])
 	}
 	return fault.New(fault.Denied, "%s: its host key is refused: %v", t.name, err)
