@@ -61,6 +61,8 @@ type database struct {
 func databases() []database {
 	return []database{
 		{Deb, []string{"/var/lib/dpkg/status"}, []string{"/var/lib/dpkg/info", "/var/lib/dpkg/diversions"}, findDeb},
+		{APK, apkFiles(), nil, findAPK},
+		{RPM, rpmFiles(), nil, findRPM},
 	}
 }
 
