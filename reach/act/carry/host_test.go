@@ -105,7 +105,7 @@ func TestOnRealHosts(t *testing.T) {
 	for name, stories := range map[string][]func(*testing.T, machine){
 		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct, rebootedByOrder},
 		"upgrade":   {upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack},
-		"units":     {units},
+		"units":     {units, aReloadThatFailsBringsTheOldFilesBack},
 		"bounds":    {forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused, aPolicyBoundsWhatMayBeTouched},
 		"rpm":       {withDnf, withZypper},
 		"self undo": {stoppingOurWayInUndoesItselfUnlessConfirmed},
@@ -272,4 +272,25 @@ func eventually(t *testing.T, what string, is func() bool) {
 		}
 	}
 	t.Fatalf("not within a minute: %s", what)
+}
+
+func aReloadThatFailsBringsTheOldFilesBack(t *testing.T, m machine) {
+	m.Write(t, "/etc/systemd/system/picky.service", "[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/sh -c 'grep -q fine /etc/picky.conf && cp /etc/picky.conf /run/picky.loaded'\n", 0o644)
+	m.Write(t, "/etc/picky.conf", "fine, old\n", 0o640)
+	m.Exec(t, "systemctl daemon-reload; systemctl start picky")
+	place := func(id, text string, confirm int64) act.Order {
+		return newOrder(t, id, act.Place, &act.PlaceWith{Files: []act.File{{Path: "/etc/picky.conf", Pieces: []act.Piece{{Text: text}}}}, Reload: []string{"picky.service"}, ConfirmMS: confirm})
+	}
+	m.want(m.do(place("bad-conf", "broken\n", 0)), act.Failed, "the old files are back")
+	if got := m.Exec(t, "cat /etc/picky.conf /run/picky.loaded; systemctl is-active picky"); got != "fine, old\nfine, old\nactive" {
+		t.Errorf("after the reload that failed: %q", got)
+	}
+	m.want(m.do(place("good-conf", "fine, new\n", 6_000)), act.Done, "undoes itself at")
+	if got := m.Exec(t, "cat /run/picky.loaded"); got != "fine, new" {
+		t.Errorf("the unit took %q", got)
+	}
+	eventually(t, "the unconfirmed files went back and were loaded", func() bool {
+		got, err := m.Run("root", "cat /etc/picky.conf /run/picky.loaded")
+		return err == nil && strings.TrimSpace(got) == "fine, old\nfine, old"
+	})
 }
