@@ -72,6 +72,9 @@ func optionDetails(w *lineWriter, r probe.Result) {
 	}
 	if x := r.Resumption; x != nil {
 		w.line("resumption     tickets %s, session ids %s, TLS 1.3 %s", yes(x.Tickets), yes(x.SessionIDs), yes(x.TLS13))
+		if x.Unsure != "" && !x.SessionIDs {
+			w.line("  unsure       %s", safeText(x.Unsure))
+		}
 	}
 	if x := r.Renegotiate; x != nil {
 		w.line("renegotiation  secure %s, started by the client: %s", yes(x.Secure), x.ClientInitiated)

@@ -95,11 +95,13 @@ func (s *sight) sessions(ctx context.Context) {
 	err := s.finished(ctx, offer, func(session *handshake.Session, f *hello.Flight) {
 		s.r.Renegotiate = &Renegotiation{Secure: f.Hello.Renegotiate, ClientInitiated: "unknown"}
 		s.resumable(session)
-		_ = session.Bye() // if it cannot be said, the server may forget the session, and we see that
+		_ = session.Bye() // if it cannot be said, the server may forget the session, and we ask once more
 	})
 	if err == nil {
 		s.resumesByID(ctx, offer)
 		err = s.finished(ctx, offer, func(session *handshake.Session, _ *hello.Flight) {
+			s.session = session
+			s.resumesBeside(ctx, offer)
 			s.r.Renegotiate.ClientInitiated = renegotiates(session, offer)
 		})
 	}
@@ -148,6 +150,16 @@ func renegotiates(session *handshake.Session, offer hello.Client) string {
 	return "unknown"
 }
 
+// resumesBeside asks again while the session's connection is still open: Node 0.8 forgets it with the connection.
+func (s *sight) resumesBeside(ctx context.Context, offer hello.Client) {
+	if s.r.Resumption.SessionIDs {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(s.d.timeout/3, 700*time.Millisecond))
+	defer cancel()
+	s.resumesByID(ctx, offer)
+}
+
 // resumesByID offers the id of the finished session; a server that gives it back takes the session up again.
 func (s *sight) resumesByID(ctx context.Context, offer hello.Client) {
 	session := s.session
@@ -157,7 +169,7 @@ func (s *sight) resumesByID(ctx context.Context, offer hello.Client) {
 	offer.SessionID, offer.Suites, offer.Random = session.ID, []uint16{session.Suite}, nil
 	flight, got, err := s.d.ask(ctx, offer, hello.UntilHello)
 	if got == silent || got == unseen {
-		s.skip("resumption by session id: %s", plain(err))
+		s.r.Resumption.Unsure = "session ids: " + plain(err)
 		return
 	}
 	s.r.Resumption.SessionIDs = got == accepted && bytes.Equal(flight.Hello.SessionID, session.ID)

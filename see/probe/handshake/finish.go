@@ -161,7 +161,7 @@ func (s *Session) Read() (kind byte, body []byte, err error) {
 	return record.Kind, body, err
 }
 
-// Bye says close_notify: a server may forget a session that ended without it.
+// Bye says close_notify: most servers forget a session that ended without it.
 func (s *Session) Bye() error { return s.Write(hello.RecordAlert, []byte{1, hello.AlertCloseNotify}) }
 
 // Renegotiate sends a second hello inside the session, as RFC 5746 demands it.
