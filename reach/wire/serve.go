@@ -42,7 +42,7 @@ func Serve(ctx context.Context, conn net.Conn, h host.Host, version string) erro
 	stop := context.AfterFunc(ctx, func() { _ = web.Close() }) // its error is that of a connection that we end
 	defer stop()
 	err := web.Serve(one)
-	s.acts.Wait()
+	s.finish()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -95,7 +95,27 @@ func (l *listener) watch(_ net.Conn, state http.ConnState) {
 type server struct {
 	host    host.Host
 	version string
-	acts    sync.WaitGroup
+	mu      sync.Mutex
+	ended   bool           // no order begins any more
+	acts    sync.WaitGroup // orders that were begun
+}
+
+// begin counts an order, unless the connection is gone: then nobody would hear that it began.
+func (s *server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.acts.Add(1)
+	}
+	return !s.ended
+}
+
+// finish waits for the orders that were begun; none begins after it.
+func (s *server) finish() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.acts.Wait()
 }
 
 func (s *server) hello(w http.ResponseWriter, _ *http.Request) {
@@ -117,7 +137,9 @@ func (s *server) look(w http.ResponseWriter, r *http.Request) {
 func (s *server) do(w http.ResponseWriter, r *http.Request) {
 	var o act.Order
 	s.answer(w, r, &o, func(ctx context.Context, p func(host.Progress)) (any, error) {
-		s.acts.Add(1)
+		if !s.begin() {
+			return nil, fault.New(fault.Unreachable, "the connection ended before the order began")
+		}
 		defer s.acts.Done()
 		return s.host.Do(context.WithoutCancel(ctx), o, p)
 	})

@@ -164,6 +164,42 @@ func TestLostOrderIsUnsure(t *testing.T) {
 	}
 }
 
+func TestBegunOrderOutlivesItsConnection(t *testing.T) {
+	near, far := net.Pipe()
+	began, finished := make(chan struct{}), make(chan error, 1)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- wire.Serve(context.Background(), far, &pretend{do: func(ctx context.Context, o act.Order) (act.Outcome, error) {
+			close(began)
+			select {
+			case <-ctx.Done():
+				finished <- ctx.Err()
+			case <-time.After(200 * time.Millisecond):
+				finished <- nil
+			}
+			return act.Outcome{Order: o.ID}, nil
+		}}, "test")
+	}()
+	c, err := wire.Dial(t.Context(), near, "web1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { <-began; _ = near.Close() }()
+	if _, err := c.Do(t.Context(), act.Order{ID: "1"}, nil); !fault.Is(err, fault.Unsure) {
+		t.Errorf("lost: %v", err)
+	}
+	<-ended // the host part stays until the order has its end
+	select {
+	case err := <-finished:
+		if err != nil {
+			t.Errorf("the order was stopped in the middle: %v", err)
+		}
+	default:
+		t.Error("the host part ended before its order")
+	}
+	_ = c.Close() // closed already
+}
+
 func TestLargeAnswerAndPayload(t *testing.T) {
 	big := strings.Repeat("x", 3<<20)
 	var took int64
