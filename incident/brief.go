@@ -104,10 +104,10 @@ func (b *Brief) run(r Progress) {
 
 func (s *Incident) briefPeople(b *Brief, now time.Time) {
 	for _, e := range s.Checklist {
-		switch {
-		case e.State == DoneEntry:
+		switch e.State {
+		case DoneEntry:
 			b.Done = append(b.Done, e.Says+" ("+owner(e.Owner)+")")
-		case e.State == OpenEntry:
+		case OpenEntry:
 			line := owner(e.Owner) + ": " + e.Says
 			if !e.Due.IsZero() {
 				line += ", due " + stamp(e.Due)

@@ -43,7 +43,6 @@ func certificate(t testing.TB) *x509.Certificate {
 type street struct {
 	random *mrand.Rand
 	serves map[cert.Point][]string // what each serves now; nil: unreachable
-	flap   float64                 // chance that a look fails
 }
 
 func (s *street) looker(from string) cert.Looker {

@@ -20,17 +20,35 @@ type Care struct {
 // Cares is the table. The first entry that names a unit's program counts.
 func Cares() []Care {
 	return []Care{
-		{[]string{"nginx", "apache2", "httpd", "lighttpd"}, "restart", []plan.Fact{plan.OldWorkersGone}, 5 * time.Minute,
-			"a reload keeps the master process and with it the old library: only a restart (or an exec of the new binary) brings new code in; workers that finish old connections must be seen gone"},
-		{[]string{"haproxy"}, "reload", []plan.Fact{plan.OldWorkersGone}, 10 * time.Minute,
-			"in master-worker mode a reload executes the binary anew; old workers live until their last connection ends and must be seen gone"},
+		{
+			[]string{"nginx", "apache2", "httpd", "lighttpd"},
+			"restart",
+			[]plan.Fact{plan.OldWorkersGone},
+			5 * time.Minute,
+			"a reload keeps the master process and with it the old library: only a restart (or an exec of the new binary) brings new code in; workers that finish old connections must be seen gone",
+		},
+		{
+			[]string{"haproxy"},
+			"reload",
+			[]plan.Fact{plan.OldWorkersGone},
+			10 * time.Minute,
+			"in master-worker mode a reload executes the binary anew; old workers live until their last connection ends and must be seen gone",
+		},
 		{[]string{"varnish", "hitch"}, "restart", []plan.Fact{plan.OldWorkersGone}, 5 * time.Minute, "a reload of VCL or certificates changes no library; the cache is empty after a restart"},
 		{[]string{"prosody", "ejabberd"}, "restart", nil, 5 * time.Minute, "every client reconnects at once after the restart: watch for the storm"},
 		{[]string{"coturn", "openvpn", "openvpn-server", "strongswan", "wg-quick"}, "restart", nil, 3 * time.Minute, "calls and tunnels break; DTLS and own transports can be judged on the host only"},
-		{[]string{"unicorn", "puma", "passenger", "thin"}, "restart", []plan.Fact{plan.OldWorkersGone}, 5 * time.Minute,
-			"USR2 executes a new master that may fail silently and leave the old one serving: old workers must be seen gone"},
-		{[]string{"postgresql", "mysql", "mariadb", "mongod", "redis", "redis-server", "valkey"}, "restart", nil, 10 * time.Minute,
-			"a restart closes every session; replicas first, then the primary; a cold cache follows"},
+		{
+			[]string{"unicorn", "puma", "passenger", "thin"},
+			"restart",
+			[]plan.Fact{plan.OldWorkersGone},
+			5 * time.Minute,
+			"USR2 executes a new master that may fail silently and leave the old one serving: old workers must be seen gone",
+		},
+		{
+			[]string{"postgresql", "mysql", "mariadb", "mongod", "redis", "redis-server", "valkey"},
+			"restart", nil, 10 * time.Minute,
+			"a restart closes every session; replicas first, then the primary; a cold cache follows",
+		},
 		{[]string{"ssh", "sshd"}, "restart", nil, 3 * time.Minute, "running sessions keep the old code: they are named and end with their people; the listener is new at once"},
 		{[]string{"postfix", "exim4", "dovecot", "sendmail"}, "restart", []plan.Fact{plan.OldWorkersGone}, 5 * time.Minute, "deliveries under way end first; clients reconnect"},
 	}

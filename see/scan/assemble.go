@@ -39,13 +39,13 @@ func (l *look) assemble(running []*seen) error {
 }
 
 // exePath is the program's path without the kernel's mark for a name that is gone.
-func (s *seen) exePath() string {
-	for _, f := range s.uses {
-		if isExe(s.exe, f.key.path) {
+func (r *seen) exePath() string {
+	for _, f := range r.uses {
+		if isExe(r.exe, f.key.path) {
 			return f.name
 		}
 	}
-	return displayName(s.exe)
+	return displayName(r.exe)
 }
 
 // mapped lists the process's objects, its program first, then by path.

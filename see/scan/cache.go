@@ -285,7 +285,8 @@ func writeNew(path string, b []byte) error {
 	return nil
 }
 
-var crcTable = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made once by the library, whoever asks.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // encode writes "staunch objects 1\n", the checksum of the rest, key, boot, and the tables as length-prefixed texts.
 func (c *cache) encode() ([]byte, error) {
@@ -322,7 +323,7 @@ func (c *cache) encode() ([]byte, error) {
 		return nil, err
 	}
 	w.text(string(owners))
-	binary.LittleEndian.PutUint32(w.b[len(cacheMagic):], crc32.Checksum(w.b[len(cacheMagic)+4:], crcTable))
+	binary.LittleEndian.PutUint32(w.b[len(cacheMagic):], crc32.Checksum(w.b[len(cacheMagic)+4:], castagnoli()))
 	return w.b, nil
 }
 
@@ -333,7 +334,7 @@ var errDamaged = errors.New("its content does not fit its checksum or its form")
 // decode reads what encode wrote. Another key (other anchors, another analyser) is no damage: the answers are just not comparable.
 func (c *cache) decode(b []byte) error {
 	if len(b) < len(cacheMagic)+4 || !bytes.HasPrefix(b, []byte(cacheMagic)) ||
-		binary.LittleEndian.Uint32(b[len(cacheMagic):]) != crc32.Checksum(b[len(cacheMagic)+4:], crcTable) {
+		binary.LittleEndian.Uint32(b[len(cacheMagic):]) != crc32.Checksum(b[len(cacheMagic)+4:], castagnoli()) {
 		return errDamaged
 	}
 	r := textReader{b: b[len(cacheMagic)+4:]}

@@ -17,7 +17,6 @@ import (
 type file struct {
 	key  fileKey
 	name string // the path, for people: without " (deleted)" and escapes
-	used int    // processes
 
 	mu         sync.Mutex
 	resolved   bool

@@ -83,10 +83,17 @@ func unitOf(path string) string {
 // scopes are the heads by which runtimes mark a container's own group; "" marks groups that are not the container (monitors).
 func scopes() []struct{ head, runtime string } {
 	return []struct{ head, runtime string }{
-		{"crio-conmon-", ""}, {"libpod-conmon-", ""},
-		{"docker-", "docker"}, {"libpod-payload-", "podman"}, {"libpod-", "podman"},
-		{"cri-containerd-", "containerd"}, {"nerdctl-", "containerd"}, {"crio-", "cri-o"}, {"machine-", "systemd-nspawn"},
-		{"lxc.payload.", "lxc"}, {"systemd-nspawn@", "systemd-nspawn"},
+		{"crio-conmon-", ""},
+		{"libpod-conmon-", ""},
+		{"docker-", "docker"},
+		{"libpod-payload-", "podman"},
+		{"libpod-", "podman"},
+		{"cri-containerd-", "containerd"},
+		{"nerdctl-", "containerd"},
+		{"crio-", "cri-o"},
+		{"machine-", "systemd-nspawn"},
+		{"lxc.payload.", "lxc"},
+		{"systemd-nspawn@", "systemd-nspawn"},
 	}
 }
 
