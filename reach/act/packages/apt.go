@@ -90,14 +90,26 @@ func parseApt(lines []string) []Change {
 	var changes []Change
 	for _, line := range lines {
 		if m := reInst.FindStringSubmatch(line); m != nil {
-			name, _, _ := strings.Cut(m[1], ":")
+			name := bare(m[1])
 			changes = append(changes, Change{Name: name, Arch: m[4], From: m[2], To: m[3]})
 		} else if m := reRemv.FindStringSubmatch(line); m != nil {
-			name, _, _ := strings.Cut(m[1], ":")
-			changes = append(changes, Change{Name: name, From: m[2]})
+			name := bare(m[1])
+			from := m[2]
+			if from == "" {
+				from = "(version not said)"
+			}
+			changes = append(changes, Change{Name: name, From: from})
 		}
 	}
 	return changes
+}
+
+// bare takes the architecture off a name; what is not a name stays as it is, and is refused as not asked for.
+func bare(name string) string {
+	if short, _, found := strings.Cut(name, ":"); found && short != "" {
+		return short
+	}
+	return name
 }
 
 // aptSays picks apt's own error line, the one that a person needs.
