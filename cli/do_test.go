@@ -66,6 +66,9 @@ func (n night) installed(want ...string) {
 }
 
 func TestOneActOnManyHosts(t *testing.T) {
+	if os.Getenv("STAUNCH_REAL") != "1" {
+		t.Skip("left out: waits its turn for the test hosts, make test runs it")
+	}
 	n := newNight(t, 3)
 	up := "do upgrade libtally1=" + testbed.New + " --refresh --on st-1,st-2,st-3"
 	out := n.types(cli.ExitClean, up+" --preview")
