@@ -138,10 +138,10 @@ func (c *cache) content(k contentKey, sumKind string) (indexed, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.index[k]
-	if !ok || r.sumKind != sumKind {
+	if !ok || r.sumKind != sumKind && r.id != "" {
 		return indexed{}, false
 	}
-	if _, ok := c.objects[r.id]; !ok {
+	if _, ok := c.objects[r.id]; !ok && r.id != "" {
 		return indexed{}, false
 	}
 	if r.day != c.today {
@@ -168,7 +168,17 @@ func (c *cache) object(id string) (*elf.Object, error) {
 
 // learn takes in what a look analysed.
 func (c *cache) learn(x *content, now time.Time) error {
-	if c.dir == "" || x.id == "" || x.object == nil || x.cached || !x.key.keep(now) {
+	if c.dir == "" || !x.key.keep(now) {
+		return nil
+	}
+	if x.noELF && !x.cached { // remembered too: scripts and data need not be opened again
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.index[x.key] = indexed{day: c.today}
+		c.changed = true
+		return nil
+	}
+	if x.id == "" || x.object == nil || x.cached {
 		return nil
 	}
 	b, err := json.Marshal(x.object)
@@ -313,6 +323,7 @@ func (c *cache) encode() ([]byte, error) {
 		w.text(r.sumKind)
 		w.text(r.sum)
 	}
+	delete(used, "")
 	w.number(uint64(len(used)))
 	for id := range used {
 		w.text(id)

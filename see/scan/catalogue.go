@@ -23,6 +23,7 @@ type content struct {
 	object  *elf.Object // nil until it is asked for when the cache knew it
 	cached  bool        // object came from the cache
 	why     string      // why there is no id
+	noELF   bool        // no ELF file at all
 	left    bool        // the time for it was over before its turn
 }
 
@@ -128,6 +129,9 @@ func (c *catalogue) get(st *unix.Statx_t, sumKind string, open func() (int, erro
 	x.key.mount = mount
 	if r, ok := c.cache.content(x.key, sumKind); ok {
 		x.id, x.sum = r.id, r.sum
+		if r.id == "" {
+			x.noELF, x.cached, x.why = true, true, elf.ErrNotELF.Error()
+		}
 	} else if fd, err := open(); err != nil {
 		x.why = "could not be opened: " + reason(err)
 	} else {
@@ -198,7 +202,6 @@ func (c *catalogue) analyse(x *content) {
 }
 
 func (c *catalogue) settle(x *content, a analysis) {
-	c.count.Add(1)
 	if c.progress != nil {
 		c.progress(c.count.Load(), 0)
 	}
@@ -206,8 +209,9 @@ func (c *catalogue) settle(x *content, a analysis) {
 	case a.err != nil:
 		x.why = reason(a.err)
 	case a.object.ID == "":
-		x.why = a.object.Unknown
+		x.why, x.noELF = a.object.Unknown, a.object.Unknown == elf.ErrNotELF.Error()
 	default:
+		c.count.Add(1)
 		x.id, x.sum, x.object = a.object.ID, a.sum, &a.object
 	}
 }

@@ -179,7 +179,7 @@ func (d *dormants) file(name string, mustRun bool) *file {
 		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || mustRun && st.Mode&0o111 == 0 || st.Size < 64 {
 			return nil
 		}
-		return l.catalogue.get(&st, d.root.sumKind, func() (int, error) { return jail.Reopen(fd) })
+		return l.catalogue.get(&st, d.root.sumFor(name), func() (int, error) { return jail.Reopen(fd) })
 	})
 	if !ok {
 		l.note(fmt.Sprintf("%s gave no answer within %v", name, l.limit))

@@ -75,6 +75,22 @@ func (r *root) reach(path string) (*jail.Root, string, bool) {
 	return r.top, path, r.top != nil
 }
 
+// sumFor is the checksum to take of a file at that path: none where packages bring no files (Filesystem Hierarchy Standard), because
+// that is where the largest programs lie. Should a package own one there all the same, whether it is intact stays unknown.
+func (r *root) sumFor(path string) string {
+	for _, dir := range []string{"/usr/local/", "/home/", "/root/", "/tmp/", "/var/tmp/", "/srv/", "/mnt/", "/media/", "/run/", "/dev/"} {
+		if strings.HasPrefix(path, dir) {
+			return ""
+		}
+	}
+	for _, dir := range []string{"/usr/", "/lib", "/bin/", "/sbin/", "/opt/", "/etc/", "/var/"} {
+		if strings.HasPrefix(path, dir) {
+			return r.sumKind
+		}
+	}
+	return ""
+}
+
 const deletedMark = " (deleted)"
 
 // names returns the spellings under which the file may lie on disk now, the likeliest first.

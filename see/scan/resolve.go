@@ -120,7 +120,7 @@ func (l *look) compare(f *file, st *unix.Statx_t, open func() (int, error)) reso
 	now := f.onDisk(identityOf(st), true)
 	defer now.close()
 	res.dir, res.inside = now.dir, now.name
-	res.memory = l.catalogue.get(st, f.key.root.sumKind, open)
+	res.memory = l.catalogue.get(st, f.key.root.sumFor(now.name), open)
 	switch {
 	case now.fd < 0 && (errors.Is(now.err, unix.ENOENT) || errors.Is(now.err, unix.ENOTDIR)):
 		res.state = Deleted
@@ -144,7 +144,7 @@ func (l *look) contentOf(f *file, now *found) *content {
 	if now.st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
-	return l.catalogue.get(&now.st, f.key.root.sumKind, func() (int, error) { return jail.Reopen(now.fd) })
+	return l.catalogue.get(&now.st, f.key.root.sumFor(now.name), func() (int, error) { return jail.Reopen(now.fd) })
 }
 
 // guess does without the mapped inode (a plain user): the name is trusted only if it leads to the numbers that the maps file shows.
@@ -202,7 +202,7 @@ func (f *file) stateFor(start time.Time) (State, string) {
 	if f.mtime.IsZero() {
 		return f.state, f.doubt
 	}
-	born := f.btime.After(start) && f.btime.Unix() > 0
+	born := f.btime.After(start.Add(slack)) && f.btime.Unix() > 0
 	switch {
 	case f.mtime.After(start.Add(slack)) && !(born && f.mtime.Before(f.btime.Add(settling))):
 		if f.state != Same {

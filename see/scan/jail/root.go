@@ -128,6 +128,10 @@ func Reopen(fd int) (int, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return -1, ErrNotRegular
 	}
+	return reopen(fd)
+}
+
+func reopen(fd int) (int, error) {
 	return unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 }
 
@@ -146,35 +150,56 @@ func (r *Root) OpenRead(path string) (int, error) {
 }
 
 // Read returns a regular file of at most limit bytes.
-func (r *Root) Read(path string, limit int64) ([]byte, error) {
-	fd, err := r.OpenRead(path)
+func (r *Root) Read(path string, limit int64) ([]byte, error) { return r.ReadInto(path, nil, limit) }
+
+// ReadInto is Read into a buffer that the caller uses again; the result lies in buf if there is room.
+func (r *Root) ReadInto(path string, buf []byte, limit int64) ([]byte, error) {
+	fd, err := r.Path(path)
 	if err != nil {
 		return nil, err
 	}
-	f := File(fd)
-	defer f.Close()
+	defer unix.Close(fd)
 	st, err := StatFD(fd, "")
 	if err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	if st.Size > uint64(limit) {
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, &fs.PathError{Op: "open", Path: path, Err: ErrNotRegular}
+	case st.Size > uint64(limit):
 		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
 	}
-	b := make([]byte, 0, st.Size+1)
+	real, err := reopen(fd)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(real)
+	buf, err = readAll(File(real), buf[:0], int64(st.Size), limit)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return buf, nil
+}
+
+// readAll reads to the end; a file whose size is told (procfs tells 0) is done when that much is read.
+func readAll(f File, buf []byte, size, limit int64) ([]byte, error) {
+	if int64(cap(buf)) < size+1 {
+		buf = make([]byte, 0, size+512)
+	}
 	for {
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
 		}
-		n, err := f.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		if err == io.EOF {
-			return b, nil
-		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
-		}
-		if int64(len(b)) > limit {
-			return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+		n, err := f.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case err == io.EOF, err == nil && size > 0 && int64(len(buf)) == size:
+			return buf, nil
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, err
+		case int64(len(buf)) > limit:
+			return nil, ErrTooLarge
 		}
 	}
 }

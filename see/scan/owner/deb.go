@@ -64,6 +64,7 @@ func (w *debWanted) search(ctx context.Context, root *jail.Root) error {
 		return err
 	}
 	defer info.Close()
+	var buf []byte
 	for _, file := range infos {
 		pkg, ok := strings.CutSuffix(file, ".list")
 		if !ok {
@@ -72,13 +73,14 @@ func (w *debWanted) search(ctx context.Context, root *jail.Root) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		list, err := info.Read(file, maxList)
+		list, err := info.ReadInto(file, buf, maxList)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}
 		if err != nil {
 			return err
 		}
+		buf = list
 		w.searchList(pkg, list)
 	}
 	return nil
