@@ -44,8 +44,9 @@ func (c *crowd) grow(n int) error {
 			return err
 		}
 
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // main holds its thread
 		if i%12 == 11 {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+			cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
 		}
 		if err := cmd.Start(); err != nil {
 			return err

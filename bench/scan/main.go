@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ func main() {
 	many := flag.Int("many", 2000, "processes for the linearity row; 0 leaves it out")
 	runs := flag.Int("runs", 5, "runs of each tool; the median counts")
 	flag.Parse()
+	runtime.LockOSThread() // the processes that are started end with the thread that started them
 	if err := measure(*bin, *n, *many, *runs); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)
@@ -57,7 +59,7 @@ func measure(bin string, n, many, runs int) error {
 			return err
 		}
 	}
-	base := results["needrestart -b -l -r l"].wall
+	base := results["needrestart -b -r l"].wall
 	for _, t := range tools {
 		r := results[t.name]
 		ratio := "-"
@@ -106,7 +108,8 @@ func tools(bin, self string) []tool {
 		{"bare loop over the same files of /proc", true, []string{self, "bare"}},
 		{"lsof -n -P", true, []string{"lsof", "-n", "-P"}},
 		{"checkrestart", true, []string{"checkrestart"}},
-		{"needrestart -b -l -r l", true, []string{"needrestart", "-b", "-l", "-r", "l"}},
+		{"needrestart -b -r l", true, []string{"needrestart", "-b", "-r", "l"}},
+		{"needrestart -b -r l -l (libraries only)", true, []string{"needrestart", "-b", "-l", "-r", "l"}},
 	}
 }
 

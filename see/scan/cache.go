@@ -348,7 +348,11 @@ func (c *cache) decode(b []byte) error {
 		binary.LittleEndian.Uint32(b[len(cacheMagic):]) != crc32.Checksum(b[len(cacheMagic)+4:], castagnoli()) {
 		return errDamaged
 	}
-	r := textReader{b: b[len(cacheMagic)+4:]}
+	return c.decodeBody(b[len(cacheMagic)+4:])
+}
+
+func (c *cache) decodeBody(b []byte) error {
+	r := textReader{b: b}
 	if r.text() != c.key {
 		return nil
 	}

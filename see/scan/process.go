@@ -227,7 +227,7 @@ func (l *look) readSockets(r *seen, s *proc.Scratch) {
 		}
 	})
 	r.fail(err, "its open files")
-	if err == nil {
+	if err == nil && len(r.sockets) > 0 {
 		l.nets.read(r.net, r.dir, s)
 	}
 }

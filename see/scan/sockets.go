@@ -3,6 +3,7 @@ package scan
 import (
 	"net/netip"
 	"sort"
+	"strings"
 	"sync"
 
 	"staunch/see/scan/proc"
@@ -42,6 +43,22 @@ func tables() []struct{ name, proto string } {
 	return []struct{ name, proto string }{{"tcp", "tcp"}, {"tcp6", "tcp"}, {"udp", "udp"}, {"udp6", "udp"}}
 }
 
+// inUse tells which tables hold anything. The kernel walks a hash table of the whole machine for each one that is read, so an empty
+// one is dear. Without the counters every table is read.
+func inUse(d *proc.Dir, s *proc.Scratch) func(table string) bool {
+	var texts [2]string
+	for i, name := range []string{"net/sockstat", "net/sockstat6"} {
+		b, err := d.Read(s, name, 64<<10)
+		if err != nil {
+			return func(string) bool { return true }
+		}
+		texts[i] = string(b)
+	}
+	return func(table string) bool {
+		return !proc.NoneInUse(texts[0]+texts[1], strings.ToUpper(table))
+	}
+}
+
 const maxNet = 64 << 20
 
 // read takes in the tables of a namespace through one of its processes, once.
@@ -55,7 +72,11 @@ func (n *nets) read(net uint64, d *proc.Dir, s *proc.Scratch) {
 	}
 	var sockets []proc.Socket
 	var notes []string
+	used := inUse(d, s)
 	for _, t := range tables() {
+		if !used(t.name) {
+			continue
+		}
 		text, err := d.Read(s, "net/"+t.name, maxNet)
 		if err != nil {
 			notes = append(notes, "the table net/"+t.name+" of a network namespace could not be read: "+reason(err))

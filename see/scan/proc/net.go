@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"strings"
 )
 
 // Socket is one internet socket of a network namespace.
@@ -53,6 +54,17 @@ func ParseSockets(proto string, text []byte, yield func(Socket)) (bad int) {
 		}
 	}
 	return bad
+}
+
+// NoneInUse tells whether the text of net/sockstat or sockstat6 says surely that a namespace has no sockets of a kind: "UDP6: inuse 0".
+func NoneInUse(text, kind string) bool {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, kind+": inuse "); ok {
+			count, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+			return count == "0"
+		}
+	}
+	return false
 }
 
 // endpoint reads "0100007F:1F90": the address as 32-bit words of the machine's byte order, the port in plain hexadecimal.
