@@ -159,7 +159,7 @@ func numbered(id string, n, of int) string {
 }
 
 func (m *maker) upgradeStep(id, ring string, g *group, packages []act.Package, before []string) {
-	s := m.step(id, ring, act.Upgrade, &act.UpgradeWith{Packages: packages}, g.hosts, before)
+	s := m.step(id, ring, act.Upgrade, &act.UpgradeWith{Packages: packages, Refresh: true}, g.hosts, before)
 	s.Says = "install " + strings.ReplaceAll(upgradeKey(packages), "=", " ") + "; nothing restarts yet"
 	for _, p := range packages {
 		s.Proves = append(s.Proves, plan.Predicate{Kind: plan.Installed, Package: p.Name, Version: p.Version})

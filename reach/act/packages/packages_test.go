@@ -9,7 +9,7 @@ import (
 	"staunch/fault"
 )
 
-// The transcripts of apt are from a Debian 12 host; those of apk were recorded from Alpine's documentation and issue threads.
+// The transcripts of apt are from a Debian 12 host; those of apk are written after Alpine's documentation and issue threads: no Alpine host was to be had.
 const (
 	aptTranscript = `NOTE: This is only a simulation!
 Reading package lists...
