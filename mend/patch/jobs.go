@@ -122,7 +122,8 @@ func name(f verdict.Finding) string {
 func (m *maker) add(j *job, f verdict.Finding) {
 	j.public = j.public || f.Exposure.In == "public"
 	insert(&j.advisories, f.Advisory)
-	if f.Object != "" && (f.Fix.Kind == verdict.FixUpgrade || f.Fix.Kind == verdict.FixRestart) {
+	// An overwritten file may hold the fixed content already: only what is affected for sure must be gone afterwards.
+	if f.Object != "" && f.Bad() && (f.Fix.Kind == verdict.FixUpgrade || f.Fix.Kind == verdict.FixRestart) {
 		insert(&j.objects, f.Object)
 	}
 	next := m.wayOf(j, f)

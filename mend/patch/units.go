@@ -147,7 +147,7 @@ func (m *maker) restart(ring string, g *group, public bool, before []string, ins
 	}
 	s.After, s.Public = slices.Clone(before), public
 	s.Harm = plan.Harm{Says: g.unit + " is away for a moment", Down: m.down(g)}
-	s.Proves = m.restartProofs(g, service)
+	s.Proves = m.restartProofs(g, how, service)
 	s.DeadlineMS = max(s.DeadlineMS, ms(careOf(g.unit).Deadline))
 	s.Undo = plan.Undo{Kind: plan.Hold, Says: "the host stays out of service and a person looks: going back would bring back affected code"}
 	waits(&s, g, installed)
@@ -193,7 +193,7 @@ func (m *maker) restartStep(how, hook, name, ring string, g *group) plan.Step {
 }
 
 // restartProofs: it runs, maps nothing old, old workers are gone where the program keeps them, its service is well.
-func (m *maker) restartProofs(g *group, service *fleet.Service) []plan.Predicate {
+func (m *maker) restartProofs(g *group, how string, service *fleet.Service) []plan.Predicate {
 	proofs := []plan.Predicate{{Kind: plan.Running}}
 	var objects []string
 	for _, j := range g.jobs {
@@ -204,7 +204,7 @@ func (m *maker) restartProofs(g *group, service *fleet.Service) []plan.Predicate
 	for _, o := range objects {
 		proofs = append(proofs, plan.Predicate{Kind: plan.UnitMapsNew, Object: o})
 	}
-	for _, f := range careOf(g.unit).Proves {
+	for _, f := range workers(g.unit, how, len(objects) > 0) {
 		proofs = append(proofs, plan.Predicate{Kind: f})
 	}
 	if service != nil && service.Health != nil {
@@ -214,6 +214,18 @@ func (m *maker) restartProofs(g *group, service *fleet.Service) []plan.Predicate
 		proofs = append(proofs, plan.Predicate{Kind: plan.Replicated, Service: service.Name})
 	}
 	return proofs
+}
+
+// workers says what must hold of a unit's processes beyond "maps nothing old". A reload that executes the binary anew keeps the age of the
+// main process, so there only the mappings prove anything; without a known object only the age does.
+func workers(unit, how string, objects bool) []plan.Fact {
+	switch {
+	case how == "reload" && objects:
+		return nil
+	case !objects:
+		return []plan.Fact{plan.OldWorkersGone}
+	}
+	return careOf(unit).Proves
 }
 
 // turn puts a drain before and an undrain after a restart: the host goes through them in one go.
