@@ -44,7 +44,7 @@ WantedBy=multi-user.target
 //	tallyd-static  /usr/sbin/tallyd-static on port 7002, with it linked in
 func tally(t testing.TB, cache string) string {
 	t.Helper()
-	dir := filepath.Join(cache, "repo-"+digest(tallySource, tallyHeader, tallydSource, unitText, "2"))
+	dir := filepath.Join(cache, "repo-"+digest(tallySource, tallyHeader, tallydSource, unitText, "3"))
 	once(t, dir, func(part string) {
 		must(t, os.MkdirAll(part, 0o755))
 		for version, flags := range map[string][]string{Old: nil, New: {"-DTALLY_FIXED"}} {
@@ -97,7 +97,11 @@ func pack(t testing.TB, repo, built string, d deb) {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(root, path)), 0o755))
 		must(t, os.WriteFile(filepath.Join(root, path), []byte(text), 0o644))
 	}
-	control := "Package: " + d.name + "\nSource: tally\nVersion: " + d.version + "\nArchitecture: amd64\nMaintainer: Tests <tests@example.invalid>\nDescription: made for tests\n"
+	source := "tally"
+	if d.name == "tallyd" {
+		source = d.name // another vendor's program: its own package has nothing to do with the library's fix
+	}
+	control := "Package: " + d.name + "\nSource: " + source + "\nVersion: " + d.version + "\nArchitecture: amd64\nMaintainer: Tests <tests@example.invalid>\nDescription: made for tests\n"
 	if d.depends != "" {
 		control += "Depends: " + d.depends + "\n"
 	}

@@ -120,7 +120,8 @@ func name(f verdict.Finding) string {
 
 // add takes one finding into a job; the way that needs most care wins over the others.
 func (m *maker) add(j *job, f verdict.Finding) {
-	j.public = j.public || f.Exposure.In == "public"
+	service := m.service(j.host, j.unit)
+	j.public = j.public || f.Exposure.In == "public" || service != nil && service.Public // behind a balancer the address does not show it
 	insert(&j.advisories, f.Advisory)
 	// An overwritten file may hold the fixed content already: only what is affected for sure must be gone afterwards.
 	if f.Object != "" && f.Bad() && (f.Fix.Kind == verdict.FixUpgrade || f.Fix.Kind == verdict.FixRestart) {

@@ -174,7 +174,7 @@ func (x *team) furnish() {
 		h.Exec(x, "systemctl disable -q --now haproxy; systemctl restart nginx")
 	}
 	h := x.hosts[1]
-	h.Write(x, "/etc/systemd/system/legacyd.service", "[Unit]\nDescription=a vendor's daemon\n[Service]\nExecStart=/usr/sbin/tallyd 7003\n[Install]\nWantedBy=multi-user.target\n", 0o644)
+	h.Write(x, "/lib/systemd/system/legacyd.service", "[Unit]\nDescription=a vendor's daemon\n[Service]\nExecStart=/usr/sbin/tallyd 7003\n[Install]\nWantedBy=multi-user.target\n", 0o644)
 	h.Exec(x, "systemctl daemon-reload; systemctl enable -q --now legacyd")
 }
 
@@ -233,7 +233,7 @@ func (x *team) runKilled(kills int) string {
 		death.Stop()
 		x.Logf("a runner ended with %v after:\n%s", err, out.String())
 	}
-	return x.says(0, "incident", "run", "1", "--stay")
+	return x.says(0, "incident", "run", "1")
 }
 
 // atRest looks at the hosts themselves: what runs, what is switched off.
