@@ -173,8 +173,11 @@ func (inv *Inventory) take(r *scan.Report) *host {
 	}
 	machine := inv.classes.of(class{r.Machine.Arch, r.Machine.Distro, r.Machine.Release})
 	h.processes = make([]process, len(r.Processes))
+	own := inv.owners(r)
 	for i := range r.Processes {
-		h.processes[i] = inv.process(h, &r.Processes[i], machine)
+		p := r.Processes[i]
+		p.Objects = owned(p.Objects, own)
+		h.processes[i] = inv.process(h, &p, machine)
 		h.tallies = count(h.tallies, h.processes[i].set, h.processes[i].exposure)
 	}
 	slices.SortFunc(h.tallies, func(a, b tally) int { return int(a.set - b.set) })
@@ -203,10 +206,42 @@ func (inv *Inventory) object(o scan.Object) int32 {
 		inv.contents = append(inv.contents, o)
 		return i
 	}
+	// One host's view must not change what is known of the others: where the file is deleted, its owner is not known any more.
+	if known := inv.contents[i].Package; known != nil {
+		o.Package = known
+	}
 	if len(o.Answers) >= len(inv.contents[i].Answers) {
 		inv.contents[i] = o
+	} else if inv.contents[i].Package == nil {
+		inv.contents[i].Package = o.Package
 	}
 	return i
+}
+
+// owners gives the packages in which a host has objects otherwise than they are known: the same bytes may be packed twice.
+func (inv *Inventory) owners(r *scan.Report) map[string]*owner.Package {
+	own := map[string]*owner.Package{}
+	for i := range r.Objects {
+		o := &r.Objects[i]
+		if known := inv.contents[inv.objects.of(o.ID)].Package; o.Package != nil && known != nil && *known != *o.Package {
+			own[o.ID] = o.Package
+		}
+	}
+	return own
+}
+
+// owned is a process's mappings with the packages that this host has them in.
+func owned(objects []scan.Mapped, own map[string]*owner.Package) []scan.Mapped {
+	if len(own) == 0 {
+		return objects
+	}
+	objects = slices.Clone(objects)
+	for i := range objects {
+		if objects[i].Package == nil {
+			objects[i].Package = own[objects[i].ID]
+		}
+	}
+	return objects
 }
 
 func (inv *Inventory) process(h *host, p *scan.Process, machine int32) process {

@@ -13,6 +13,7 @@ import (
 	"staunch/see/advisory"
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/owner"
 )
 
 var noon = time.Date(2014, 4, 8, 12, 0, 0, 0, time.UTC)
@@ -222,5 +223,33 @@ func BenchmarkAsk(b *testing.B) {
 		if err != nil || a.Count(inventory.Affected) == 0 {
 			b.Fatal(a, err)
 		}
+	}
+}
+
+// On a host where the library was just upgraded, the mapped file is deleted and nobody owns it any more; that must not change
+// what is known about hosts that still run it from its package.
+func TestOneHostsDeletedFileChangesNoOtherHost(t *testing.T) {
+	inv := inventory.New()
+	report := func(name string, state scan.State, pkg *owner.Package) {
+		r := &scan.Report{
+			Schema: scan.Schema, Host: name, Taken: time.Now(), Machine: scan.Machine{Arch: "x86_64", Distro: "debian", Release: "12"},
+			Objects:   []scan.Object{{Object: elf.Object{ID: "aa"}, Package: pkg}},
+			Processes: []scan.Process{{PID: 7, Objects: []scan.Mapped{{ID: "aa", Path: "/lib/libtally.so.1", State: state}}}},
+		}
+		if err := inv.Tell(name, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := &owner.Package{Type: "deb", Name: "libtally1", Version: "1.0-1", Source: "tally"}
+	again := &owner.Package{Type: "deb", Name: "libtally1", Version: "1.0-1+b1", Source: "tally"}
+	report("web2", scan.Same, old)
+	report("web1", scan.Deleted, nil)
+	report("web3", scan.Same, again)
+	got, err := inv.Report("web2")
+	if err != nil || got.Objects[0].Package == nil || *got.Objects[0].Package != *old {
+		t.Errorf("web2's library belongs to %+v (%v)", got.Objects[0].Package, err)
+	}
+	if got, err := inv.Report("web3"); err != nil || got.Processes[0].Objects[0].Package == nil || got.Processes[0].Objects[0].Package.Version != "1.0-1+b1" {
+		t.Errorf("web3's own package is lost (%v)", err)
 	}
 }

@@ -161,8 +161,8 @@ func (x *team) furnish() {
 	for i, h := range x.hosts {
 		h.Exec(x, "apt-get update -q")
 		h.Exec(x, "mkdir -p /etc/staunch/hooks /etc/systemd/system/nginx.service.d /etc/systemd/system/haproxy.service.d")
-		h.Write(x, "/etc/staunch/hooks/drain", "#!/bin/sh\nrm -f /var/www/html/ready\nsleep 2\n", 0o755)
-		h.Write(x, "/etc/staunch/hooks/undrain", "#!/bin/sh\necho yes >/var/www/html/ready\nsleep 2\n", 0o755)
+		h.Write(x, "/etc/staunch/hooks/drain", "#!/bin/sh\nrm -f /var/www/html/ready\nsleep 4\n", 0o755)
+		h.Write(x, "/etc/staunch/hooks/undrain", "#!/bin/sh\necho yes >/var/www/html/ready\nsleep 4\n", 0o755)
 		h.Write(x, "/etc/systemd/system/nginx.service.d/tally.conf", preload, 0o644)
 		h.Write(x, "/etc/systemd/system/haproxy.service.d/tally.conf", preload, 0o644)
 		h.Exec(x, "systemctl daemon-reload; echo shop >/var/www/html/index.html; echo yes >/var/www/html/ready")
@@ -180,10 +180,10 @@ func (x *team) furnish() {
 
 func balancer(hosts []*testbed.Host) string {
 	text := "global\n  stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners\n" +
-		"defaults\n  mode http\n  timeout connect 2s\n  timeout client 10s\n  timeout server 10s\n  retries 3\n  option redispatch\n" +
+		"defaults\n  mode http\n  timeout connect 2s\n  timeout client 10s\n  timeout server 10s\n  timeout check 3s\n  retries 3\n  option redispatch\n" +
 		"frontend shop\n  bind :8080\n  default_backend web\nbackend web\n  option httpchk GET /ready\n"
 	for _, h := range hosts[:3] {
-		text += fmt.Sprintf("  server %s %s:80 check inter 200ms fall 1 rise 2\n", h.Name, h.Addr)
+		text += fmt.Sprintf("  server %s %s:80 check inter 500ms fall 2 rise 2\n", h.Name, h.Addr)
 	}
 	return text
 }
@@ -268,7 +268,7 @@ func (x *team) atRest(out string) {
 func (x *team) report() {
 	x.Helper()
 	text := x.says(0, "incident", "report", "1")
-	x.has("the report", text, "st-5", "ada approved plan 1.1", "ben approved plan 1.1", "public part clean")
+	x.has("the report", text, "st-5", "ada approved plan 1.1", "ben approved plan 1.1")
 	if *keep {
 		x.must(os.WriteFile(filepath.Join(real.Top(x), "docs", "example-report.md"), []byte(text), 0o644))
 	}
