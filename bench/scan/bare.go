@@ -58,7 +58,7 @@ func fds(dir string) {
 	if err != nil {
 		return
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	names, err := f.Readdirnames(-1)
 	if err != nil {
 		return
@@ -73,7 +73,7 @@ func read(path string, buf []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	defer syscall.Close(fd) //nolint:errcheck // only read
+	defer syscall.Close(fd)
 	n := 0
 	for n < len(buf) {
 		got, err := syscall.Read(fd, buf[n:])

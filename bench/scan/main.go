@@ -40,7 +40,7 @@ func measure(bin string, n, many, runs int) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory harms nobody
+	defer os.RemoveAll(dir)
 	crowd, err := newCrowd(n)
 	defer crowd.stop()
 	if err != nil {

@@ -13,22 +13,22 @@ func TestSocketsOfThisProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer four.Close() //nolint:errcheck // the test is over
+	defer four.Close()
 	wide, err := net.Listen("tcp", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer wide.Close() //nolint:errcheck // the test is over
+	defer wide.Close()
 	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer udp.Close() //nolint:errcheck // the test is over
+	defer udp.Close()
 	call, err := net.Dial("tcp", four.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer call.Close() //nolint:errcheck // the test is over
+	defer call.Close()
 
 	p := only(t, look(t, scan.Question{PIDs: []int{os.Getpid()}}, scan.Env{}))
 	want := map[scan.Listen]bool{

@@ -143,7 +143,7 @@ func (s signal) send(b *Bench, sig syscall.Signal) error {
 	if err != nil {
 		return nothingDone(denied("process %d: %v", s.with.PID, err))
 	}
-	defer unix.Close(fd) //nolint:errcheck // nothing was written to it
+	defer unix.Close(fd)
 	var before signalSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
@@ -293,7 +293,7 @@ func (l installLib) put(b *Bench, seen files.Bundle) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // nothing is written through it but by fsync of its own
+	defer dir.Close()
 	staged, err := dir.Stage(payload, one.Will.Mode, 0, 0)
 	if err != nil {
 		return err

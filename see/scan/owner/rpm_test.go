@@ -88,7 +88,7 @@ func oracle(t *testing.T, file string) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // read only
+	defer db.Close()
 	packages, err := db.ListPackages()
 	if err != nil {
 		t.Fatal(err)
