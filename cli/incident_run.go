@@ -23,6 +23,7 @@ import (
 // running is what `incident run` was asked for.
 type running struct {
 	until, plan, signers string
+	certs, identity      string
 	stay                 bool
 }
 
@@ -45,6 +46,8 @@ Exit code 0: everything is done. 1: something failed or was aborted. 3: it waits
 	fl.StringVar(&o.until, "until", "", "the last ring to work on")
 	fl.StringVar(&o.plan, "plan", "", "another plan than the newest")
 	fl.StringVar(&o.signers, "signers", "", "allowed_signers file")
+	fl.StringVar(&o.certs, "certs", "", "how certificates are got (default: certs.yaml beside the inventory)")
+	fl.StringVar(&o.identity, "identity", "", "age identity that opens the secrets of certs.yaml (default: ~/.config/staunch/identity)")
 	fl.BoolVar(&o.stay, "stay", false, "wait for people and votes instead of ending")
 	return cmd
 }
@@ -55,6 +58,10 @@ func (o *running) run(ctx context.Context, d *desk, f *deskFlags, id string) err
 		return err
 	}
 	list, err := readSigners(d.env, f.config, o.signers)
+	if err != nil {
+		return err
+	}
+	certs, err := readCerts(d.env, f.config, o.certs, o.identity)
 	if err != nil {
 		return err
 	}
@@ -71,7 +78,7 @@ func (o *running) run(ctx context.Context, d *desk, f *deskFlags, id string) err
 		return err
 	}
 	runner := run.Runner{
-		Plan: sealed, Name: holder, Recorder: rec, Lease: d.Lease(holder), Stay: o.stay, Executor: d.executor(sealed, list),
+		Plan: sealed, Name: holder, Recorder: rec, Lease: d.Lease(holder), Stay: o.stay, Executor: d.executor(sealed, list, certs),
 	}
 	state, err := d.shown(ctx, sealed.Plan().ID, &runner)
 	if err != nil {
@@ -110,11 +117,15 @@ func (d *desk) shown(ctx context.Context, planID string, runner *run.Runner) (ru
 	return state, errors.Join(err, last)
 }
 
-func (d *desk) executor(sealed *plan.Sealed, list *mandate.Signers) run.Executor {
-	return &hub.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Signatures: func(ctx context.Context) ([]string, error) {
-		a, err := d.Approval(ctx, sealed, list)
-		return a.Signatures, err
-	}}
+// executor carries steps out on hosts; what concerns certificates goes through their own errands, which use the hosts in their turn.
+func (d *desk) executor(sealed *plan.Sealed, list *mandate.Signers, certs *certsFile) run.Executor {
+	one := func() *hub.Executor {
+		return &hub.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Signatures: func(ctx context.Context) ([]string, error) {
+			a, err := d.Approval(ctx, sealed, list)
+			return a.Signatures, err
+		}}
+	}
+	return withCerts(one(), d.errands(certs, sealed, list, one()))
 }
 
 // current is the plan that is meant: the newest, or one by name.

@@ -7,6 +7,7 @@ func verbs() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
 		newAdvisories,
 		newApprove,
+		newCert,
 		newDo,
 		newHeard,
 		newHosts,

@@ -1,0 +1,347 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/incident"
+	"staunch/mend/cert"
+	"staunch/mend/cert/errand"
+	"staunch/mend/cert/replace"
+	"staunch/steer/plan"
+	"staunch/steer/run"
+
+	"github.com/spf13/cobra"
+)
+
+// certFlags are shared by the verbs on certificates.
+type certFlags struct {
+	deskFlags
+	certs, identity string
+	logs            []string
+}
+
+func (f *certFlags) settings(env *Env) (*certsFile, error) {
+	return readCerts(env, f.config, f.certs, f.identity)
+}
+
+func newCert(env *Env) *cobra.Command {
+	f := &certFlags{}
+	cmd := &cobra.Command{
+		Use:   "cert",
+		Short: "Keys and certificates: who has them, who serves them; replace, prove, and only then revoke",
+		Long: `The unit of compromise is the key, not the certificate. staunch finds every key by its SPKI (the hash of its public half), with the certificates,
+files, programs and endpoints that depend on it; writes the plans that replace it everywhere; proves from outside that nobody serves the old one
+any more; and only then, with two people's votes, asks the CA to revoke it. Private keys are never read off a host.`,
+		Example: "  staunch cert list --graph\n  staunch cert replace --incident 7\n  staunch approve 7.2 && staunch incident run 7\n  staunch cert replace --incident 7   # the certificates are there: now the rollout\n  staunch cert watch",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f.add(cmd)
+	p := cmd.PersistentFlags()
+	p.StringVar(&f.certs, "certs", "", "how certificates are got (default: certs.yaml beside the inventory)")
+	p.StringVar(&f.identity, "identity", "", "age identity that opens the secrets of certs.yaml (default: ~/.config/staunch/identity)")
+	p.StringSliceVar(&f.logs, "log", nil, "file or URL with certificates that transparency logs hold for our names")
+	cmd.AddCommand(newCertList(env, f), newCertReplace(env, f), newCertRevoke(env, f), newCertWatch(env, f), newCertVerify(env, f), newCertCSR(env, f), newCertChain(env, f), newCertImport(env, f), newCertAccount(env, f), newCertDrill(env, f))
+	return cmd
+}
+
+// at runs a verb at a desk with the certificates' settings.
+func (f *certFlags) at(cmd *cobra.Command, env *Env, do func(ctx context.Context, d *desk, c *certsFile) error) error {
+	c, err := f.settings(env)
+	if err != nil {
+		return err
+	}
+	return f.with(cmd.Context(), env, false, "", func(d *desk) error { return do(cmd.Context(), d, c) })
+}
+
+// replacing is what `cert replace` was asked for.
+type replacing struct {
+	incident string
+	drill    bool
+	again    bool
+	anyway   bool
+	urgency  string
+	override string
+	reason   string
+}
+
+func newCertReplace(env *Env, f *certFlags) *cobra.Command {
+	var o replacing
+	cmd := &cobra.Command{
+		Use:   "replace SPKI|NAME | --incident N",
+		Short: "Write the plan that replaces a key everywhere: first new keys, then (called again) the rollout and the revocation",
+		Long: `The content of a new certificate is not known when its key is planned, and people sign exact content: so a replacement is two plans of one incident.
+The first makes a new key on a host that is proven clean and gets a certificate for it; nothing that serves is touched. Called again when the
+certificates are there, it writes the second: bundles ring by ring, the CDNs, the proof from outside at every endpoint, then the revocation.
+With --incident alone, every key that the incident's affected processes could read is replaced. Nothing is carried out here: plans are approved
+(` + "`staunch approve`" + `) and run (` + "`staunch incident run`" + `).`,
+		Example: "  staunch cert replace shop.example.com\n  staunch cert replace 3f5a9c01b2 --incident 7\n  staunch cert replace --incident 7 --urgency now\n  staunch cert replace --incident 7 --drill --config test-hosts.yaml",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			what := ""
+			if len(args) == 1 {
+				what = args[0]
+			}
+			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error { return o.run(ctx, d, c, f.logs, what) })
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&o.incident, "incident", "", "the incident it belongs to (default: a new one, opened for it)")
+	fl.BoolVar(&o.drill, "drill", false, "against the authorities marked drill in certs.yaml, and nothing else")
+	fl.BoolVar(&o.again, "again", false, "plan new keys although some wait to be rolled out")
+	fl.BoolVar(&o.anyway, "anyway", false, "although the incident's present plan is not done: it is void then")
+	fl.StringVar(&o.urgency, "urgency", "tonight", "now, tonight or week")
+	fl.StringVar(&o.override, "override", "", "endpoints (name@address:port, with commas) that may break: the revocation does not wait for them; two people have to sign")
+	fl.StringVar(&o.reason, "reason", "", "with --override: why")
+	return cmd
+}
+
+func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []string, what string) error {
+	if what == "" && o.incident == "" {
+		return fault.New(fault.Usage, "which key?").Hinted("an SPKI, a name, or --incident N; `staunch cert list` shows all")
+	}
+	g, err := d.gather(ctx, c, logs)
+	if err != nil {
+		return err
+	}
+	if err := d.remember(ctx, g.Catalogue); err != nil {
+		return err
+	}
+	list, err := o.chosen(g.Catalogue, what)
+	if err != nil {
+		return err
+	}
+	s, err := o.where(ctx, d, list)
+	if err != nil {
+		return err
+	}
+	opts := d.certOptions(c, g, s, o.drill, nil)
+	opts.Urgency = plan.Urgency(o.urgency)
+	if opts.Override, err = o.overriding(list, d.Now()); err != nil {
+		return err
+	}
+	made, err := d.waiting(ctx, list)
+	if err != nil {
+		return err
+	}
+	var p plan.Plan
+	if len(made) > 0 && !o.again {
+		p, err = replace.RollOut(list, made, opts)
+	} else {
+		p, err = replace.NewKeys(list, opts)
+	}
+	if err != nil {
+		return err
+	}
+	if err := plan.Refuse(plan.Lint(&p, replace.World(d.Fleet, g.Catalogue, g.points, d.Now()))); err != nil {
+		return err
+	}
+	sealed, err := plan.Seal(p)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Propose(ctx, sealed, "certificates"); err != nil {
+		return err
+	}
+	if err := printPlan(d.env, sealed); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(d.env.Stdout, "\nread it, then: staunch approve %s\n          then: staunch incident run %s\n", p.ID, p.Incident)
+	return err
+}
+
+// chosen picks the keys that are meant. Every certificate of a chosen key goes with it.
+func (o *replacing) chosen(c cert.Catalogue, what string) ([]cert.Key, error) {
+	if what != "" {
+		list := c.Find(what)
+		if len(list) == 0 {
+			return nil, fault.New(fault.NotFound, "no key is known by %q", what).Hinted("`staunch cert list` shows what is known, and what could not be looked at")
+		}
+		return list, nil
+	}
+	var list []cert.Key
+	for _, k := range c.Keys {
+		for _, e := range k.Exposed {
+			if e.Incident == o.incident {
+				list = append(list, k)
+				break
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, fault.New(fault.NotFound, "no key is known that the affected processes of incident %s could read", o.incident).Hinted("`staunch incident look %s` asks again; unseen hosts prove nothing", o.incident)
+	}
+	return list, nil
+}
+
+// where finds or opens the incident. A plan that is being carried out is not pushed aside by the way.
+func (o *replacing) where(ctx context.Context, d *desk, list []cert.Key) (*incident.Incident, error) {
+	if o.incident == "" {
+		return d.OpenIncident(ctx, incident.Open{Title: "replace the key of " + cmp.Or(strings.Join(list[0].Names(), ", "), list[0].SPKI[:12])})
+	}
+	s, _, err := d.Incident(ctx, o.incident)
+	if err != nil {
+		return nil, err
+	}
+	if p := s.Current(); p != nil && !o.anyway {
+		progress, err := d.Progress(ctx, p.Plan)
+		if err != nil {
+			return nil, err
+		}
+		if progress.State != string(run.Complete) && progress.State != string(run.GivenUp) {
+			return nil, fault.New(fault.Conflict, "plan %s is not done (%s)", p.Plan, progress.State).Hinted("finish it, abort it, or say --anyway: it is void then")
+		}
+	}
+	return s, nil
+}
+
+func (o *replacing) overriding(list []cert.Key, now time.Time) (*cert.Override, error) {
+	if o.override == "" {
+		return nil, nil
+	}
+	if len(list) != 1 || o.reason == "" {
+		return nil, fault.New(fault.Usage, "an override is about one key, and says why").Hinted("--reason")
+	}
+	return &cert.Override{SPKI: list[0].SPKI, Points: strings.Split(o.override, ","), Reason: o.reason, Until: now.Add(3 * day)}, nil
+}
+
+// waiting lists the new keys that have their certificates and whose old keys are among these.
+func (d *desk) waiting(ctx context.Context, list []cert.Key) ([]replace.Made, error) {
+	e := &errand.Desk{Shelf: certShelf{d.Store}}
+	newest := map[string]replace.Made{}
+	var order []string
+	for doc, err := range d.Store.List(ctx, certDocument) {
+		if err != nil {
+			return nil, err
+		}
+		name, is := strings.CutPrefix(doc.ID, "made/")
+		if !is {
+			continue
+		}
+		m, err := e.Made(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range list {
+			if m.Chain != "" && m.Old == k.SPKI {
+				key := m.Old + " " + m.Edge
+				if _, had := newest[key]; !had {
+					order = append(order, key)
+				}
+				if before := newest[key]; before.Name < m.Name {
+					newest[key] = m
+				}
+			}
+		}
+	}
+	var out []replace.Made
+	for _, key := range order {
+		out = append(out, newest[key])
+	}
+	return out, nil
+}
+
+func newCertRevoke(env *Env, f *certFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke SPKI|NAME",
+		Short: "Ask the gate whether a key may be revoked now, and say what stands against it",
+		Long: `There is no revocation by hand. This looks at every endpoint that may serve the key, now, and says what stands against revoking it. The revocation
+itself is a step of a signed plan (` + "`staunch cert replace`" + `): it needs two votes, looks again right before, and does nothing while anybody serves the key.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error { return d.revokeByHand(ctx, c, f.logs, args[0]) })
+		},
+	}
+}
+
+// revokeByHand always refuses: it shows what the gate would say, and where the way is.
+func (d *desk) revokeByHand(ctx context.Context, c *certsFile, logs []string, what string) error {
+	g, err := d.gather(ctx, c, logs)
+	if err != nil {
+		return err
+	}
+	list := g.Find(what)
+	if len(list) != 1 {
+		return fault.New(fault.NotFound, "%d keys are known by %q", len(list), what).Hinted("`staunch cert list`; name it by its SPKI")
+	}
+	k := list[0]
+	w := &lines{w: d.env.Stdout}
+	w.say("key %s of %s", k.SPKI, clean(strings.Join(k.Names(), ", ")))
+	for _, x := range k.Certificates {
+		w.say("  certificate %s, issued by %s, ends %s", x.Serial, clean(x.Issuer), x.NotAfter.Format(time.DateOnly))
+	}
+	known := replace.Endpoints(d.Fleet, g.points, k)
+	against := cert.Observe(ctx, known, []cert.Looker{cert.Here(d.Machine)}, cert.Watch{Times: 2, Every: time.Second}).Against(k.SPKI)
+	for _, o := range against {
+		w.say("  against it: %s", clean(o.Says))
+	}
+	if w.err != nil {
+		return w.err
+	}
+	if len(against) > 0 {
+		return fault.New(fault.Denied, "key %.12s is not revoked: %s", k.SPKI, against[0].Says).Hinted("replace it there first: `staunch cert replace %.12s`; two people may sign an override in that plan", k.SPKI)
+	}
+	return fault.New(fault.Denied, "nothing stands against it, but key %.12s is revoked only by a step of a plan that two people signed", k.SPKI).Hinted("`staunch cert replace %.12s`", k.SPKI)
+}
+
+func newCertCSR(env *Env, f *certFlags) *cobra.Command {
+	return onMade(env, f, "csr KEY", "Print the request of a new key, for a CA that takes it by hand", func(ctx context.Context, d *desk, m replace.Made) error {
+		_, err := fmt.Fprint(d.env.Stdout, m.CSR)
+		return err
+	})
+}
+
+func newCertChain(env *Env, f *certFlags) *cobra.Command {
+	return onMade(env, f, "chain KEY", "Print the certificate chain of a new key", func(ctx context.Context, d *desk, m replace.Made) error {
+		if m.Chain == "" {
+			return fault.New(fault.NotFound, "there is no certificate for %s yet", m.Name)
+		}
+		_, err := fmt.Fprint(d.env.Stdout, m.Chain)
+		return err
+	})
+}
+
+func onMade(env *Env, f *certFlags, use, short string, do func(context.Context, *desk, replace.Made) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		return f.with(cmd.Context(), env, true, "", func(d *desk) error {
+			m, err := (&errand.Desk{Shelf: certShelf{d.Store}}).Made(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return do(cmd.Context(), d, m)
+		})
+	}}
+}
+
+func newCertImport(env *Env, f *certFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "import KEY FILE",
+		Short: "Take a certificate that a CA made by hand, after the same checks as any other",
+		Long:  "The file holds PEM certificates, leaf first. Another key, missing names, wrong dates or a chain that does not hold together are refused, and a private key in it as well.",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.with(cmd.Context(), env, false, "", func(d *desk) error {
+				file, err := os.Open(args[1])
+				if err != nil {
+					return fault.New(fault.Denied, "the certificate: %v", err)
+				}
+				defer file.Close()
+				b, err := limited(file, args[1])
+				if err != nil {
+					return err
+				}
+				if err := (&errand.Desk{Shelf: certShelf{d.Store}, Now: d.Now}).Import(cmd.Context(), args[0], string(b)); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(env.Stdout, "the certificate for %s is stored; confirm the step and go on: staunch incident run\n", clean(args[0]))
+				return err
+			})
+		},
+	}
+}

@@ -1,0 +1,460 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"staunch/fault"
+	"staunch/hub"
+	"staunch/incident"
+	"staunch/ledger"
+	"staunch/mandate"
+	"staunch/mend/cert"
+	"staunch/mend/cert/acme"
+	"staunch/mend/cert/errand"
+	"staunch/mend/cert/replace"
+	"staunch/reach/act"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
+	"staunch/see/keys"
+	"staunch/see/probe"
+	"staunch/see/verdict"
+	"staunch/steer/plan"
+	"staunch/steer/run"
+)
+
+// certShelf keeps certificates' documents in the ledger's store.
+type certShelf struct{ store ledger.Documents }
+
+const certDocument = "cert"
+
+func (s certShelf) Load(ctx context.Context, name string) ([]byte, error) {
+	d, err := s.store.Get(ctx, certDocument, name)
+	return d.Body, err
+}
+
+func (s certShelf) Save(ctx context.Context, name string, body []byte) error {
+	return s.store.Put(ctx, ledger.Document{Kind: certDocument, ID: name, Body: body}, ledger.Any)
+}
+
+// errands is what certificate plans are carried out from. The votes are counted anew for each revocation.
+func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers, hosts errand.Hosts) *errand.Desk {
+	drill := strings.HasPrefix(sealed.Plan().Title, "drill: ")
+	e := &errand.Desk{
+		Shelf: certShelf{d.Store}, Hosts: hosts, Put: d.putPayload, CA: c.connect, Edge: c.edge, Open: c.openFor, Now: d.Now,
+		Lookers: []cert.Looker{cert.Here(d.Machine)}, Watch: cert.Watch{Times: 2, Every: time.Second},
+		Program: func(issuer string) (string, bool) {
+			a, known := c.authority(issuer)
+			return a.Hook, known && a.Hook != ""
+		},
+		Voters: func(ctx context.Context) ([]string, error) {
+			a, err := d.Approval(ctx, sealed, list)
+			return a.Voters, err
+		},
+		Known: d.knownKey,
+	}
+	e.Revoker = func(ctx context.Context, leaf *x509.Certificate) (cert.Revoker, error) {
+		return c.revoker(ctx, drill, leaf)
+	}
+	e.Points = func(ctx context.Context, spki string) ([]cert.Point, error) {
+		all, unseen := points(ctx, d.Fleet)
+		for _, p := range sealed.Plan().Keys {
+			if p.SPKI != spki {
+				continue
+			}
+			for _, u := range unseen { // a name that no longer resolves is an endpoint that cannot be seen, not one less
+				if slices.ContainsFunc(p.Endpoints, func(e string) bool { return strings.HasPrefix(e, u.Where+"@") }) {
+					all = append(all, cert.Point{Name: u.Where, Address: "unresolved"})
+				}
+			}
+		}
+		return pointsOfPlan(sealed.Plan(), spki, all), nil
+	}
+	return e
+}
+
+// pointsOfPlan keeps those points that carry a name of the plan's endpoints of this key: new addresses of known names.
+func pointsOfPlan(p *plan.Plan, spki string, all []cert.Point) []cert.Point {
+	names := map[string]bool{}
+	for _, k := range p.Keys {
+		if k.SPKI == spki {
+			for _, e := range k.Endpoints {
+				name, _, _ := strings.Cut(e, "@")
+				names[name] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(p cert.Point) bool { return !names[p.Name] })
+}
+
+func (d *desk) putPayload(ctx context.Context, name, sum string, r io.Reader) error {
+	where, known := d.Fleet.Host(name)
+	if !known {
+		return fault.New(fault.NotFound, "%s is not in the fleet", name)
+	}
+	at, err := d.Open(ctx, where)
+	if err != nil {
+		return err
+	}
+	defer at.Close() // what was put is checked by the act that uses it
+	store, ok := at.(host.Store)
+	if !ok {
+		return fault.New(fault.Unsupported, "%s takes no payloads", name)
+	}
+	return store.Put(ctx, sum, r)
+}
+
+// knownKey tells whether a key was ever seen: keys that were listed are remembered.
+func (d *desk) knownKey(ctx context.Context, spki string) (bool, error) {
+	_, err := d.Store.Get(ctx, certDocument, "seen/"+spki)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (d *desk) remember(ctx context.Context, c cert.Catalogue) error {
+	for _, k := range c.Keys {
+		if known, err := d.knownKey(ctx, k.SPKI); err != nil || known {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := (certShelf{d.Store}).Save(ctx, "seen/"+k.SPKI, []byte(`{}`)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withCerts puts certificate errands into an executor.
+func withCerts(x *hub.Executor, e *errand.Desk) *hub.Executor {
+	if x.Deeds == nil {
+		x.Deeds = map[plan.Kind]hub.Deed{}
+	}
+	if x.Facts == nil {
+		x.Facts = map[plan.Fact]func(context.Context, plan.Predicate, run.Work) run.Seen{}
+	}
+	for kind, deed := range e.Deeds() {
+		x.Deeds[kind] = deed
+	}
+	for fact, f := range e.Facts() {
+		x.Facts[fact] = f
+	}
+	return x
+}
+
+// points resolves every address of every endpoint. What does not resolve is unseen, never left out.
+func points(ctx context.Context, f *fleet.Fleet) ([]cert.Point, []cert.Unseen) {
+	var out []cert.Point
+	var unseen []cert.Unseen
+	for _, e := range f.Endpoints {
+		for _, a := range e.Addresses {
+			name, port, err := net.SplitHostPort(a)
+			if err != nil {
+				name, port = a, "443"
+			}
+			var ips []netip.Addr
+			if ip, err := netip.ParseAddr(name); err == nil {
+				ips = []netip.Addr{ip}
+			} else {
+				look, cancel := context.WithTimeout(ctx, 10*time.Second)
+				ips, err = net.DefaultResolver.LookupNetIP(look, "ip", name)
+				cancel()
+				if err != nil {
+					unseen = append(unseen, cert.Unseen{Where: e.Name, Why: err.Error()})
+				}
+			}
+			for _, ip := range ips {
+				p := cert.Point{Name: e.Name, Address: net.JoinHostPort(ip.Unmap().String(), port), SNI: e.SNI, StartTLS: e.StartTLS, Domain: e.XMPPDomain}
+				if !slices.Contains(out, p) {
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	return out, unseen
+}
+
+// gathered is everything that is known of keys.
+type gathered struct {
+	cert.Catalogue
+	points     []cert.Point
+	recipients map[string]string
+}
+
+// gather asks hosts, endpoints and logs, all at once.
+func (d *desk) gather(ctx context.Context, c *certsFile, logs []string) (*gathered, error) {
+	g := &gathered{recipients: map[string]string{}}
+	var in cert.Inputs
+	g.points, in.Silent = points(ctx, d.Fleet)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	places := make(chan struct{}, cmp.Or(d.Forks, 20))
+	for _, h := range d.Fleet.Hosts {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			found, recipient, err := d.askKeys(ctx, h)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				in.Silent = append(in.Silent, cert.Unseen{Where: h.Name, Why: err.Error()})
+				return
+			}
+			in.Hosts, g.recipients[h.Name] = append(in.Hosts, *found), recipient
+		})
+	}
+	for _, p := range g.points {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			s := see(ctx, p, d.Machine)
+			mu.Lock()
+			defer mu.Unlock()
+			in.Served = append(in.Served, s)
+		})
+	}
+	wg.Wait()
+	for _, e := range d.Fleet.Endpoints {
+		in.Declared = append(in.Declared, cert.Declared{Point: cert.Point{Name: e.Name}, Pins: e.Pins, TLSA: e.TLSA})
+	}
+	in.Edges = heldAtEdges(d.Fleet, in.Served)
+	var err error
+	if in.Logged, err = readLogs(ctx, append(slices.Clone(c.Logs), logs...)); err != nil {
+		return nil, err
+	}
+	if in.Affected, err = d.affected(ctx); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(in.Hosts, func(a, b keys.Found) int { return strings.Compare(a.Host, b.Host) })
+	g.Catalogue = cert.Gather(in)
+	return g, nil
+}
+
+// see looks at one point: the chain, and every key that it serves.
+func see(ctx context.Context, p cert.Point, from string) cert.Served {
+	s := cert.Served{Sighting: cert.Sighting{Point: p, From: from, At: time.Now().UTC()}}
+	at, err := netip.ParseAddrPort(p.Address)
+	if err != nil {
+		s.Unseen = p.Address + " is no address"
+		return s
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	e := probe.Endpoint{Address: at.Addr(), Port: at.Port(), Name: p.Name, SNI: p.SNI, StartTLS: p.StartTLS, Domain: p.Domain}
+	first, chain, err := probe.Serves(ctx, e)
+	if err != nil {
+		s.Unseen = err.Error()
+		return s
+	}
+	s.Chain = chain
+	if s.Keys, err = probe.ServesAll(ctx, e); err != nil {
+		s.Keys = []string{first}
+	}
+	return s
+}
+
+// heldAtEdges says which keys lie at which CDN: those that its addresses serve.
+func heldAtEdges(f *fleet.Fleet, served []cert.Served) map[string][]string {
+	out := map[string][]string{}
+	for _, s := range served {
+		for _, e := range f.Endpoints {
+			if e.Name != s.Point.Name || e.Behind == "" {
+				continue
+			}
+			for _, k := range s.Keys {
+				if !slices.Contains(out[k], e.Behind) {
+					out[k] = append(out[k], e.Behind)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// askKeys asks one host for its keys and for its age recipient.
+func (d *desk) askKeys(ctx context.Context, h fleet.Host) (*keys.Found, string, error) {
+	if why := h.NotCovered(); why != "" {
+		return nil, "", fault.New(fault.Unsupported, "%s", why)
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.Patience, 2*time.Minute))
+	defer cancel()
+	at, err := d.Open(ctx, h)
+	if err != nil {
+		return nil, "", err
+	}
+	defer at.Close() // a look changes nothing
+	raw, err := json.Marshal(keys.Question{})
+	if err != nil {
+		return nil, "", fault.New(fault.Bug, "%v", err)
+	}
+	a, err := at.Look(ctx, host.Question{Keys: raw}, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	var found keys.Found
+	if err := json.Unmarshal(a.Keys, &found); err != nil {
+		return nil, "", fault.New(fault.Corrupt, "%s told of its keys what cannot be read: %v", h.Name, err)
+	}
+	found.Host = h.Name
+	return &found, recipientOf(ctx, at, h.Name), nil
+}
+
+// recipientOf learns a host's age recipient by previewing the opening of a key that does not exist: the preview tells what keys are sealed to.
+// "" where the host does not say.
+func recipientOf(ctx context.Context, at host.Host, name string) string {
+	a, err := act.New(act.Unseal, &act.UnsealWith{Name: "staunch-recipient", Sealed: "-", SPKI: strings.Repeat("0", 64)})
+	if err != nil {
+		return ""
+	}
+	o := act.Order{ID: "look/recipient/" + name, Host: name, Step: "recipient", Act: a}
+	got, err := at.Look(ctx, host.Question{Check: &o}, nil)
+	if err != nil || got.Check == nil {
+		return ""
+	}
+	var finds struct {
+		Recipient string `json:"recipient"`
+	}
+	if json.Unmarshal(got.Check.Finds, &finds) != nil {
+		return ""
+	}
+	return finds.Recipient
+}
+
+// affected lists what open incidents found affected: whatever those units could read may have leaked.
+func (d *desk) affected(ctx context.Context) ([]cert.Affected, error) {
+	list, err := d.Incidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []cert.Affected
+	for _, s := range list {
+		if s.Closed || s.Advisory == nil {
+			continue
+		}
+		for _, h := range exposedIn(s) {
+			for _, u := range h.Units {
+				out = append(out, cert.Affected{Incident: s.Opened.ID, Advisory: s.Advisory.ID, Host: h.Host, Unit: u})
+			}
+		}
+	}
+	return out, nil
+}
+
+type exposedHost struct {
+	Host  string
+	Units []string
+}
+
+// exposedIn is every unit that was ever affected in the incident, also where it is clean by now: what leaked has leaked.
+func exposedIn(s *incident.Incident) []exposedHost {
+	var out []exposedHost
+	for _, name := range slices.Sorted(maps.Keys(s.First)) {
+		one := exposedHost{Host: name}
+		for _, u := range s.First[name].Units {
+			if u.State == string(verdict.Affected) || u.State == string(verdict.Stale) {
+				one.Units = append(one.Units, u.Unit)
+			}
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// maxLog bounds what a log's file or URL may hold.
+const maxLog = 64 << 20
+
+// readLogs reads certificates that transparency logs hold for our names, from files or URLs: PEM, or crt.sh's JSON with a "certificate" or "pem" field.
+func readLogs(ctx context.Context, sources []string) ([]cert.Logged, error) {
+	var out []cert.Logged
+	for _, src := range sources {
+		b, err := readSource(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		n := len(out)
+		if trimmed := strings.TrimSpace(string(b)); strings.HasPrefix(trimmed, "[") {
+			var rows []struct{ PEM, Certificate, Cert string }
+			if err := json.Unmarshal(b, &rows); err != nil {
+				return nil, fault.New(fault.Corrupt, "%s: %v", src, err)
+			}
+			b = nil
+			for _, r := range rows {
+				b = append(b, (cmp.Or(r.PEM, r.Certificate, r.Cert) + "\n")...)
+			}
+		}
+		for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type == "CERTIFICATE" {
+				out = append(out, cert.Logged{DER: block.Bytes, Source: src})
+			}
+		}
+		if len(out) == n {
+			return nil, fault.New(fault.Corrupt, "%s holds no certificates", src).Hinted("a log's entries are wanted whole: PEM, or a JSON list of objects with a field \"pem\"")
+		}
+	}
+	return out, nil
+}
+
+func readSource(ctx context.Context, src string) ([]byte, error) {
+	if !strings.HasPrefix(src, "https://") && !strings.HasPrefix(src, "http://") {
+		f, err := os.Open(src)
+		if err != nil {
+			return nil, fault.New(fault.Denied, "the log's entries: %v", err)
+		}
+		defer f.Close()
+		return limited(f, src)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, src, nil)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "%s cannot be asked: %v", src, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fault.New(fault.Unreachable, "%s does not answer: %v", src, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fault.New(fault.Unreachable, "%s answers %s", src, resp.Status)
+	}
+	return limited(resp.Body, src)
+}
+
+func limited(r io.Reader, src string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxLog+1))
+	switch {
+	case err != nil:
+		return nil, fault.New(fault.Unreachable, "%s: %v", src, err)
+	case len(b) > maxLog:
+		return nil, fault.New(fault.Full, "%s has more than %d MB", src, maxLog>>20)
+	}
+	return b, nil
+}
+
+// options is what both planners are given.
+func (d *desk) certOptions(c *certsFile, g *gathered, s *incident.Incident, drill bool, past []acme.Past) replace.Options {
+	o := replace.Options{
+		Fleet: d.Fleet, Incident: s.Opened.ID, ID: hub.NextPlanID(s), Now: d.Now(), By: d.Who, Points: g.points, Recipients: g.recipients, Chains: g.Issuers,
+		Routes: c.routes(drill, past), Issuers: c.issuers(drill), Custodians: c.people(), Edges: c.edges(), Hooks: c.Validators, Drill: drill,
+	}
+	if s.Advisory != nil {
+		o.Advisories = []string{s.Advisory.ID}
+	}
+	return o
+}

@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"staunch/fault"
+	"staunch/mend/cert"
+
+	"github.com/spf13/cobra"
+)
+
+func newCertList(env *Env, f *certFlags) *cobra.Command {
+	var graph bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "list [SPKI|NAME]",
+		Short: "Every key with its certificates, files, programs and endpoints, exposed ones first",
+		Long: `Asks every host of the inventory for its keys (hashes only), shakes hands with every endpoint at every address, and reads logs and declarations.
+What could not be looked at stands at the end: a key that lies there is not in the list.
+Exit code 0: everything was seen. 1: a key is exposed by an open incident. 3: nothing exposed, but something could not be looked at.`,
+		Example: "  staunch cert list\n  staunch cert list --graph shop.example.com\n  staunch cert list --format html > keys.html",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains([]string{"table", "json", "html"}, format) {
+				return fault.New(fault.Usage, "unknown format %q", format).Hinted("known: table, json, html")
+			}
+			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error {
+				g, err := d.gather(ctx, c, f.logs)
+				if err != nil {
+					return err
+				}
+				if err := d.remember(ctx, g.Catalogue); err != nil {
+					return err
+				}
+				if len(args) == 1 {
+					if g.Keys = g.Find(args[0]); len(g.Keys) == 0 {
+						return fault.New(fault.NotFound, "no key is known by %q", args[0])
+					}
+				}
+				return printKeys(env, g.Catalogue, c, format, graph)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&graph, "graph", false, "as a picture: key, certificates, files, programs, endpoints")
+	cmd.Flags().StringVar(&format, "format", "table", "table, json or html")
+	return cmd
+}
+
+func printKeys(env *Env, c cert.Catalogue, settings *certsFile, format string, graph bool) error {
+	var err error
+	switch {
+	case format == "json":
+		err = indented(env.Stdout, c)
+	case format == "html":
+		err = keysHTML(env.Stdout, c)
+	case graph:
+		err = drawKeys(env, c, settings)
+	default:
+		err = tableOfKeys(env, c)
+	}
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.Keys, func(k cert.Key) bool { return len(k.Exposed) > 0 }) {
+		return exit(ExitFound)
+	}
+	if len(c.Unseen) > 0 {
+		return exit(ExitIncomplete)
+	}
+	return nil
+}
+
+func tableOfKeys(env *Env, c cert.Catalogue) error {
+	t := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "KEY\tTYPE\tCERTS\tFILES\tSERVED AT\tENDS\tEXPOSED\tNAMES")
+	for _, k := range c.Keys {
+		exposed := "-"
+		if len(k.Exposed) > 0 {
+			exposed = "incident " + k.Exposed[0].Incident
+		}
+		fmt.Fprintf(t, "%.12s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", k.SPKI, typeOf(k), len(k.Certificates), len(k.Files), len(k.Served), endOf(k), exposed, clean(few(k.Names(), 3)))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	w := &lines{w: env.Stdout}
+	w.unseen(c)
+	return w.err
+}
+
+func (l *lines) unseen(c cert.Catalogue) {
+	if len(c.Unseen) == 0 {
+		return
+	}
+	l.say("\nnot seen (keys that lie there are not in the list):")
+	for i, u := range c.Unseen {
+		if i == mostRows {
+			l.say("  and %d more", len(c.Unseen)-i)
+			return
+		}
+		l.say("  %s: %s", clean(u.Where), clean(u.Why))
+	}
+}
+
+func typeOf(k cert.Key) string {
+	if k.Bits > 0 {
+		return fmt.Sprintf("%s-%d", k.Type, k.Bits)
+	}
+	return k.Type
+}
+
+func endOf(k cert.Key) string {
+	if e := k.Ends(); !e.IsZero() {
+		return e.Format(time.DateOnly)
+	}
+	return "-"
+}
+
+// drawKeys is the picture: what hangs on each key.
+func drawKeys(env *Env, c cert.Catalogue, settings *certsFile) error {
+	w, paint := &lines{w: env.Stdout}, painter(colour(env))
+	for _, k := range c.Keys {
+		w.say("%s", paint.bold(fmt.Sprintf("key %.16s (%s)", k.SPKI, typeOf(k))))
+		for _, e := range k.Exposed {
+			w.say("%s", paint.red(fmt.Sprintf("|- EXPOSED by incident %s on %s: %s %s", e.Incident, clean(e.Host), clean(e.Unit), clean(e.How))))
+		}
+		for _, x := range k.Certificates {
+			w.say("|- certificate %s for %s, by %s, ends %s (from %s)", clean(x.Serial), clean(few(x.Names, 4)), clean(x.Issuer), x.NotAfter.Format(time.DateOnly), strings.Join(x.From, ", "))
+			w.say("|    can be replaced or revoked by: %s", clean(settings.who(x.Issuer)))
+		}
+		for _, f := range k.Files {
+			mark := "file"
+			if f.Private {
+				mark = "PRIVATE KEY"
+			}
+			w.say("|- %s %s:%s (%s %s %s)", mark, clean(f.Host), clean(f.Path), f.Holds, f.Mode, clean(f.Owner))
+		}
+		for _, r := range k.Readers {
+			w.say("|- read by %s on %s (%s)", clean(r.Name+" "+r.Unit), clean(r.Host), clean(r.Says+r.How))
+		}
+		for _, p := range k.Served {
+			w.say("|- served at %s", clean(p.String()))
+		}
+		for _, e := range k.Edges {
+			w.say("|- held by %s", clean(e))
+		}
+		for _, p := range k.Pinned {
+			w.say("%s", paint.yellow("|- a new key breaks "+clean(p)))
+		}
+		w.say("")
+	}
+	w.unseen(c)
+	return w.err
+}
+
+// who can reach the account at the CA that issued a certificate.
+func (c *certsFile) who(issuer string) string {
+	people := strings.Join(c.people(), ", ")
+	if people == "" {
+		people = "nobody is named as a custodian"
+	}
+	var ways []string
+	for _, a := range c.Authorities {
+		if a.Matches == "" || strings.Contains(strings.ToLower(issuer), strings.ToLower(a.Matches)) {
+			ways = append(ways, a.Name)
+		}
+	}
+	if len(ways) == 0 {
+		return "no authority is set up for it; custodians: " + people
+	}
+	return strings.Join(ways, ", ") + " (" + people + ")"
+}
+
+//go:embed cert.html
+var certPage string
+
+func keysHTML(w io.Writer, c cert.Catalogue) error {
+	t, err := template.New("keys").Funcs(template.FuncMap{"ends": endOf, "type": typeOf, "join": strings.Join, "day": func(t time.Time) string { return t.Format(time.DateOnly) }}).Parse(certPage)
+	if err != nil {
+		return fault.New(fault.Bug, "%v", err)
+	}
+	return t.Execute(w, c)
+}
