@@ -55,6 +55,26 @@ func servers() []server {
 			programs: []string{"caddy"}, flags: []string{"--config", "-config"}, configs: []string{"/etc/caddy/Caddyfile"},
 			include: after("import"), keys: after("tls"),
 		},
+		{
+			programs: []string{"hitch", "varnishd"}, flags: []string{"--config", "-A"}, configs: []string{"/etc/hitch/hitch.conf"},
+			keys: after("pem-file", "pem-dir", "cert", "private-key"),
+		},
+		{
+			programs: []string{"turnserver"}, flags: []string{"-c"}, configs: []string{"/etc/turnserver.conf", "/etc/coturn/turnserver.conf"},
+			keys: after("cert", "pkey"),
+		},
+		{
+			programs: []string{"postgres", "postmaster"}, flags: []string{"config_file", "-D"}, configs: []string{"/var/lib/pgsql/data/postgresql.conf"},
+			include: after("include", "include_if_exists", "include_dir"), keys: after("ssl_cert_file", "ssl_key_file"),
+		},
+		{
+			programs: []string{"redis-server", "valkey-server"}, configs: []string{"/etc/redis/redis.conf", "/etc/redis.conf", "/etc/valkey/valkey.conf"},
+			include: after("include"), keys: after("tls-cert-file", "tls-key-file", "tls-client-cert-file", "tls-client-key-file"),
+		},
+		{
+			programs: []string{"stunnel", "stunnel4", "stunnel5"}, configs: []string{"/etc/stunnel/stunnel.conf", "/etc/stunnel"},
+			include: after("include"), keys: after("cert", "key"),
+		},
 	}
 }
 

@@ -133,7 +133,7 @@ func (m *material) certificate(der []byte, format string) bool {
 		names = append(names, ip.String())
 	}
 	k.Certificates = []Certificate{{
-		Subject: c.Subject.String(), Names: names, Issuer: c.Issuer.String(), Serial: c.SerialNumber.Text(16), SHA256: hex.EncodeToString(sum[:]), NotAfter: c.NotAfter.UTC(), CA: c.IsCA,
+		Subject: c.Subject.String(), Names: names, Issuer: c.Issuer.String(), Serial: c.SerialNumber.Text(16), SHA256: hex.EncodeToString(sum[:]), NotAfter: c.NotAfter.UTC(), CA: c.IsCA, DER: c.Raw,
 	}}
 	m.keys = append(m.keys, k)
 	return true
@@ -144,7 +144,7 @@ func (m *material) binary(b []byte) {
 	switch {
 	case m.certificate(b, "der"):
 	case bytes.HasPrefix(b, []byte{0xfe, 0xed, 0xfe, 0xed}) || bytes.HasPrefix(b, []byte{0xce, 0xce, 0xce, 0xce}):
-		m.locked("jks", "keystore")
+		m.jks(b)
 	default:
 		if key, err := x509.ParsePKCS8PrivateKey(b); err == nil {
 			m.put(publicOf(key), "der", true)
