@@ -23,11 +23,15 @@ import (
 type certFlags struct {
 	deskFlags
 	certs, identity string
-	logs            []string
+	logs, paths     []string
 }
 
 func (f *certFlags) settings(env *Env) (*certsFile, error) {
-	return readCerts(env, f.config, f.certs, f.identity)
+	c, err := readCerts(env, f.config, f.certs, f.identity)
+	if c != nil {
+		c.Paths = append(c.Paths, f.paths...)
+	}
+	return c, err
 }
 
 func newCert(env *Env) *cobra.Command {
@@ -46,6 +50,7 @@ any more; and only then, with two people's votes, asks the CA to revoke it. Priv
 	p := cmd.PersistentFlags()
 	p.StringVar(&f.certs, "certs", "", "how certificates are got (default: certs.yaml beside the inventory)")
 	p.StringVar(&f.identity, "identity", "", "age identity that opens the secrets of certs.yaml (default: ~/.config/staunch/identity)")
+	p.StringSliceVar(&f.paths, "path", nil, "on every host: files or directories with keys that no program's configuration names")
 	p.StringSliceVar(&f.logs, "log", nil, "file or URL with certificates that transparency logs hold for our names")
 	cmd.AddCommand(newCertList(env, f), newCertReplace(env, f), newCertRevoke(env, f), newCertWatch(env, f), newCertVerify(env, f), newCertCSR(env, f), newCertChain(env, f), newCertImport(env, f), newCertAccount(env, f), newCertDrill(env, f))
 	return cmd
@@ -116,6 +121,13 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []strin
 	list, err := o.chosen(g.Catalogue, what)
 	if err != nil {
 		return err
+	}
+	if o.incident == "" { // an incident is only opened for what can be planned at all
+		try := d.certOptions(c, g, &incident.Incident{Opened: incident.Opened{ID: "0"}}, o.drill, nil)
+		try.Urgency = plan.Urgency(o.urgency)
+		if _, err := replace.NewKeys(list, try); err != nil {
+			return err
+		}
 	}
 	s, err := o.where(ctx, d, list)
 	if err != nil {

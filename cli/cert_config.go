@@ -34,6 +34,7 @@ type certsFile struct {
 	Edges       map[string]edgeForm `yaml:"edges"`
 	Validators  map[string]string   `yaml:"validators"` // unit to host-side hook that checks its configuration
 	OwnKeys     []string            `yaml:"own_keys"`   // encrypted private keys: revocation by the certificate's own key
+	Paths       []string            `yaml:"paths"`      // on every host: files and directories with keys that no configuration names
 	Logs        []string            `yaml:"logs"`       // files with certificates that transparency logs hold for our names
 	dir         string
 	identity    string // file with the age identity of whoever runs this

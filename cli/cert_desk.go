@@ -209,7 +209,7 @@ func (d *desk) gather(ctx context.Context, c *certsFile, logs []string) (*gather
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			found, recipient, err := d.askKeys(ctx, h)
+			found, recipient, err := d.askKeys(ctx, h, c.Paths)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -288,7 +288,7 @@ func heldAtEdges(f *fleet.Fleet, served []cert.Served) map[string][]string {
 }
 
 // askKeys asks one host for its keys and for its age recipient.
-func (d *desk) askKeys(ctx context.Context, h fleet.Host) (*keys.Found, string, error) {
+func (d *desk) askKeys(ctx context.Context, h fleet.Host, paths []string) (*keys.Found, string, error) {
 	if why := h.NotCovered(); why != "" {
 		return nil, "", fault.New(fault.Unsupported, "%s", why)
 	}
@@ -299,7 +299,7 @@ func (d *desk) askKeys(ctx context.Context, h fleet.Host) (*keys.Found, string, 
 		return nil, "", err
 	}
 	defer at.Close() // a look changes nothing
-	raw, err := json.Marshal(keys.Question{})
+	raw, err := json.Marshal(keys.Question{Paths: paths})
 	if err != nil {
 		return nil, "", fault.New(fault.Bug, "%v", err)
 	}

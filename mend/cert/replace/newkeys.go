@@ -305,13 +305,9 @@ func (d *draft) makeKey(w want, lead string) string {
 	if len(w.names[0]) <= 64 {
 		with.CommonName = w.names[0]
 	}
-	a, err := act.New(act.MakeKey, with)
-	if err != nil && d.err == nil {
-		d.err = err
-	}
 	return d.add(plan.Step{
 		ID: word("key", w.name), Kind: plan.MakeKey, Says: fmt.Sprintf("make a new %s key on %s for %s; it leaves the host only sealed for %d others", w.typ, lead, listed(w.names), len(w.seal)),
-		Ring: d.ringOf(lead), Targets: []plan.Target{{Host: lead}}, Act: &a, Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.KeyExists, Name: w.name}}, Repeat: true, Tries: 2,
+		Ring: d.ringOf(lead), Targets: []plan.Target{{Host: lead}}, Act: d.act(act.MakeKey, with), Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.KeyExists, Name: w.name}}, Repeat: true, Tries: 2,
 		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a key is never thrown away; unused it does no harm"},
 	}, nil)
 }

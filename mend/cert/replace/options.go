@@ -3,6 +3,7 @@ package replace
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"staunch/fault"
 	"staunch/mend/cert"
 	"staunch/mend/cert/acme"
+	"staunch/reach/act"
 	"staunch/reach/fleet"
 	"staunch/steer/plan"
 )
@@ -92,6 +94,7 @@ type draft struct {
 	plan.Plan
 	o     Options
 	rings map[string]int
+	named map[string]fleet.Host
 	err   error
 }
 
@@ -112,6 +115,10 @@ func (o Options) draft(title string) (*draft, error) {
 	d := &draft{o: o, rings: map[string]int{}, Plan: plan.Plan{
 		Schema: plan.Schema, ID: o.ID, Incident: o.Incident, Title: title, Advisories: o.Advisories, Made: o.Now, MadeBy: o.By, Expires: o.Expires, Pace: pace, Rings: []plan.Ring{}, Steps: []plan.Step{},
 	}}
+	d.named = make(map[string]fleet.Host, len(o.Fleet.Hosts))
+	for _, h := range o.Fleet.Hosts {
+		d.named[h.Name] = h
+	}
 	for i, r := range o.Fleet.Rings {
 		d.rings[r.Name] = i
 		d.Rings = append(d.Rings, plan.Ring{Name: r.Name, Width: r.Width.Of(len(o.Fleet.InRing(r.Name))), Quorum: max(1, r.Quorum)})
@@ -144,6 +151,17 @@ func (d *draft) add(s plan.Step, with any) string {
 	return s.ID
 }
 
+// act makes an act as act.New does, without reading it back: what json.Marshal writes of the parameters is their one spelling, and plans of
+// 30,000 certificates are made while somebody waits.
+func (d *draft) act(kind act.Kind, with act.Params) *act.Act {
+	err := with.Validate()
+	b, encodeErr := json.Marshal(with)
+	if d.err == nil {
+		d.err = errors.Join(err, encodeErr)
+	}
+	return &act.Act{Kind: kind, With: b}
+}
+
 func (d *draft) unseen(where, format string, args ...any) {
 	d.Unseen = append(d.Unseen, plan.Unseen{Host: where, Why: fmt.Sprintf(format, args...)})
 }
@@ -162,15 +180,14 @@ func (d *draft) clean(host string) []plan.Predicate {
 }
 
 func (d *draft) ringOf(host string) string {
-	h, _ := d.o.Fleet.Host(host)
-	return h.Ring
+	return d.named[host].Ring
 }
 
 // hosts splits a key's holders into those that the fleet reaches, canary first and then public first, and the rest, which is named as unseen.
 func (d *draft) hosts(k cert.Key) []string {
 	var in []string
 	for _, name := range k.Holders() {
-		h, known := d.o.Fleet.Host(name)
+		h, known := d.named[name]
 		switch {
 		case !known:
 			d.unseen(name, "holds key %s, but is not in the fleet", short(k.SPKI))

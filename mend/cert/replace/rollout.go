@@ -197,21 +197,19 @@ func (d *draft) onHost(s *swap, host string, before []string) []string {
 			d.unseen(host, "the new key %s was not sealed for it: it goes on with the old one, and nothing is revoked until it was seen without", s.made.Name)
 			return nil
 		}
-		a, err := act.New(act.Unseal, &act.UnsealWith{Name: s.made.Name, Sealed: s.made.Sealed, SPKI: s.made.SPKI})
-		d.fail(err)
+		a := d.act(act.Unseal, &act.UnsealWith{Name: s.made.Name, Sealed: s.made.Sealed, SPKI: s.made.SPKI})
 		id := d.add(plan.Step{
 			ID: word("unseal", s.made.Name, host), Kind: plan.Act, Says: "open the new key " + s.made.Name + " on " + host, Ring: ring, Targets: []plan.Target{{Host: host}}, After: after,
-			Act: &a, Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.KeyExists, Name: s.made.Name}}, Tries: 2,
+			Act: a, Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.KeyExists, Name: s.made.Name}}, Tries: 2,
 			Undo: plan.Undo{Kind: plan.NoUndo, Says: "a key is never thrown away; unused it does no harm"},
 		}, nil)
 		ids, after = append(ids, id), []string{id}
 	}
 	reload, restart := d.howToReload(host, units)
-	a, err := act.New(act.Place, &act.PlaceWith{Files: files, Validator: validator, Reload: reload})
-	d.fail(err)
+	a := d.act(act.Place, &act.PlaceWith{Files: files, Validator: validator, Reload: reload})
 	id := d.add(plan.Step{
 		ID: word("place", s.made.Name, host), Kind: plan.Deploy, Says: fmt.Sprintf("place key and certificate for %s on %s%s", subject(s.old), host, reloads(reload)), Ring: ring,
-		Targets: []plan.Target{{Host: host}}, After: after, Act: &a, Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.ObjectOnDisk, Object: s.made.Payload()}}, Tries: 2, Public: d.rank(host) == 0,
+		Targets: []plan.Target{{Host: host}}, After: after, Act: a, Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.ObjectOnDisk, Object: s.made.Payload()}}, Tries: 2, Public: d.rank(host) == 0,
 		Undo: plan.Undo{Kind: plan.Hold, Says: "a bundle that the program's own check or reload refuses is taken back at once; one that serves badly is put back by hand from the host's journal"},
 		Harm: plan.Harm{Says: "connections go on; new ones get the new certificate"},
 	}, At{Key: s.made.Name})
@@ -220,12 +218,6 @@ func (d *draft) onHost(s *swap, host string, before []string) []string {
 		ids = append(ids, d.restart(s, host, ring, restart, id))
 	}
 	return ids
-}
-
-func (d *draft) fail(err error) {
-	if err != nil && d.err == nil {
-		d.err = err
-	}
 }
 
 func reloads(units []string) string {
@@ -237,11 +229,10 @@ func reloads(units []string) string {
 
 // restart is for programs that read certificates only when they start.
 func (d *draft) restart(s *swap, host, ring string, units []string, after string) string {
-	a, err := act.New(act.Restart, &act.UnitsWith{Units: units})
-	d.fail(err)
+	a := d.act(act.Restart, &act.UnitsWith{Units: units})
 	step := plan.Step{
 		ID: word("restart", s.made.Name, host), Kind: plan.Act, Says: "restart " + strings.Join(units, ", ") + " on " + host + ": it reads certificates only when it starts", Ring: ring,
-		Targets: []plan.Target{{Host: host, Unit: strings.Join(units, " ")}}, After: []string{after}, Act: &a, Needs: []plan.Predicate{{Kind: plan.Reachable}}, Tries: 1,
+		Targets: []plan.Target{{Host: host, Unit: strings.Join(units, " ")}}, After: []string{after}, Act: a, Needs: []plan.Predicate{{Kind: plan.Reachable}}, Tries: 1,
 	}
 	for _, u := range units {
 		step.Proves = append(step.Proves, plan.Predicate{Kind: plan.Running, Unit: u})
