@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,6 +156,9 @@ func scanOnce(ctx context.Context, env *Env, f scanFlags) (*verdict.Document, er
 	}
 	q := f.question
 	q.Anchors = rules.Anchors()
+	if err := scan.BeIdle(); err != nil {
+		fmt.Fprintf(env.Stderr, "note: reading from disks with the usual priority: %v\n", err)
+	}
 	bar := newProgress(env)
 	report, err := scan.Look(ctx, q, scan.Env{Cache: scanCache(env), Version: env.Version}, bar.scan)
 	bar.done()
