@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"staunch/fault"
 	"staunch/incident"
 	"staunch/mandate"
 	"staunch/steer/plan"
+	"staunch/steer/vote"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -54,6 +56,7 @@ type Approval struct {
 	Until      string   // the last ring, in order, that has its quorum; "" where not even the first has
 	Missing    []string // "production: 1 more of 2 votes"
 	All        bool
+	Void       []string // votes that do not count, with the reason
 }
 
 // Approval counts a plan's votes anew: each is checked again, against the list as it is now, so that a vote of somebody who has left does not count.
@@ -70,17 +73,18 @@ func (h *Hub) Approval(ctx context.Context, sealed *plan.Sealed, list *mandate.S
 	case proposed.Void:
 		return Approval{}, fault.New(fault.Conflict, "plan %s was replaced by plan %s", p.ID, s.Current().Plan).Hinted("`staunch plan show %s`", s.Current().Plan)
 	}
-	var a Approval
-	seen := map[string]bool{}
+	var votes []vote.Vote
 	for _, v := range proposed.Votes {
 		var armoured string
 		if json.Unmarshal(v.Body, &armoured) != nil {
 			continue // a vote without a signature counts for nothing
 		}
-		if who, _, err := h.voter(sealed.Digest, armoured, list); err == nil && !seen[who] {
-			seen[who] = true
-			a.Voters, a.Signatures = append(a.Voters, who), append(a.Signatures, armoured)
-		}
+		votes = append(votes, vote.Vote{Plan: p.ID, Digest: v.Digest, At: h.Now(), Signature: armoured})
+	}
+	tally := vote.Count(sealed, votes, list, h.Now())
+	a := Approval{Voters: tally.People, Signatures: tally.Signatures()}
+	for _, v := range tally.Void {
+		a.Void = append(a.Void, strings.TrimSpace(v.By+" "+v.Why))
 	}
 	a.reach(p)
 	return a, nil
