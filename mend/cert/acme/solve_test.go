@@ -2,7 +2,6 @@ package acme_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"staunch/mend/cert/acme"
 	"staunch/testbed/pebble"
 	"staunch/testbed/real"
+
+	"github.com/miekg/dns"
 )
 
 const tsigSecret = "c3RhdW5jaC10ZXN0LXNlY3JldC1vZi0zMi1ieXRlcyE="
@@ -46,15 +47,17 @@ zone "example" { type primary; file "zone"; allow-update { key "update."; }; };
 	}
 	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait(); log.Close() })
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	question := new(dns.Msg)
+	question.SetQuestion("example.", dns.TypeSOA)
+	// listening is not enough: until the zone is loaded, an update is answered with a failure
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(30 * time.Millisecond) {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
+		in, err := dns.Exchange(question, addr)
+		if err == nil && in.Rcode == dns.RcodeSuccess && len(in.Answer) > 0 {
 			return addr
 		}
 		if time.Now().After(end) {
 			text, _ := os.ReadFile(filepath.Join(dir, "log"))
-			t.Fatalf("named does not come up: %s", text)
+			t.Fatalf("named does not come up: %v %s", err, text)
 		}
 	}
 }
