@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,8 @@ import (
 
 	"staunch/fault"
 	"staunch/mandate"
+	"staunch/steer/plan"
+	"staunch/steer/vote"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -21,7 +24,8 @@ import (
 
 func newApprove(env *Env) *cobra.Command {
 	f := &deskFlags{}
-	var key, list, signature string
+	var o approving
+	var list string
 	cmd := &cobra.Command{
 		Use:   "approve PLAN",
 		Short: "Sign a plan's digest with your ssh key",
@@ -36,32 +40,21 @@ in the configuration directory, or in /etc/staunch.`,
 				if err != nil {
 					return err
 				}
-				sealed, err := d.Plan(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				armoured, err := signed(env, sealed.Digest, key, signature, signers)
-				if err != nil {
-					return err
-				}
-				_, who, err := d.Vote(cmd.Context(), args[0], armoured, signers)
-				if err != nil {
-					return err
-				}
-				a, err := d.Approval(cmd.Context(), sealed, signers)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(env.Stdout, "%s approved plan %s (digest %s)\n%s\n", clean(who), args[0], sealed.Digest, cmp.Or(strings.Join(a.Missing, "; "), "all votes are there"))
-				return err
+				return o.run(cmd.Context(), d, args[0], signers)
 			})
 		},
 	}
 	f.add(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&key, "key", "", "private key file (default: the ssh agent)")
+	fl.StringVar(&o.key, "key", "", "private key file (default: the ssh agent)")
 	fl.StringVar(&list, "signers", "", "allowed_signers file")
-	fl.StringVar(&signature, "signature", "", "a signature made elsewhere")
+	fl.StringVar(&o.signature, "signature", "", "a signature made elsewhere")
+	fl.BoolVar(&o.glass, "break-glass", false, "let the plan run without the votes that it asks for: loud, and somebody else must review it")
+	fl.BoolVar(&o.review, "review", false, "review a broken glass")
+	fl.IntVar(&o.widen, "widen", 0, "a standing vote: re-plans may take in so many more hosts")
+	fl.StringSliceVar(&o.rings, "rings", nil, "with --widen: in these rings")
+	fl.DurationVar(&o.lasts, "for", 12*time.Hour, "with --widen: how long it holds, at most 7 days")
+	fl.StringVar(&o.reason, "reason", "", "with --break-glass, --review, --widen: why")
 	return cmd
 }
 
@@ -106,62 +99,116 @@ func signerPlaces(env *Env, config string) []string {
 	return append(places, "/etc/staunch/allowed_signers")
 }
 
-// signed makes or reads the signature.
-func signed(env *Env, digest, key, signature string, list *mandate.Signers) (string, error) {
-	if signature != "" {
-		b, err := os.ReadFile(signature)
+// approving is what somebody signs, and with what.
+type approving struct {
+	key, signature, reason string
+	glass, review          bool
+	widen                  int
+	rings                  []string
+	lasts                  time.Duration
+}
+
+func (o *approving) run(ctx context.Context, d *desk, planID string, list *mandate.Signers) error {
+	sealed, err := d.Plan(ctx, planID)
+	if err != nil {
+		return err
+	}
+	var who, did string
+	if o.glass || o.review || o.widen > 0 {
+		who, did, err = o.word(ctx, d, sealed, list)
+	} else {
+		who, err = o.vote(ctx, d, sealed, list)
+		did = "approved plan " + planID
+	}
+	if err != nil {
+		return err
+	}
+	a, err := d.Approval(ctx, sealed, list)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(d.env.Stdout, "%s %s (digest %s)\n%s\n", clean(who), did, sealed.Digest, cmp.Or(strings.Join(a.Missing, "; "), "all votes are there"))
+	return err
+}
+
+func (o *approving) vote(ctx context.Context, d *desk, sealed *plan.Sealed, list *mandate.Signers) (string, error) {
+	v := vote.Vote{Plan: sealed.Plan().ID, Digest: sealed.Digest, At: d.Now().UTC().Truncate(time.Millisecond)}
+	if o.signature != "" {
+		b, err := os.ReadFile(o.signature)
 		if err != nil {
 			return "", fault.New(fault.NotFound, "%v", err)
 		}
-		return string(b), nil
+		v.Signature = string(b)
+		return d.Vote(ctx, v, list)
 	}
-	if key != "" {
-		signer, err := keyFile(key)
-		if err != nil {
-			return "", err
-		}
-		return mandate.Sign(signer, digest)
+	signer, done, err := o.signer(d.env, list)
+	if err != nil {
+		return "", err
 	}
-	return signedByAgent(env, digest, list)
+	v, err = vote.Sign(signer, sealed, d.Now())
+	if err := errors.Join(err, done()); err != nil {
+		return "", err
+	}
+	return d.Vote(ctx, v, list)
 }
 
-func keyFile(path string) (ssh.Signer, error) {
-	b, err := os.ReadFile(path)
+// word signs something that is not a vote.
+func (o *approving) word(ctx context.Context, d *desk, sealed *plan.Sealed, list *mandate.Signers) (who, did string, err error) {
+	w := vote.Word{Incident: sealed.Plan().Incident, Plan: sealed.Digest, Reason: o.reason, At: d.Now()}
+	switch {
+	case o.glass:
+		w.Kind, did = vote.BreakGlass, "BROKE THE GLASS for plan "+sealed.Plan().ID
+	case o.review:
+		w.Kind, did = vote.Review, "reviewed the broken glass of plan "+sealed.Plan().ID
+	default:
+		w.Kind, w.Hosts, w.Rings, w.Until, did = vote.Widen, o.widen, o.rings, d.Now().Add(o.lasts), "gave a standing vote to widen"
+	}
+	signer, done, err := o.signer(d.env, list)
 	if err != nil {
-		return nil, fault.New(fault.NotFound, "%v", err)
+		return "", "", err
 	}
-	signer, err := ssh.ParsePrivateKey(b)
-	var locked *ssh.PassphraseMissingError
-	if errors.As(err, &locked) {
-		return nil, fault.New(fault.Denied, "%s has a passphrase", path).Hinted("put it into the agent with ssh-add, or sign with `ssh-keygen -Y sign -n %s` and give --signature", mandate.Namespace)
+	spoken, err := vote.Speak(signer, w)
+	if err := errors.Join(err, done()); err != nil {
+		return "", "", err
 	}
-	if err != nil {
-		return nil, fault.New(fault.Corrupt, "%s: %v", path, err)
-	}
-	return signer, nil
+	who, err = d.Speak(ctx, spoken, list)
+	return who, did, err
 }
 
-func signedByAgent(env *Env, digest string, list *mandate.Signers) (string, error) {
+// signer is the key that signs; done ends the use of the agent.
+func (o *approving) signer(env *Env, list *mandate.Signers) (signer ssh.Signer, done func() error, err error) {
+	if o.key == "" {
+		return agentSigner(env, list)
+	}
+	signer, err = vote.FromFile(o.key, func(prompt string) ([]byte, error) {
+		p, err := readPassword(env, prompt)
+		return []byte(p), err
+	})
+	return signer, func() error { return nil }, err
+}
+
+// agentSigner is the first of the agent's keys that may vote.
+func agentSigner(env *Env, list *mandate.Signers) (ssh.Signer, func() error, error) {
 	socket := env.Getenv("SSH_AUTH_SOCK")
 	if socket == "" {
-		return "", fault.New(fault.NotFound, "no ssh agent is running").Hinted("name a key with --key")
+		return nil, nil, fault.New(fault.NotFound, "no ssh agent is running").Hinted("name a key with --key")
 	}
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
-		return "", fault.New(fault.Unreachable, "the ssh agent: %v", err)
+		return nil, nil, fault.New(fault.Unreachable, "the ssh agent: %v", err)
 	}
-	defer conn.Close() // the signature is here
 	signers, err := agent.NewClient(conn).Signers()
 	if err != nil {
-		return "", fault.New(fault.Unreachable, "the ssh agent: %v", err)
+		return nil, nil, errors.Join(fault.New(fault.Unreachable, "the ssh agent: %v", err), conn.Close())
 	}
-	why := "the agent holds no key"
+	why := "it holds no key"
 	for _, s := range signers {
 		if _, err := list.Person(s.PublicKey(), time.Now()); err != nil {
 			why = err.Error()
 			continue
 		}
-		return mandate.Sign(s, digest)
+		return s, conn.Close, nil
 	}
-	return "", fault.New(fault.Denied, "none of the agent's %d keys may vote: %s", len(signers), why).Hinted("add the key with ssh-add, or the person to allowed_signers")
+	return nil, nil, errors.Join(fault.New(fault.Denied, "none of the agent's %d keys may vote: %s", len(signers), why).
+		Hinted("add the key with ssh-add, or the person to allowed_signers"), conn.Close())
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -160,21 +161,11 @@ func readRumour(env *Env, id string) (rumour, error) {
 // look scans the fleet (or the incident's part of it), judges, traces, and prints.
 func (d *desk) look(cmd *cobra.Command, id string, trace bool) error {
 	ctx := cmd.Context()
-	s, _, err := d.Incident(ctx, id)
-	if err != nil {
+	if err := d.refresh(ctx, id); err != nil {
 		return err
 	}
-	hosts := d.Fleet.Hosts
-	if len(s.Opened.Hosts) > 0 {
-		hosts = slices.DeleteFunc(slices.Clone(hosts), func(h fleet.Host) bool { return !slices.Contains(s.Opened.Hosts, h.Name) })
-	}
-	bar := newProgress(d.env)
-	err = d.Scan(ctx, hosts, func(one hub.Scanned) { bar.say("looked at "+one.Host, int64(one.Done), int64(one.Of)) })
-	bar.done()
+	s, err := d.Judge(ctx, id)
 	if err != nil {
-		return err
-	}
-	if s, err = d.Judge(ctx, id); err != nil {
 		return err
 	}
 	if trace && s.Advisory != nil && len(s.In(inventory.Affected)) > 0 {
@@ -192,6 +183,22 @@ func (d *desk) look(cmd *cobra.Command, id string, trace bool) error {
 		return exit(ExitIncomplete)
 	}
 	return nil
+}
+
+// refresh looks at every host that an incident is about.
+func (d *desk) refresh(ctx context.Context, id string) error {
+	s, _, err := d.Incident(ctx, id)
+	if err != nil {
+		return err
+	}
+	hosts := d.Fleet.Hosts
+	if len(s.Opened.Hosts) > 0 {
+		hosts = slices.DeleteFunc(slices.Clone(hosts), func(h fleet.Host) bool { return !slices.Contains(s.Opened.Hosts, h.Name) })
+	}
+	bar := newProgress(d.env)
+	err = d.Scan(ctx, hosts, func(one hub.Scanned) { bar.say("looked at "+one.Host, int64(one.Done), int64(one.Of)) })
+	bar.done()
+	return err
 }
 
 func newIncidentLook(env *Env, f *deskFlags) *cobra.Command {

@@ -122,7 +122,7 @@ func (d *desk) executor(sealed *plan.Sealed, list *mandate.Signers, certs *certs
 	one := func() *hub.Executor {
 		return &hub.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Signatures: func(ctx context.Context) ([]string, error) {
 			a, err := d.Approval(ctx, sealed, list)
-			return a.Signatures, err
+			return a.Signatures(), err
 		}}
 	}
 	return withCerts(one(), d.errands(certs, sealed, list, one()))
@@ -159,6 +159,9 @@ func (d *desk) allowed(ctx context.Context, sealed *plan.Sealed, list *mandate.S
 		return "", fault.New(fault.Usage, "plan %s has no ring %q", p.ID, asked)
 	}
 	_, reached := p.RingOf(a.Until)
+	for _, g := range a.Glass {
+		fmt.Fprintf(d.env.Stderr, "warning: %s broke the glass at %s: %s%s\n", clean(g.By), g.At.Local().Format("15:04"), clean(g.Reason), map[bool]string{true: "; nobody has reviewed it yet"}[g.Reviewed == ""])
+	}
 	switch {
 	case asked != "" && wanted <= reached:
 		return asked, nil

@@ -200,20 +200,21 @@ func (o operator) proposes() {
 
 func (o operator) steps(ring, host string, before []string) []plan.Step {
 	o.t.Helper()
+	votes, units := 2, []string{"shopd.service"}
+	if ring == "canary" {
+		votes = 1
+		units = append(units, "proxyd.service")
+	}
 	hold := plan.Undo{Kind: plan.Hold, Says: "hold"}
 	one := func(id string, kind act.Kind, with act.Params, proves plan.Predicate, on plan.Target, after ...string) plan.Step {
 		a, err := act.New(kind, with)
 		if err != nil {
 			o.t.Fatal(err)
 		}
-		return plan.Step{ID: id, Kind: plan.Act, Says: id, Ring: ring, Targets: []plan.Target{on}, After: after, Act: &a, Proves: []plan.Predicate{proves}, Undo: hold, Votes: 1, Tries: 2, Repeat: true, DeadlineMS: 8000}
+		return plan.Step{ID: id, Kind: plan.Act, Says: id, Ring: ring, Targets: []plan.Target{on}, After: after, Act: &a, Proves: []plan.Predicate{proves}, Undo: hold, Votes: votes, Tries: 2, Repeat: true, DeadlineMS: 8000}
 	}
 	up := one("upgrade-"+ring, act.Upgrade, &act.UpgradeWith{Packages: []act.Package{{Name: "libtally1", Version: lab.Fixed}}},
 		plan.Predicate{Kind: plan.Installed, Package: "libtally1", Version: lab.Fixed}, plan.Target{Host: host}, before...)
-	units := []string{"shopd.service"}
-	if ring == "canary" {
-		units = append(units, "proxyd.service")
-	}
 	restart := one("restart-"+ring, act.Restart, &act.UnitsWith{Units: units}, plan.Predicate{Kind: plan.Running, Unit: "shopd.service"}, plan.Target{Host: host}, up.ID)
 	watch := plan.Step{
 		ID: "watch-" + ring, Kind: plan.Gate, Says: "clean", Ring: ring, Targets: []plan.Target{{Host: host}}, After: []string{restart.ID},
@@ -282,4 +283,17 @@ func TestPlanIsReadVotedAndCarriedOut(t *testing.T) {
 		t.Errorf("skipping without a reason: exit %d, %s", code, err)
 	}
 	has(t, "verify", o.mustType("ledger", "verify"), "unchanged")
+}
+
+// TestTheWholeNightFromTheCommandLine: from the advisory to a fleet that no longer runs it, by the planner's own plan.
+func TestTheWholeNightFromTheCommandLine(t *testing.T) {
+	o := newOperator(t, 5, lab.Trouble{Host: "web5", Way: lab.Refuses})
+	o.must(1, "incident", "open", "CVE-2026-0001")
+	has(t, "make", o.mustType("plan", "make", "1", "--urgency", "now", "--soak", "1s"), "plan 1.1", "given up for speed", "not reached: web5", "upgrade-canary", "libtally1", "staunch approve 1.1")
+	ada, ben := o.keyOf("ada", true), o.keyOf("ben", true)
+	o.mustType("approve", "1.1", "--key", ada)
+	o.mustType("approve", "1.1", "--key", ben)
+	out := o.mustType("incident", "run", "1")
+	has(t, "run", out, "public part clean", "nothing affected is left", "plan 1.1: done")
+	has(t, "brief", o.mustType("incident", "brief", "1"), "web5: ", "plan 1.1: done")
 }

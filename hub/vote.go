@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 
 	"staunch/fault"
 	"staunch/incident"
@@ -15,51 +15,52 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Vote takes one person's signature under a plan's digest, if it is good and the person is on the list.
-func (h *Hub) Vote(ctx context.Context, planID, armoured string, list *mandate.Signers) (*incident.Incident, string, error) {
-	sealed, err := h.Plan(ctx, planID)
+// Vote takes one person's vote, if its signature is good and the person is on the list; it returns who voted.
+func (h *Hub) Vote(ctx context.Context, v vote.Vote, list *mandate.Signers) (who string, err error) {
+	sealed, err := h.Plan(ctx, v.Plan)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
-	who, key, err := h.voter(sealed.Digest, armoured, list)
+	who, err = vote.Check(v, sealed, list)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
-	body, err := json.Marshal(armoured)
+	body, err := json.Marshal(v)
 	if err != nil {
-		return nil, "", fault.New(fault.Bug, "%v", err)
+		return "", fault.New(fault.Bug, "%v", err)
 	}
-	s, err := h.Do(ctx, sealed.Plan().Incident, incident.Cast{Vote: incident.Vote{Plan: planID, Digest: sealed.Digest, Voter: who, Key: key, Body: body}})
-	return s, who, err
+	key := ""
+	if sig, err := mandate.ParseSignature(v.Signature); err == nil {
+		key = ssh.FingerprintSHA256(sig.Key)
+	}
+	_, err = h.Do(ctx, sealed.Plan().Incident, incident.Cast{Vote: incident.Vote{Plan: v.Plan, Digest: sealed.Digest, Voter: who, Key: key, Body: body}})
+	return who, err
 }
 
-// voter checks a signature: over exactly this digest, by somebody on the list, now.
-func (h *Hub) voter(digest, armoured string, list *mandate.Signers) (who, key string, err error) {
-	sig, err := mandate.ParseSignature(armoured)
+// Speak takes a signed word: breaking the glass, reviewing that, or a standing vote to widen.
+func (h *Hub) Speak(ctx context.Context, w vote.Spoken, list *mandate.Signers) (who string, err error) {
+	who, err = w.Check(list, h.Now())
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	if err := sig.Verify(mandate.Message(digest)); err != nil {
-		return "", "", fault.From(err, fault.Denied).Hinted("the signature is not under this plan: read it again and sign anew")
-	}
-	who, err = list.Person(sig.Key, h.Now())
+	body, err := json.Marshal(w)
 	if err != nil {
-		return "", "", fault.From(err, fault.Denied).Hinted("people who may vote are listed in the allowed_signers file")
+		return "", fault.New(fault.Bug, "%v", err)
 	}
-	return who, ssh.FingerprintSHA256(sig.Key), nil
+	_, err = h.Do(ctx, w.Incident, incident.Say{By: who, Kind: string(w.Kind), Reason: w.Reason, Body: body})
+	return who, err
 }
 
-// Approval is how far a plan's votes reach.
+// Approval is how far a plan's votes reach now.
 type Approval struct {
-	Voters     []string
-	Signatures []string
-	Until      string   // the last ring, in order, that has its quorum; "" where not even the first has
-	Missing    []string // "production: 1 more of 2 votes"
-	All        bool
-	Void       []string // votes that do not count, with the reason
+	vote.Tally
+	Until   string   // the last ring, in order, that has its votes; "" where not even the first has
+	All     bool     // everything may begin
+	Missing []string // "production: 1 more of 2 votes"
+	Glass   []vote.Broken
 }
 
-// Approval counts a plan's votes anew: each is checked again, against the list as it is now, so that a vote of somebody who has left does not count.
+// Approval counts a plan's votes anew: each is checked again against the list as it is now. A broken glass lets everything begin, loudly.
 func (h *Hub) Approval(ctx context.Context, sealed *plan.Sealed, list *mandate.Signers) (Approval, error) {
 	p := sealed.Plan()
 	s, _, err := h.Incident(ctx, p.Incident)
@@ -73,35 +74,103 @@ func (h *Hub) Approval(ctx context.Context, sealed *plan.Sealed, list *mandate.S
 	case proposed.Void:
 		return Approval{}, fault.New(fault.Conflict, "plan %s was replaced by plan %s", p.ID, s.Current().Plan).Hinted("`staunch plan show %s`", s.Current().Plan)
 	}
-	var votes []vote.Vote
-	for _, v := range proposed.Votes {
-		var armoured string
-		if json.Unmarshal(v.Body, &armoured) != nil {
-			continue // a vote without a signature counts for nothing
+	words, err := spoken(s)
+	if err != nil {
+		return Approval{}, err
+	}
+	votes, err := h.cast(proposed)
+	if err != nil {
+		return Approval{}, err
+	}
+	a := Approval{Tally: vote.Count(sealed, votes, list, h.Now()), Glass: vote.Glass(sealed, words, list, h.Now())}
+	if err := h.carry(ctx, s, sealed, words, list, &a); err != nil {
+		return Approval{}, err
+	}
+	a.Until, a.All = a.Last()
+	for _, n := range a.Needs {
+		if n.Has < n.Votes {
+			a.Missing = append(a.Missing, fmt.Sprintf("%s: %d more of %s", ringWords(n.Ring), n.Votes-n.Has, incident.Count(n.Votes, "vote", "votes")))
 		}
-		votes = append(votes, vote.Vote{Plan: p.ID, Digest: v.Digest, At: h.Now(), Signature: armoured})
 	}
-	tally := vote.Count(sealed, votes, list, h.Now())
-	a := Approval{Voters: tally.People, Signatures: tally.Signatures()}
-	for _, v := range tally.Void {
-		a.Void = append(a.Void, strings.TrimSpace(v.By+" "+v.Why))
+	if len(a.Glass) > 0 {
+		a.All, a.Until = true, ""
 	}
-	a.reach(p)
+	if a.All && len(a.Needs) > 0 && a.Until == "" {
+		a.Until = lastRing(p)
+	}
 	return a, nil
 }
 
-// reach finds the furthest ring whose quorum, and that of all rings before it, is there.
-func (a *Approval) reach(p *plan.Plan) {
-	a.All = len(a.Voters) > 0
-	for _, r := range p.Rings {
-		if need := max(r.Quorum, 1); len(a.Voters) < need {
-			a.All = false
-			a.Missing = append(a.Missing, fmt.Sprintf("ring %s: %d more of %s", r.Name, need-len(a.Voters), incident.Count(need, "vote", "votes")))
-		} else if len(a.Missing) == 0 {
-			a.Until = r.Name
+func ringWords(ring string) string {
+	if ring == "" {
+		return "outside of the rings"
+	}
+	return "ring " + ring
+}
+
+func lastRing(p *plan.Plan) string {
+	if len(p.Rings) == 0 {
+		return ""
+	}
+	return p.Rings[len(p.Rings)-1].Name
+}
+
+// carry counts the parent's voters, too, where a standing vote covers what the re-plan added.
+// Hosts that demand signatures under this very plan still refuse: they get only those.
+func (h *Hub) carry(ctx context.Context, s *incident.Incident, sealed *plan.Sealed, words []vote.Spoken, list *mandate.Signers, a *Approval) error {
+	p := sealed.Plan()
+	if p.Parent == "" || len(words) == 0 {
+		return nil
+	}
+	parent, err := h.Plan(ctx, p.Parent)
+	if err != nil {
+		return err
+	}
+	d := plan.Compare(parent.Plan(), p)
+	covered := slices.ContainsFunc(words, func(w vote.Spoken) bool { return vote.Covered(d, w, p.Incident, list, h.Now()) == nil })
+	if !covered {
+		return nil
+	}
+	earlier, err := h.cast(s.Plan(p.Parent))
+	if err != nil {
+		return err
+	}
+	for _, who := range vote.Count(parent, earlier, list, h.Now()).People {
+		if !slices.Contains(a.People, who) {
+			a.People = append(a.People, who)
 		}
 	}
-	if len(p.Rings) == 0 && !a.All {
-		a.Missing = append(a.Missing, "1 more of 1 vote")
+	for i := range a.Needs {
+		a.Needs[i].Has = len(a.People)
 	}
+	return nil
+}
+
+// cast gives a plan's votes as if they were given now: a key that is not valid any more does not count, whatever date its vote claims.
+func (h *Hub) cast(p *incident.Plan) ([]vote.Vote, error) {
+	if p == nil {
+		return nil, nil
+	}
+	var votes []vote.Vote
+	for _, kept := range p.Votes {
+		var v vote.Vote
+		if err := json.Unmarshal(kept.Body, &v); err != nil {
+			return nil, fault.New(fault.Corrupt, "the vote of %s for plan %s cannot be read: %v", kept.Voter, kept.Plan, err)
+		}
+		v.At = h.Now()
+		votes = append(votes, v)
+	}
+	return votes, nil
+}
+
+func spoken(s *incident.Incident) ([]vote.Spoken, error) {
+	var words []vote.Spoken
+	for _, kept := range s.Words {
+		var w vote.Spoken
+		if err := json.Unmarshal(kept.Body, &w); err != nil {
+			return nil, fault.New(fault.Corrupt, "a signed word of %s cannot be read: %v", kept.By, err)
+		}
+		words = append(words, w)
+	}
+	return words, nil
 }

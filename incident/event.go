@@ -22,6 +22,7 @@ const (
 	WasTraced    Kind = "blast"     // which keys and secrets affected processes could see
 	WasPlanned   Kind = "planned"   // a plan was made; an earlier one that it replaces is void
 	WasVoted     Kind = "voted"     // somebody signed a plan's digest
+	WasSaid      Kind = "word"      // somebody signed something else than a vote: a broken glass, its review, a standing vote
 	WasEntered   Kind = "checklist" // an entry for a person was added or changed
 	WasReminded  Kind = "reminded"  // an entry's owner was told that it is due
 	WasCommented Kind = "commented" //
@@ -47,6 +48,7 @@ type Event struct {
 	Blast     *Blast     `json:"blast,omitempty"`
 	Planned   *Planned   `json:"planned,omitempty"`
 	Vote      *Vote      `json:"vote,omitempty"`
+	Word      *Word      `json:"word,omitempty"`
 	Entry     *Entry     `json:"entry,omitempty"`
 	Search    *Search    `json:"search,omitempty"`
 	Milestone Milestone  `json:"milestone,omitempty"`
@@ -128,6 +130,13 @@ type Vote struct {
 	Voter  string          `json:"voter"`
 	Key    string          `json:"key,omitempty"`  // fingerprint of the key that signed
 	Body   json.RawMessage `json:"body,omitempty"` // the vote as steer/vote keeps it
+}
+
+// Word is a signed statement that is not a vote.
+type Word struct {
+	By   string          `json:"by"`
+	Kind string          `json:"kind"` // break_glass, review, widen, stay_vulnerable
+	Body json.RawMessage `json:"body"` // as steer/vote keeps it
 }
 
 // Entry is something a person has to see to.

@@ -27,6 +27,7 @@ type Incident struct {
 	CleanSince map[string]time.Time // hosts that were affected and are not any more
 	Renamed    map[string]string    // old name to new
 	Plans      []Plan
+	Words      []Word
 	Checklist  []Entry
 	Comments   []Comment
 	Searches   []Search
@@ -99,6 +100,8 @@ func (e *Event) whole() bool {
 		return e.Planned != nil
 	case WasVoted:
 		return e.Vote != nil
+	case WasSaid:
+		return e.Word != nil
 	case WasEntered, WasReminded:
 		return e.Entry != nil
 	case WasSearched:
@@ -125,6 +128,8 @@ func (s *Incident) fold(e *Event) {
 		foldPlanned(s, e)
 	case WasVoted:
 		foldVoted(s, e)
+	case WasSaid:
+		s.Words = append(s.Words, *e.Word)
 	case WasEntered:
 		foldEntry(s, e)
 	case WasReminded:
