@@ -284,16 +284,3 @@ func TestPlanIsReadVotedAndCarriedOut(t *testing.T) {
 	}
 	has(t, "verify", o.mustType("ledger", "verify"), "unchanged")
 }
-
-// TestTheWholeNightFromTheCommandLine: from the advisory to a fleet that no longer runs it, by the planner's own plan.
-func TestTheWholeNightFromTheCommandLine(t *testing.T) {
-	o := newOperator(t, 5, lab.Trouble{Host: "web5", Way: lab.Refuses})
-	o.must(1, "incident", "open", "CVE-2026-0001")
-	has(t, "make", o.mustType("plan", "make", "1", "--urgency", "now", "--soak", "1s"), "plan 1.1", "given up for speed", "not reached: web5", "upgrade-canary", "libtally1", "staunch approve 1.1")
-	ada, ben := o.keyOf("ada", true), o.keyOf("ben", true)
-	o.mustType("approve", "1.1", "--key", ada)
-	o.mustType("approve", "1.1", "--key", ben)
-	out := o.mustType("incident", "run", "1")
-	has(t, "run", out, "public part clean", "nothing affected is left", "plan 1.1: done")
-	has(t, "brief", o.mustType("incident", "brief", "1"), "web5: ", "plan 1.1: done")
-}

@@ -55,6 +55,7 @@ const (
 	runKind        = "run."
 	reportDocument = "report"
 	planDocument   = "plan"
+	unreadDocument = "unread" // why a host could not be asked
 )
 
 // tries bounds how often a command is decided anew because somebody else wrote first.
@@ -76,6 +77,12 @@ func (h *Hub) Warm(ctx context.Context) error {
 		if err := h.Inventory.Tell(d.ID, r); err != nil {
 			return err
 		}
+	}
+	for d, err := range h.Store.List(ctx, unreadDocument) {
+		if err != nil {
+			return err
+		}
+		h.Inventory.Unread(d.ID, string(d.Body))
 	}
 	return nil
 }

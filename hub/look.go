@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -62,8 +63,7 @@ func (h *Hub) Scan(ctx context.Context, hosts []fleet.Host, show func(Scanned)) 
 func (h *Hub) ScanHost(ctx context.Context, where fleet.Host) (*scan.Report, error) {
 	r, err := h.scan(ctx, where)
 	if err != nil {
-		h.Inventory.Unread(where.Name, err.Error())
-		return nil, err
+		return nil, errors.Join(err, h.unread(ctx, where.Name, err))
 	}
 	// Whose clock is right is not the question: what counts is when the answer was here.
 	r.Taken = ledger.Millis(h.Now())
@@ -74,7 +74,19 @@ func (h *Hub) ScanHost(ctx context.Context, where fleet.Host) (*scan.Report, err
 	if err != nil {
 		return nil, err
 	}
+	if err := h.Store.Drop(ctx, unreadDocument, where.Name); err != nil {
+		return nil, err
+	}
 	return r, h.Store.Put(ctx, ledger.Document{Kind: reportDocument, ID: where.Name, Body: packed}, ledger.Any)
+}
+
+// unread notes why a host could not be asked, so that the next command knows it, too.
+func (h *Hub) unread(ctx context.Context, name string, why error) error {
+	h.Inventory.Unread(name, why.Error())
+	if ctx.Err() != nil {
+		return nil // the command was stopped: the host did nothing wrong
+	}
+	return h.Store.Put(ctx, ledger.Document{Kind: unreadDocument, ID: name, Body: []byte(why.Error())}, ledger.Any)
 }
 
 func (h *Hub) scan(ctx context.Context, where fleet.Host) (*scan.Report, error) {

@@ -10,6 +10,7 @@ import (
 	"staunch/incident"
 	"staunch/inventory"
 	"staunch/mend/patch"
+	"staunch/see/advisory"
 	"staunch/steer/plan"
 )
 
@@ -46,6 +47,7 @@ func (h *Hub) MakePlan(ctx context.Context, id string, m Making) (*plan.Sealed, 
 	if err != nil {
 		return nil, nil, err
 	}
+	world.Affected = h.affects(s.Advisory.ID)
 	if err := plan.Refuse(plan.Lint(&made, world)); err != nil {
 		return nil, nil, err
 	}
@@ -69,6 +71,9 @@ func (h *Hub) wish(s *incident.Incident, m Making) (patch.Wish, error) {
 	if s.Advisory == nil {
 		return patch.Wish{}, fault.New(fault.Unsupported, "incident %s was opened by words: which version cures it is not known", s.Opened.ID).
 			Hinted("use the checklist until there is an advisory, then `staunch incident open ADVISORY`")
+	}
+	if s.Advisory.Withdrawn {
+		return patch.Wish{}, fault.New(fault.Conflict, "%s was withdrawn by its source", s.Advisory.ID).Hinted("close the incident, or decide by hand what to do")
 	}
 	part := h.part(s)
 	a, err := h.Inventory.Ask(inventory.Question{Advisory: s.Advisory.ID, Catalogue: h.Catalogue, Fleet: part, Now: h.Now(), Fresh: h.Fresh})
@@ -106,4 +111,29 @@ func (h *Hub) known(one inventory.HostAnswer, advisoryID string) (patch.Host, er
 		return patch.Host{}, err
 	}
 	return patch.Host{Name: one.Host, Doc: &doc}, nil
+}
+
+// affects judges a version by every range that speaks of its name, whichever distribution it is of: one "yes" suffices.
+// Known is false where nothing speaks of it, or a version cannot be put in order.
+func (h *Hub) affects(id string) func(plan.Version) (affected, known bool) {
+	return func(v plan.Version) (affected, known bool) {
+		a, ok := h.Catalogue.Find(id)
+		if !ok {
+			return false, false
+		}
+		for _, r := range a.Affects {
+			if r.Name != v.Name {
+				continue
+			}
+			switch answer, _ := a.Covers(advisory.Key{Ecosystem: r.Ecosystem, Name: r.Name}, v.Version); answer {
+			case advisory.Yes:
+				return true, true
+			case advisory.No:
+				known = true
+			case advisory.Unclear:
+				return false, false
+			}
+		}
+		return false, known
+	}
 }
