@@ -141,7 +141,7 @@ func (w *writer) end(conn *sqlite.Conn, stream string) (ledger.Position, error) 
 	if len(w.ends) > 100_000 { // hosts come and go for years
 		clear(w.ends)
 	}
-	end, err := one(conn, "SELECT coalesce(max(pos), 0) FROM event WHERE stream = ?", stream)
+	end, err := one(conn, "SELECT pos FROM event WHERE stream = ? ORDER BY seq DESC LIMIT 1", stream)
 	if err == nil {
 		w.ends[stream] = end
 	}

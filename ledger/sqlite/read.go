@@ -125,7 +125,7 @@ func where(q ledger.Query) (string, []any) {
 	}
 	clause, args := " WHERE seq > ?", []any{q.After}
 	if prefix, many := strings.CutSuffix(q.Stream, "*"); many {
-		clause += " AND stream >= ? AND stream < ?"
+		clause += " AND +stream >= ? AND +stream < ?" // the plus keeps the engine on the order of seq, page after page
 		args = append(args, prefix, prefix+"\U0010ffff")
 	} else if q.Stream != "" {
 		clause += " AND stream = ?"

@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS event (
 	v      INTEGER NOT NULL,
 	data   TEXT
 );
-CREATE UNIQUE INDEX IF NOT EXISTS event_stream ON event (stream, pos);
+CREATE INDEX IF NOT EXISTS event_stream ON event (stream);
 CREATE TABLE IF NOT EXISTS document (
 	kind TEXT NOT NULL, id TEXT NOT NULL, rev INTEGER NOT NULL, stored INTEGER NOT NULL, body BLOB NOT NULL,
 	PRIMARY KEY (kind, id)

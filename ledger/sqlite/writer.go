@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,10 +125,10 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what waits already; it never waits for more.
+// gather takes what waits already, and lets those who are about to ask do so once; it never waits for more.
 func (w *writer) gather(first *job) []*job {
 	var group []*job
-	bytes := 0
+	bytes, yielded := 0, false
 	for j := first; ; {
 		if j.state.CompareAndSwap(waiting, taken) {
 			group = append(group, j)
@@ -136,6 +137,16 @@ func (w *writer) gather(first *job) []*job {
 		if len(group) == groupJobs || bytes > groupBytes {
 			return group
 		}
+		select {
+		case j = <-w.jobs:
+			continue
+		default:
+		}
+		if yielded {
+			return group
+		}
+		yielded = true
+		runtime.Gosched()
 		select {
 		case j = <-w.jobs:
 		default:
