@@ -40,7 +40,7 @@ type Server struct {
 }
 
 // Up starts a CA that ends with the test. It sets environment variables (that is how pebble is told), so such tests are not parallel.
-func Up(t *testing.T, o Options) *Server {
+func Up(t testing.TB, o Options) *Server {
 	t.Helper()
 	set := func(name string, on bool, yes, no string) {
 		value := no
@@ -82,7 +82,7 @@ func (s *Server) RootsPEM() []byte {
 }
 
 // Status is what the CA holds of a serial: "Valid", "Revoked", and the reason.
-func (s *Server) Status(t *testing.T, serial string) (status string, reason int) {
+func (s *Server) Status(t testing.TB, serial string) (status string, reason int) {
 	t.Helper()
 	var got struct {
 		Status string
@@ -95,7 +95,7 @@ func (s *Server) Status(t *testing.T, serial string) (status string, reason int)
 }
 
 // Want makes the CA ask for a certificate's replacement in a window (RFC 9773), given in its JSON form.
-func (s *Server) Want(t *testing.T, leaf *x509.Certificate, window string) {
+func (s *Server) Want(t testing.TB, leaf *x509.Certificate, window string) {
 	t.Helper()
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})
 	body, err := json.Marshal(map[string]string{"certificate": string(text), "ariResponse": window})
@@ -112,7 +112,7 @@ func (s *Server) Want(t *testing.T, leaf *x509.Certificate, window string) {
 	}
 }
 
-func (s *Server) get(t *testing.T, path string) []byte {
+func (s *Server) get(t testing.TB, path string) []byte {
 	t.Helper()
 	resp, err := s.manage.Client().Get(s.manage.URL + path)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Server) get(t *testing.T, path string) []byte {
 }
 
 // resolver answers 127.0.0.1 to every question for an address, and nothing to all others.
-func resolver(t *testing.T) string {
+func resolver(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -50,7 +50,7 @@ type server struct {
 	met    atomic.Int64
 }
 
-func newServer(t *testing.T, first tls.Certificate) *server {
+func newServer(t testing.TB, first tls.Certificate) *server {
 	t.Helper()
 	s := &server{}
 	s.serves.Store(&first)
@@ -265,7 +265,7 @@ type shop struct {
 	keys   []cert.Key
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
