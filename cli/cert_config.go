@@ -116,7 +116,10 @@ func readCerts(env *Env, config, named, identity string) (*certsFile, error) {
 	if err := yaml.UnmarshalWithOptions(b, c, yaml.DisallowUnknownField()); err != nil {
 		return nil, fault.New(fault.Usage, "%s: %v", path, err).Hinted("docs/cert.md shows every field")
 	}
-	return c, c.check(path)
+	if err := c.check(path); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *certsFile) check(path string) error {

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"staunch/fault"
+
+	"filippo.io/age"
+)
+
+func certsIn(t testing.TB, text string) (*certsFile, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "certs.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return readCerts(&Env{Getenv: func(string) string { return "" }}, "", path, filepath.Join(filepath.Dir(path), "identity"))
+}
+
+func TestCertsFileSaysWhatIsWrong(t *testing.T) {
+	for bad, want := range map[string]string{
+		"authorities: [{name: a}]":                                          "exactly one way",
+		"authorities: [{name: a, acme: x, hand: true}]":                     "exactly one way",
+		"authorities: [{acme: x}]":                                          "name of its own",
+		"authorities: [{name: a, hand: true}, {name: a, hook: /x}]":         "name of its own",
+		"authorities: [{name: a, acme: x, limits: none}]":                   "limits",
+		"edges: {cdn: {driver: magic}}":                                     "magic",
+		"custodians: {ann: age1xyz}":                                        "ann",
+		"surprise: 1":                                                       "surprise",
+		"authorities: [":                                                    "certs.yaml",
+		"authorities: [{name: a, acme: x, accounts: [k], token: in-plain}]": "token",
+	} {
+		if _, err := certsIn(t, bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// TestADrillMeetsNoRealCA: the routes of a drill and of the real thing have nothing in common.
+func TestADrillMeetsNoRealCA(t *testing.T) {
+	c, err := certsIn(t, "authorities:\n- {name: le, acme: https://le, accounts: [a]}\n- {name: pebble, acme: https://p, accounts: [b], drill: true}\n- {name: corp, hook: /x}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	really, drill := c.routes(false, nil), c.routes(true, nil)
+	if len(really) != 1 || really[0].CA != "le" || len(drill) != 1 || drill[0].CA != "pebble" || len(c.issuers(true)) != 0 || len(c.issuers(false)) != 1 {
+		t.Errorf("really %v, in a drill %v", really, drill)
+	}
+}
+
+// TestSecretsAreNeverPlain: an account's key is readable by its custodians alone, and a secret in plain text is refused.
+func TestSecretsAreNeverPlain(t *testing.T) {
+	ann, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ben, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := certsIn(t, "custodians: {ann: "+ann.Recipient().String()+", ben: "+ben.Recipient().String()+"}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := c.sealKey(key)
+	if err != nil || bytes.Contains(sealed, []byte("PRIVATE KEY")) {
+		t.Fatalf("%s, %v", sealed, err)
+	}
+	for name, id := range map[string]*age.X25519Identity{"ann": ann, "ben": ben} {
+		if err := os.WriteFile(c.identity, []byte(id.String()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		plain, err := c.open(sealed, "account")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got, err := signer(plain, "account"); err != nil || !key.Equal(got) {
+			t.Errorf("%s opens another key: %v", name, err)
+		}
+		if _, err := c.open(plain, "account"); !fault.Is(err, fault.Denied) {
+			t.Errorf("a plain secret: %v", err)
+		}
+	}
+	if err := os.Remove(c.identity); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.open(sealed, "account"); !fault.Is(err, fault.Denied) {
+		t.Errorf("without an identity: %v", err)
+	}
+	only := &certsFile{Custodians: map[string]string{"ann": ann.Recipient().String()}, Authorities: []authority{{Name: "le", ACME: "https://le"}}}
+	if err := only.account(context.Background(), "le", "x", false); !fault.Is(err, fault.Denied) {
+		t.Errorf("an account in one person's hands: %v", err)
+	}
+}
+
+func TestLogsOfCertificates(t *testing.T) {
+	for _, bad := range []string{"", "[", "[{}]", "[1]", "hello", "-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n"} {
+		path := filepath.Join(t.TempDir(), "log")
+		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readLogs(t.Context(), []string{path}); !fault.Is(err, fault.Corrupt) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func FuzzCertsFile(f *testing.F) {
+	f.Add("authorities: [{name: a, acme: x}]\nedges: {cdn: {driver: hook}}\n")
+	f.Add("custodians: {a: &x b, c: *x}")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := certsIn(t, text)
+		if (c == nil) == (err == nil) {
+			t.Errorf("%v, %v", c, err)
+		}
+	})
+}
