@@ -9,7 +9,7 @@ import (
 
 // The whole night from the command line over the pretend fleet: an advisory, a plan, a vote, the run, and nothing affected is left on the hosts seen.
 func TestTheNightFromAdvisoryToReport(t *testing.T) {
-	o := newOperator(t, 3, lab.Trouble{Host: "web3", Way: lab.Refuses})
+	o := newOperator(t, 3, lab.Trouble{Host: "web3", Way: lab.Refuses}, lab.Trouble{Host: "web1", On: "do undrain", Times: 1, Way: lab.DiesEarly})
 	o.must(1, "incident", "open", "CVE-2026-0001")
 	out := o.mustType("plan", "make", "1", "--urgency", "now", "--soak", "0s", "--owner", "ada")
 	has(t, "plan", out, "plan 1.1:", "given up for speed", "not reached: web3", "next: staunch plan show 1.1")
@@ -19,7 +19,8 @@ func TestTheNightFromAdvisoryToReport(t *testing.T) {
 	}
 	ada, ben := o.keyOf("ada", true), o.keyOf("ben", true)
 	o.mustType("approve", "1.1", "--key", ada)
-	has(t, "the canary", o.must(3, "incident", "run", "1"), "proven clean-canary web1", "clean now: web1", "waits: ring production: 1 more of 2 votes")
+	// the connection breaks before the host is put back into service: nobody may believe that it was
+	has(t, "the canary", o.must(3, "incident", "run", "1"), "checked undrain-canary-public-proxyd web1/proxyd.service no", "proven clean-canary web1", "clean now: web1", "waits: ring production: 1 more of 2 votes")
 	o.mustType("approve", "1.1", "--key", ben)
 	has(t, "the rest", o.mustType("incident", "run", "1"), "plan 1.1: done")
 	look, _, _ := o.types("incident", "look", "1")

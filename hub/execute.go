@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"staunch/fault"
 	"staunch/reach/act"
@@ -83,9 +84,10 @@ func (x *Executor) Happened(ctx context.Context, w run.Work) run.Seen {
 	if deed := x.Deeds[w.Step.Kind]; deed != nil {
 		return deed.Happened(ctx, w)
 	}
-	proven := true
+	proven, asked := true, w
+	asked.Began = time.Time{} // nothing that is only believed because the act was answered counts here: it was not
 	for _, p := range w.Step.Proves {
-		seen := x.Observe(ctx, p.On(w.Target), w)
+		seen := x.Observe(ctx, p.On(w.Target), believing(p, w, asked))
 		if seen.Silent {
 			return seen
 		}
@@ -104,8 +106,18 @@ func (x *Executor) Happened(ctx context.Context, w run.Work) run.Seen {
 		return seen
 	case preview.Already:
 		return run.Seen{Truth: run.Yes, Says: "the host says that nothing is left to do"}
+	case preview.Refused != "" && !w.Step.Repeat:
+		return run.Seen{Truth: run.Unknown, Says: "its proofs do not hold, and the host does not say: " + preview.Refused}
 	}
 	return run.Seen{Truth: run.No, Says: "its proofs do not hold, and the host would still do it"}
+}
+
+// believing picks how a fact is looked at after an unknown outcome: draining shows nowhere but in its hook's own answer.
+func believing(p plan.Predicate, w, asked run.Work) run.Work {
+	if p.Kind == plan.Drained || p.Kind == plan.Undrained {
+		return asked
+	}
+	return w
 }
 
 // check previews an order. The truth is Yes when the host answered.
