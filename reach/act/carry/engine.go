@@ -76,7 +76,9 @@ func (e *Engine) Check(ctx context.Context, o act.Order) (act.Preview, error) {
 	}
 	p, err := b.preview(ctx, d, orders)
 	if err != nil {
-		return refusal(err)
+		refused, err := refusal(err)
+		refused.Finds = p.Finds // what was found is of use where the act is not: the age recipient of a host, for one
+		return refused, err
 	}
 	p.Warns = append(p.Warns, unfinished(orders, sequence, o.ID)...)
 	return p, nil

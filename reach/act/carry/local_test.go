@@ -288,6 +288,11 @@ func TestAKeyIsMadeHereSealedForAnotherHostAndNeverSeenInPlain(t *testing.T) {
 	wrong.SPKI = strings.Repeat("0", 64)
 	there.want(newOrder(t, "wrong", act.Unseal, &wrong), act.Refused, "the sealed key is")
 	here.want(newOrder(t, "not-for-me", act.Unseal, &act.UnsealWith{Name: "other", Sealed: made.Sealed, SPKI: made.SPKI}), act.Refused, "not for this host")
+	// A preview of opening what does not exist tells whom to seal keys to.
+	ask := newOrder(t, "ask", act.Unseal, &act.UnsealWith{Name: "nothing", Sealed: "-", SPKI: strings.Repeat("0", 64)})
+	if p, err := there.Check(t.Context(), ask); err != nil || p.Refused == "" || !strings.Contains(string(p.Finds), recipient) {
+		t.Errorf("the host does not tell its recipient: %+v, %v", p, err)
+	}
 	there.want(newOrder(t, "unseal", act.Unseal, unseal), act.Done, "")
 	there.want(newOrder(t, "unseal-again", act.Unseal, unseal), act.Already, "")
 
