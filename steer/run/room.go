@@ -23,14 +23,14 @@ func (m *Machine) newRoom() *room {
 }
 
 func (r *room) note(s *plan.Step, host string) {
-	mark(r.busy, s.Ring, host)
+	reserve(r.busy, s.Ring, host)
 	for _, service := range s.Harm.Down {
-		mark(r.down, service, host)
+		reserve(r.down, service, host)
 	}
 	r.acts[host] = true
 }
 
-func mark(in map[string]map[string]bool, name, host string) {
+func reserve(in map[string]map[string]bool, name, host string) {
 	if in[name] == nil {
 		in[name] = map[string]bool{}
 	}

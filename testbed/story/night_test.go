@@ -212,7 +212,7 @@ func TestTheNightOnRealHosts(t *testing.T) {
 	served, failed := customers()
 	t.Logf("customers: %d requests, %d failed", served, len(failed))
 	if len(failed) > 0 || served < 100 {
-		t.Errorf("%d of %d requests failed, the first: %v", len(failed), served, failed)
+		t.Errorf("%d of %d requests failed, the first: %v\n%s\n%s", len(failed), served, failed, out, x.hosts[3].Exec(t, "journalctl -u haproxy --no-pager -o short-precise | tail -40"))
 	}
 	x.report()
 }
