@@ -26,6 +26,8 @@ type scanFlags struct {
 	verbose  bool
 	watch    bool
 	every    time.Duration
+	startup  time.Duration // for what can start but does not run
+	megabyte int64         // of object content to read at most
 	on       string
 	reach    reaching
 }
@@ -89,6 +91,8 @@ func (f *scanFlags) define(cmd *cobra.Command) {
 	fl.StringVar(&f.question.Root, "root", "", "judge this directory (an unpacked image) instead of what runs")
 	fl.StringSliceVar(&f.question.Files, "files", nil, "judge these files or directories instead of what runs")
 	fl.StringVar(&f.dormant, "dormant", "on", "on or off: also judge what does not run but can start")
+	fl.DurationVar(&f.startup, "dormant-time", 5*time.Second, "how long to look at what can start; what was not reached is counted")
+	fl.Int64Var(&f.megabyte, "read-at-most", 0, "read at most so many MB of program files, so that a loaded host is spared (0: no limit); the rest is named as unseen")
 	fl.BoolVar(&f.question.Args, "args", false, "include the processes' arguments (they may hold secrets)")
 	fl.BoolVar(&f.question.NoCache, "no-cache", false, "analyse every object anew")
 	fl.StringVar(&f.on, "on", "", "look at hosts of the fleet instead of this machine: a selector such as web, ring=canary, 'web & !db1', @file, or all")
@@ -124,6 +128,10 @@ func (f *scanFlags) check() error {
 	default:
 		return fault.New(fault.Usage, "--dormant is on or off, not %q", f.dormant)
 	}
+	if f.startup < 0 || f.megabyte < 0 {
+		return fault.New(fault.Usage, "neither --dormant-time nor --read-at-most can be negative")
+	}
+	f.question.DormantBudget, f.question.ByteBudget = f.startup.Milliseconds(), f.megabyte<<20
 	for i, dir := range f.question.Files {
 		abs, err := filepath.Abs(dir)
 		if err != nil {

@@ -3,6 +3,7 @@ package scan
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"time"
 
 	"staunch/see/scan/elf"
@@ -15,19 +16,19 @@ func (l *look) assemble(running []*seen) error {
 	packages := l.findOwners(running)
 	for _, s := range running {
 		r.Sight.ProcessesKnown++
+		if s.exe != "" {
+			p := s.process
+			l.nets.describe(&p, s.sockets)
+			p.Exe = s.exePath()
+			p.Container = images.describe(s.place)
+			p.Objects = l.mapped(s, packages)
+			s.unread(p.Objects)
+			r.Processes = append(r.Processes, p)
+		} // else nothing is known but that it runs: it stands in Unseen
 		if len(s.unseen) == 0 {
 			r.Sight.ProcessesSeen++
 		}
 		r.Unseen = append(r.Unseen, s.unseen...)
-		if s.exe == "" {
-			continue // nothing is known but that it runs: it stands in Unseen
-		}
-		p := s.process
-		l.nets.describe(&p, s.sockets)
-		p.Exe = s.exePath()
-		p.Container = images.describe(s.place)
-		p.Objects = l.mapped(s, packages)
-		r.Processes = append(r.Processes, p)
 	}
 	slices.SortFunc(r.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
 	slices.SortFunc(r.Unseen, func(a, b Unseen) int { return cmp.Compare(a.PID, b.PID) })
@@ -36,6 +37,23 @@ func (l *look) assemble(running []*seen) error {
 	}
 	l.objects(packages)
 	return nil
+}
+
+// unread notes the files of a process whose content could not be read: it was not seen in full, whatever the rest of it says.
+func (r *seen) unread(objects []Mapped) {
+	n, why := 0, ""
+	for _, m := range objects {
+		if m.ID == "" && m.Unread != "" {
+			if n++; n == 1 {
+				why = m.Path + ": " + m.Unread
+			}
+		}
+	}
+	if n > 0 {
+		r.unseen = append(r.unseen, Unseen{
+			PID: r.process.PID, Name: r.process.Name, Reason: strconv.Itoa(n) + " of " + strconv.Itoa(len(objects)) + " files that it has mapped could not be read (" + why + ")",
+		})
+	}
 }
 
 // exePath is the program's path without the kernel's mark for a name that is gone.
