@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,19 +91,101 @@ func (h *Hub) Warm(ctx context.Context) error {
 
 // Incident folds one incident; pos is the end of its stream.
 func (h *Hub) Incident(ctx context.Context, id string) (s *incident.Incident, pos ledger.Position, err error) {
-	for e, err := range h.Store.Read(ctx, ledger.Query{Stream: incidentStream + id}) {
-		if err != nil {
-			return nil, 0, err
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for part := range decoded(h.Store.Read(ctx, ledger.Query{Stream: incidentStream + id})) {
+		got := <-part
+		for _, e := range got.events {
+			if s, err = incident.Fold(s, e); err != nil {
+				return nil, 0, broken(got.seq, err)
+			}
 		}
-		if s, err = foldOne(s, e); err != nil {
-			return nil, 0, err
+		if got.err != nil {
+			return nil, 0, got.err
 		}
-		pos = e.Pos
+		pos = got.pos
 	}
 	if s == nil {
 		return nil, 0, fault.New(fault.NotFound, "there is no incident %s", id).Hinted("`staunch incident list`")
 	}
 	return s, pos, nil
+}
+
+// decodedPart is a part of a stream, ready to be folded. What came before an error is there.
+type decodedPart struct {
+	events []incident.Event
+	pos    ledger.Position
+	seq    int64 // of the first
+	err    error
+}
+
+// decoded reads events and decodes them part by part, several parts at once, and yields the parts in order:
+// reading JSON takes longer than folding it, and a long incident has a million events.
+func decoded(events iter.Seq2[ledger.Event, error]) iter.Seq[<-chan decodedPart] {
+	const size = 1000
+	return func(yield func(<-chan decodedPart) bool) {
+		queue, ended := make(chan (<-chan decodedPart), runtime.GOMAXPROCS(0)), make(chan struct{})
+		defer close(ended)
+		send := func(raw []ledger.Event, failed error) bool {
+			part := make(chan decodedPart, 1)
+			go func() { part <- decode(raw, failed) }()
+			select {
+			case queue <- part:
+				return true
+			case <-ended:
+				return false
+			}
+		}
+		go func() {
+			defer close(queue)
+			raw := make([]ledger.Event, 0, size)
+			for e, err := range events {
+				if err != nil {
+					send(raw, err)
+					return
+				}
+				if raw = append(raw, e); len(raw) == size {
+					if !send(raw, nil) {
+						return
+					}
+					raw = make([]ledger.Event, 0, size)
+				}
+			}
+			if len(raw) > 0 {
+				send(raw, nil)
+			}
+		}()
+		for part := range queue {
+			if !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+func decode(raw []ledger.Event, failed error) decodedPart {
+	p := decodedPart{events: make([]incident.Event, 0, len(raw)), err: failed}
+	for _, e := range raw {
+		p.pos = e.Pos
+		kind, ours := strings.CutPrefix(e.Kind, incidentKind)
+		if !ours {
+			continue
+		}
+		one, err := incident.Decode(incident.Kind(kind), e.At, e.By, e.Data)
+		if err != nil {
+			p.err = broken(e.Seq, err)
+			return p
+		}
+		if len(p.events) == 0 {
+			p.seq = e.Seq
+		}
+		p.events = append(p.events, one)
+	}
+	return p
+}
+
+func broken(seq int64, err error) error {
+	return fault.New(fault.Corrupt, "event %d: %v", seq, err).Hinted("`staunch ledger verify` tells whether it was changed")
 }
 
 func foldOne(s *incident.Incident, e ledger.Event) (*incident.Incident, error) {
@@ -114,7 +198,7 @@ func foldOne(s *incident.Incident, e ledger.Event) (*incident.Incident, error) {
 		s, err = incident.Fold(s, one)
 	}
 	if err != nil {
-		return s, fault.New(fault.Corrupt, "event %d: %v", e.Seq, err).Hinted("`staunch ledger verify` tells whether it was changed")
+		return s, broken(e.Seq, err)
 	}
 	return s, nil
 }
