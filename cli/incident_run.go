@@ -197,6 +197,9 @@ func (d *desk) print(events iter.Seq2[ledger.Event, error], planID string, seq i
 	return seq, nil
 }
 
+// boardWidth fits the narrowest terminal that people use at night.
+const boardWidth = 80
+
 // ended says how the run stands and chooses the exit code.
 func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, list *mandate.Signers, state run.State) error {
 	id := sealed.Plan().ID
@@ -208,7 +211,15 @@ func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, list *mandate.Sig
 	if err != nil {
 		return err
 	}
+	m, err := run.Load(ctx, sealed, d.Record(id))
+	if err != nil {
+		return err
+	}
 	w := &lines{w: d.env.Stdout}
+	w.say("")
+	for _, line := range m.Board(boardWidth) {
+		w.say("%s", clean(line))
+	}
 	w.say("\nplan %s: %s, %d of %d settled", id, state, p.Settled, p.Total)
 	for _, x := range p.Failed {
 		w.say("  failed: %s", clean(x))

@@ -147,7 +147,7 @@ func (m *Machine) follows(t *target) (Do, bool) {
 func (c *choice) heldOnes() {
 	for _, at := range c.m.inOrder() {
 		t := &c.m.steps[at.step].targets[at.target]
-		if t.phase != Holding || c.running[at] || !c.fresh && !c.m.inTurn(at) {
+		if t.phase != Holding || c.running[at] || !c.fresh && !c.m.mustFinish(at) {
 			continue
 		}
 		if t.due.After(c.now) {
@@ -167,7 +167,7 @@ func (c *choice) newOnes() {
 		}
 		for _, t := range s.ready {
 			at := spot{i, t}
-			if c.running[at] || !c.fresh && !c.m.inTurn(at) {
+			if c.running[at] || !c.fresh && !c.m.mustFinish(at) {
 				continue
 			}
 			if !c.tryBegin(at) && c.fresh && c.full(s.Step) && !c.m.turnsOpen(s) {
@@ -192,6 +192,9 @@ func (m *Machine) inTurn(at spot) bool {
 	turn := m.turns[turnAt{s.TurnName(), s.Targets[at.target].Host}]
 	return turn != nil && turn.open
 }
+
+// mustFinish: a host in the middle of a turn of several steps finishes it even while nothing new begins, so that it does not stay drained.
+func (m *Machine) mustFinish(at spot) bool { return m.steps[at.step].Turn != "" && m.inTurn(at) }
 
 // turnsOpen tells whether the step may have targets that finish a turn, so that a full ring does not end the search.
 func (m *Machine) turnsOpen(s *step) bool { return s.Turn != "" && len(m.busy[s.Ring]) > 0 }
@@ -222,10 +225,20 @@ func (c *choice) state() State {
 	switch {
 	case c.m.unsettled == 0:
 		return Complete
-	case len(c.Effects) > 0 || len(c.running) > 0 || !c.Wake.IsZero():
+	case len(c.Effects) > 0 || len(c.running) > 0 || !c.Wake.IsZero() || c.m.doing():
 		return Working
 	case c.m.aborted:
 		return GivenUp
 	}
 	return WaitsHere
+}
+
+// doing tells whether an act has begun and was not answered: somebody is at it, or died at it.
+func (m *Machine) doing() bool {
+	for at := range m.active {
+		if m.steps[at.step].targets[at.target].phase == Doing {
+			return true
+		}
+	}
+	return false
 }

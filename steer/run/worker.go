@@ -16,7 +16,7 @@ func (m *Machine) mayBegin(e Effect, now time.Time) bool {
 	if err != nil || m.aborted {
 		return false
 	}
-	return m.inTurn(at) || !m.halted() && m.inTime(now) && m.steps[at.step].ring <= m.until
+	return m.mustFinish(at) || !m.halted() && m.inTime(now) && m.steps[at.step].ring <= m.until
 }
 
 func (d *driver) workOf(e Effect) Work {
