@@ -60,7 +60,7 @@ func (r *seen) unread(objects []Mapped) {
 func (r *seen) exePath() string {
 	for _, f := range r.uses {
 		if isExe(r.exe, f.key.path) {
-			return f.name
+			return f.shown()
 		}
 	}
 	return displayName(r.exe)
@@ -70,7 +70,7 @@ func (r *seen) exePath() string {
 func (l *look) mapped(s *seen, packages packages) []Mapped {
 	out := make([]Mapped, 0, len(s.uses))
 	for _, f := range s.uses {
-		m := Mapped{Path: f.name}
+		m := Mapped{Path: f.shown()}
 		m.State, m.Doubt = f.stateFor(s.process.Start)
 		m.Unread = f.unread
 		if c := f.memory; c != nil {
@@ -130,8 +130,8 @@ func (l *look) objects(packages packages) {
 			byID[c.id] = o
 			ids = append(ids, c.id)
 		}
-		if o.Path == "" || f.name < o.Path {
-			o.Path = f.name
+		if o.Path == "" || f.shown() < o.Path {
+			o.Path = f.shown()
 		}
 		if p := packages[f]; p != nil && c == f.memory && (o.Package == nil || better(p, o.Package)) {
 			o.Package = p

@@ -32,6 +32,15 @@ type fileKey struct {
 	path     string
 }
 
+// shown is the path for people: the spelling that leads to the file itself, where the disk told one. It is asked for when all processes
+// have been looked at, for until then another one may still settle it.
+func (f *file) shown() string {
+	if f.says != "" {
+		return f.says
+	}
+	return f.name
+}
+
 type candidate struct {
 	pid        int
 	start      uint64

@@ -60,9 +60,6 @@ func (f *file) settle(res resolution) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.resolved, f.resolution = true, res
-	if res.says != "" {
-		f.name = res.says
-	}
 }
 
 // resolve opens the mapped inode itself, and looks what its name leads to now.
