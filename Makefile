@@ -33,8 +33,8 @@ bench: ## against the peers from Debian, on this machine; prints ratios
 peers: ## writes golden lists from slow peers (testssl.sh and others)
 	scripts/peers
 
-soak: ## the slow tests: random kills, long property runs, the second CA
-	STAUNCH_SOAK=1 scripts/test
+soak: ## what chance decides, many times over: random kills, random fleets, the night on real hosts
+	scripts/soak
 
 night: ## the whole night on real test hosts; keeps its output in docs/
 	scripts/night
