@@ -481,3 +481,16 @@ func judgeMany(b *testing.B, processes, objects, bad int) {
 		Judge(report, catalogue, Options{})
 	}
 }
+
+// TestACopyThatNoPackageOwnsIsNeverClearedByADistributionsWord asks about an advisory that only a distribution published: a copy linked into
+// a program of our own is unknown, not clean.
+func TestACopyThatNoPackageOwnsIsNeverClearedByADistributionsWord(t *testing.T) {
+	only := advisory.Advisory{ID: "CVE-2026-0001", Severity: advisory.High, Affects: []advisory.Affected{{
+		Ecosystem: "debian:12", Name: "openssl", Ranges: []advisory.Range{{Fixed: "3.0.99-1"}},
+	}}}
+	catalogue := advisory.NewCatalogue(advisory.Set{Advisories: []advisory.Advisory{only}})
+	f := one(t, Judge(machine(static("3.0.5", ""), scan.Mapped{Path: "/opt/a"}), catalogue, Options{Advisory: only.ID}))
+	if f.State != Unknown || len(f.Evidence) == 0 {
+		t.Errorf("%s: %+v", f.State, f.Evidence)
+	}
+}

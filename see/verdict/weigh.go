@@ -58,7 +58,18 @@ func (j *judge) speaking(s *subject) []*advisory.Advisory {
 			}
 		}
 	}
+	if j.asked != nil && !slices.Contains(list, j.asked) && j.namesSource(s) {
+		list = append(list[:len(list):len(list)], j.asked)
+	}
 	return list
+}
+
+// namesSource tells whether the advisory that was asked about names, for some distribution only, the component whose copy this is although
+// no package owns it: nothing that is loaded clears such a copy, so it must not pass in silence.
+func (j *judge) namesSource(s *subject) bool {
+	return s.component.Kind == "" && s.pkg == nil && slices.ContainsFunc(j.asked.Affects, func(a advisory.Affected) bool {
+		return strings.Contains(a.Ecosystem, ":") && ownSource(s.component.Name, a.Name)
+	})
 }
 
 // missing names the ecosystem whose data would be needed to judge a package; "" when it is here or would not help.
