@@ -162,7 +162,7 @@ func (x *team) furnish() {
 		h.Exec(x, "apt-get update -q")
 		h.Exec(x, "mkdir -p /etc/staunch/hooks /etc/systemd/system/nginx.service.d /etc/systemd/system/haproxy.service.d")
 		h.Write(x, "/etc/staunch/hooks/drain", "#!/bin/sh\nrm -f /var/www/html/ready\nsleep 4\n", 0o755)
-		h.Write(x, "/etc/staunch/hooks/undrain", "#!/bin/sh\necho yes >/var/www/html/ready\nsleep 4\n", 0o755)
+		h.Write(x, "/etc/staunch/hooks/undrain", "#!/bin/sh\necho yes >/var/www/html/ready\nchmod 644 /var/www/html/ready\nsleep 4\n", 0o755)
 		h.Write(x, "/etc/systemd/system/nginx.service.d/tally.conf", preload, 0o644)
 		h.Write(x, "/etc/systemd/system/haproxy.service.d/tally.conf", preload, 0o644)
 		h.Exec(x, "systemctl daemon-reload; echo shop >/var/www/html/index.html; echo yes >/var/www/html/ready")
