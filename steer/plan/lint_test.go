@@ -55,15 +55,21 @@ func heartbleed(t *testing.T) Plan {
 	ring("production", 2, []string{"clean-canary"}, "web2", "web3")
 	none := Undo{Kind: NoUndo, Says: "there is no way back"}
 	p.Steps = append(p.Steps,
-		Step{ID: "key", Kind: MakeKey, Targets: []Target{{Host: "web2"}}, After: []string{"clean-production"}, Votes: 2, Tries: 1, DeadlineMS: 1000, Undo: hold,
-			Act: does(t, act.MakeKey, &act.MakeKeyWith{Name: "shop", Type: "ecdsa-p256", Names: []string{"shop.example"}}), Proves: []Predicate{{Kind: KeyExists, Name: "shop"}}},
+		Step{
+			ID: "key", Kind: MakeKey, Targets: []Target{{Host: "web2"}}, After: []string{"clean-production"}, Votes: 2, Tries: 1, DeadlineMS: 1000, Undo: hold,
+			Act: does(t, act.MakeKey, &act.MakeKeyWith{Name: "shop", Type: "ecdsa-p256", Names: []string{"shop.example"}}), Proves: []Predicate{{Kind: KeyExists, Name: "shop"}},
+		},
 		Step{ID: "new-key-seen", Kind: Gate, Targets: []Target{{Endpoint: "shop@192.0.2.1:443"}, {Endpoint: "cdn@192.0.2.2:443"}}, After: []string{"key"}, Votes: 1, Tries: 1, DeadlineMS: 1000, Proves: []Predicate{{Kind: NotServed, SPKI: "old"}}},
-		Step{ID: "revoke", Kind: Revoke, Targets: []Target{{SPKI: "old"}}, After: []string{"new-key-seen"}, Votes: 2, Tries: 1, DeadlineMS: 1000, Undo: none,
+		Step{
+			ID: "revoke", Kind: Revoke, Targets: []Target{{SPKI: "old"}}, After: []string{"new-key-seen"}, Votes: 2, Tries: 1, DeadlineMS: 1000, Undo: none,
 			Needs:  []Predicate{{Kind: NotServed, SPKI: "old", Endpoint: "shop@192.0.2.1:443"}, {Kind: NotServed, SPKI: "old", Endpoint: "cdn@192.0.2.2:443"}},
-			Proves: []Predicate{{Kind: Revoked, SPKI: "old"}}},
+			Proves: []Predicate{{Kind: Revoked, SPKI: "old"}},
+		},
 		Step{ID: "tokens", Kind: InvalidateTokens, Targets: []Target{{Service: "shop"}}, After: []string{"clean-production"}, Votes: 1, Tries: 1, DeadlineMS: 1000, Undo: none, Proves: []Predicate{{Kind: TokensInvalid, Service: "shop"}}},
-		Step{ID: "app", Kind: Person, Targets: []Target{{}}, After: []string{"clean-production"}, Votes: 1, Tries: 1, Proves: []Predicate{{Kind: Confirmed}},
-			Task: &Task{Owner: "ann", Asks: "does the mobile app work", Due: made.Add(time.Hour)}},
+		Step{
+			ID: "app", Kind: Person, Targets: []Target{{}}, After: []string{"clean-production"}, Votes: 1, Tries: 1, Proves: []Predicate{{Kind: Confirmed}},
+			Task: &Task{Owner: "ann", Asks: "does the mobile app work", Due: made.Add(time.Hour)},
+		},
 	)
 	return p
 }
@@ -155,8 +161,10 @@ func TestWhatTheRulesLetPass(t *testing.T) {
 			p.Waivers = []Waiver{{Host: "web1", Advisory: bug, By: "ann", Until: made.Add(time.Hour), Reason: "the shop cannot be down tonight"}}
 		},
 		"a switch-off in production that waits for no canary": func(p *Plan, _ *World) {
-			p.Steps = append(p.Steps, Step{ID: "off", Kind: Act, Ring: "production", Safer: true, Targets: []Target{{Host: "web3", Unit: "ftpd.service"}}, Votes: 1, Tries: 1, DeadlineMS: 1000,
-				Act: does(t, act.Stop, &act.UnitsWith{Units: []string{"ftpd.service"}}), Proves: []Predicate{{Kind: Stopped}}, Undo: Undo{Kind: ByPerson, Says: "start it by hand"}})
+			p.Steps = append(p.Steps, Step{
+				ID: "off", Kind: Act, Ring: "production", Safer: true, Targets: []Target{{Host: "web3", Unit: "ftpd.service"}}, Votes: 1, Tries: 1, DeadlineMS: 1000,
+				Act: does(t, act.Stop, &act.UnitsWith{Units: []string{"ftpd.service"}}), Proves: []Predicate{{Kind: Stopped}}, Undo: Undo{Kind: ByPerson, Says: "start it by hand"},
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func BenchmarkBareACME(b *testing.B) {
 	o := pebble.Options{HTTPPort: freePort(b), NoReuse: true}
 	ca := pebble.Up(b, o)
 	web := listen(b, o.HTTPPort)
-	key, account := fresh(b), rawacme.Account{}
+	key := fresh(b)
 	c := acmez.Client{
 		Client:           &rawacme.Client{Directory: ca.Directory, PollInterval: 20 * time.Millisecond, HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Roots}, MaxIdleConnsPerHost: 16}}},
 		ChallengeSolvers: map[string]acmez.Solver{"http-01": web},

@@ -44,7 +44,6 @@ type swap struct {
 	points []cert.Point
 	hosts  []string
 	before []string // steps before anything is served: pins, TLSA
-	last   []string // the newest steps of the ring before
 	all    []string // everything that the proof waits for
 }
 
