@@ -125,7 +125,9 @@ func (d *desk) executor(sealed *plan.Sealed, list *mandate.Signers, certs *certs
 			return a.Signatures(), err
 		}}
 	}
-	return withCerts(one(), d.errands(certs, sealed, list, one()))
+	x := withCerts(one(), d.errands(certs, sealed, list, one()))
+	x.Facts[plan.NotVulnerable] = d.notVulnerable
+	return x
 }
 
 // current is the plan that is meant: the newest, or one by name.

@@ -83,6 +83,10 @@ func (h *Hub) wish(s *incident.Incident, m Making) (patch.Wish, error) {
 	w := patch.Wish{
 		ID: NextPlanID(s), Incident: s.Opened.ID, Title: strings.TrimSpace(s.Advisory.ID + " " + strings.Join(s.Advisory.Names, ", ")), Advisories: []string{s.Advisory.ID},
 		Urgency: m.Urgency, MadeBy: h.Who, Now: h.Now(), Life: m.Life, Soak: m.Soak, Fleet: part, Owner: cmp.Or(m.Owner, h.Who), Choices: m.Choices,
+		Probed: func(id string) bool {
+			a, known := h.Catalogue.Find(id)
+			return known && a.Rule != nil && a.Rule.Probe != ""
+		},
 	}
 	if m.Delay > 0 {
 		w.NotBefore = w.Now.Add(m.Delay)

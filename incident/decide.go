@@ -252,7 +252,7 @@ func (d *decision) milestones(s *Incident) error {
 	if len(unknown) > 0 {
 		of += fmt.Sprintf(" (unknown: %s)", strings.Join(some(names(unknown), 6), ", "))
 	}
-	began := len(after.First) > 0
+	began := len(after.First) > 0 && !lostSight(after) // a host that was affected and is unknown now is not clean
 	was := last(s, PublicClean, PublicDirty)
 	switch facing := after.Facing(); {
 	case began && facing == 0 && was != PublicClean && everFacing(after):
@@ -260,13 +260,22 @@ func (d *decision) milestones(s *Incident) error {
 	case facing > 0 && was == PublicClean:
 		d.add(Event{Kind: WasReached, Milestone: PublicDirty, Says: fmt.Sprintf("%d affected processes face strangers again", facing)})
 	}
-	if was := last(s, AllClean, ""); began && len(affected) == 0 && (was == "" || len(s.In(inventory.Affected)) > 0) {
+	if was := last(s, AllClean, ""); began && len(affected) == 0 && (was == "" || len(s.In(inventory.Affected)) > 0 || lostSight(s)) {
 		d.add(Event{Kind: WasReached, Milestone: AllClean, Says: "nothing affected is left " + of})
 	}
 	if was := last(s, AllSeen, ""); len(unknown) == 0 && after.Known > 0 && was == "" {
 		d.add(Event{Kind: WasReached, Milestone: AllSeen, Says: fmt.Sprintf("all %d known hosts are seen", after.Known)})
 	}
 	return nil
+}
+
+// lostSight tells whether a host that was affected cannot be judged any more: between an upgrade and its restart nobody owns the library
+// that still is in memory.
+func lostSight(s *Incident) bool {
+	return slices.ContainsFunc(s.In(inventory.Unknown), func(h *HostState) bool {
+		_, was := s.First[h.Host]
+		return was
+	})
 }
 
 func everFacing(s *Incident) bool {

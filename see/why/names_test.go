@@ -39,7 +39,7 @@ const (
 
 func newInternet(t *testing.T) *internet {
 	real.Root(t)
-	n := &internet{t: t, ns: fmt.Sprintf("st-why-%d", os.Getpid()), dir: t.TempDir(), nsd: real.Program(t, "nsd")}
+	n := &internet{t: t, ns: fmt.Sprintf("whytest-%d", os.Getpid()), dir: t.TempDir(), nsd: real.Program(t, "nsd")}
 	ip := real.Program(t, "ip")
 	n.run(ip, "netns", "add", n.ns)
 	t.Cleanup(func() { n.run(ip, "netns", "del", n.ns) })
