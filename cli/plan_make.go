@@ -54,7 +54,7 @@ Nothing is done. A plan that breaks a rule (docs/plan-rules.md) is not made. A n
 	fl.StringVar(&o.owner, "owner", "", "who does what no service's owner does (default: you)")
 	fl.StringVar(&o.because, "because", "", "why the plan before is replaced")
 	fl.StringSliceVar(&o.off, "off", nil, "units to switch off until a fixed version exists")
-	fl.StringSliceVar(&o.mitigate, "mitigate", nil, "UNIT=HOOK: a host-side hook that takes the danger away for now")
+	fl.StringSliceVar(&o.mitigate, "mitigate", nil, "UNIT=HOOK: a host-side hook that takes the danger away until a fixed version exists")
 	fl.BoolVar(&o.reboot, "reboot", false, "reboot hosts whose affected units must not be restarted casually, instead of asking a person")
 	fl.DurationVar(&o.delay, "delay", 0, "nothing begins before so long: for a team of one, so that somebody can still object")
 	fl.DurationVar(&o.soak, "soak", 0, "how long each ring is watched (default: what the urgency says)")

@@ -17,7 +17,7 @@ const (
 	install  way = "install"  // a library built elsewhere, then restart
 	again    way = "restart"  // the disk is good already
 	off      way = "off"      // stop and mask until a fix exists
-	mitigate way = "mitigate" // a hook takes the danger away for now
+	mitigate way = "mitigate" // a hook takes the danger away until a fixed version exists
 	person   way = "person"   // rebuild, image, vendor, delicate restart
 	reboot   way = "reboot"
 )

@@ -49,7 +49,7 @@ type Host struct {
 type Choices struct {
 	Off      []string              // units to switch off until a fixed version exists
 	Built    map[string]Built      // binary package to a library that was built elsewhere: installed instead of upgrading
-	Mitigate map[string]Mitigation // unit to a configuration change that takes the danger away for now
+	Mitigate map[string]Mitigation // unit to a configuration change that takes the danger away until a fixed version exists
 	Waivers  []plan.Waiver
 	Reboot   bool // reboot hosts whose affected units must not be restarted casually, instead of asking a person
 }
