@@ -58,7 +58,7 @@ func (s *fleetScan) findings() (bad, dormant, unknown []fleetFinding) {
 
 // byObject groups findings of the same code, the worst and the widest spread first.
 func byObject(list []fleetFinding) [][]fleetFinding {
-	groups := groupFleet(list, func(f fleetFinding) string {
+	groups := groupBy(list, func(f fleetFinding) string {
 		return f.Object + "\x00" + f.Component + "\x00" + f.Version + "\x00" + string(f.State)
 	})
 	slices.SortStableFunc(groups, func(a, b []fleetFinding) int {
@@ -81,22 +81,6 @@ func worst(list []fleetFinding) int {
 		rank = max(rank, r)
 	}
 	return rank
-}
-
-func groupFleet(list []fleetFinding, key func(fleetFinding) string) [][]fleetFinding {
-	at := map[string]int{}
-	var groups [][]fleetFinding
-	for _, f := range list {
-		k := key(f)
-		i, known := at[k]
-		if !known {
-			i = len(groups)
-			at[k] = i
-			groups = append(groups, nil)
-		}
-		groups[i] = append(groups[i], f)
-	}
-	return groups
 }
 
 // hostsOf lists the hosts of findings in the fleet's order.
@@ -170,11 +154,11 @@ func (t *table) fleetObject(b *strings.Builder, s *fleetScan, list []fleetFindin
 		count(processesOf(list), "process", "processes"), len(hostsOf(list)), count(len(s.docs), "host", "hosts")))
 	plain := findingsOf(list)
 	t.wrap(b, "  ", fmt.Sprintf("%s  %s  %s", state, holds(f.Finding), advisoryWords(plain, 4)))
-	for _, cure := range groupFleet(list, func(f fleetFinding) string { return string(f.Fix.Kind) + f.Fix.Package + f.Fix.Version + f.Unit }) {
+	for _, cure := range groupBy(list, func(f fleetFinding) string { return string(f.Fix.Kind) + f.Fix.Package + f.Fix.Version + f.Unit }) {
 		t.wrap(b, "    ", fmt.Sprintf("%s on %s: %s", unitOf(cure[0]), t.hostWords(hostsOf(cure)), clean(verdict.Together(findingsOf(cure)).What)))
 	}
 	if t.flags.verbose {
-		for _, g := range groupFleet(list, func(f fleetFinding) string { return f.Advisory }) {
+		for _, g := range groupBy(list, func(f fleetFinding) string { return f.Advisory }) {
 			t.explain(b, g[0].Finding)
 		}
 	}
@@ -208,7 +192,7 @@ func (t *table) fleetDormant(b *strings.Builder, list []fleetFinding) {
 		return
 	}
 	fmt.Fprintf(b, "\n%s\n", t.paint.bold("Does not run, but can start:"))
-	groups := groupFleet(list, func(f fleetFinding) string { return f.Object + f.Path + f.Component + f.Version })
+	groups := groupBy(list, func(f fleetFinding) string { return f.Object + f.Path + f.Component + f.Version })
 	for i, g := range groups {
 		if i == 20 && !t.flags.verbose {
 			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(groups)-i)
@@ -224,7 +208,7 @@ func (t *table) fleetUnknown(b *strings.Builder, s *fleetScan, list []fleetFindi
 		return
 	}
 	fmt.Fprintf(b, "\n%s\n", t.paint.yellow("Unknown:"))
-	for _, g := range groupFleet(list, func(f fleetFinding) string { return cause(f.Finding) + string(f.Fix.Kind) }) {
+	for _, g := range groupBy(list, func(f fleetFinding) string { return cause(f.Finding) + string(f.Fix.Kind) }) {
 		var things []string
 		for _, f := range g {
 			thing := clean(strings.TrimSpace(f.Component + " " + f.Version))

@@ -211,19 +211,19 @@ func advisoryWords(list []verdict.Finding, n int) string {
 	return few(all, n)
 }
 
-// groupBy gathers findings with the same key, in the order of their first appearance.
-func groupBy(list []verdict.Finding, key func(verdict.Finding) string) [][]verdict.Finding {
+// groupBy gathers what has the same key, in the order of its first appearance.
+func groupBy[T any](list []T, key func(T) string) [][]T {
 	at := map[string]int{}
-	var groups [][]verdict.Finding
-	for _, f := range list {
-		k := key(f)
+	var groups [][]T
+	for _, x := range list {
+		k := key(x)
 		i, known := at[k]
 		if !known {
 			i = len(groups)
 			at[k] = i
 			groups = append(groups, nil)
 		}
-		groups[i] = append(groups[i], f)
+		groups[i] = append(groups[i], x)
 	}
 	return groups
 }

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -79,8 +80,8 @@ func drawLines(w io.Writer, l Layer, s Style) {
 			}
 			fmt.Fprintf(w, "          %s%s\n", mark, text)
 		}
-		if s.Verbose && line.Check != "" {
-			fmt.Fprintf(w, "            check: %s\n", line.Check)
+		if check := cmp.Or(line.Check, l.Check); s.Verbose && check != "" {
+			fmt.Fprintf(w, "            check: %s\n", check)
 		}
 	}
 	if l.Check != "" && (s.Verbose || l.State == Failed) {

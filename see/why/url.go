@@ -37,7 +37,10 @@ func urlLayer(_ context.Context, w *walk) Layer {
 	}
 	w.target = t
 	detail := URLDetail{Scheme: t.url.Scheme, Host: t.host, Port: t.port, Path: printable(t.url.EscapedPath()), Query: t.url.RawQuery != ""}
-	layer := Layer{State: OK, Says: printable(t.host) + ", port " + strconv.Itoa(t.port)}
+	layer := Layer{
+		State: OK, Says: printable(t.host) + ", port " + strconv.Itoa(t.port),
+		Check: "python3 -c 'import sys, urllib.parse as u; print(u.urlsplit(sys.argv[1]))' " + shellQuoted(t.url.String()),
+	}
 	if !t.ip.IsValid() {
 		labels := strings.Split(t.host, ".")
 		for i := len(labels) - 1; i >= 0; i-- {
