@@ -13,6 +13,7 @@ import (
 	"staunch/fault"
 	"staunch/see/advisory"
 	"staunch/see/advisory/feed"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -107,9 +108,9 @@ func printResults(env *Env, results []feed.Result) error {
 	for _, r := range results {
 		switch {
 		case r.Error != nil && r.Records > 0:
-			fmt.Fprintf(w, "%s\tfailed: %s; the data of %s stays in use\n", r.Source, clean(r.Error.Error()), r.Date.Format("2006-01-02"))
+			fmt.Fprintf(w, "%s\tfailed: %s; the data of %s stays in use\n", r.Source, tame.Line(r.Error.Error()), r.Date.Format("2006-01-02"))
 		case r.Error != nil:
-			fmt.Fprintf(w, "%s\tfailed: %s\n", r.Source, clean(r.Error.Error()))
+			fmt.Fprintf(w, "%s\tfailed: %s\n", r.Source, tame.Line(r.Error.Error()))
 		case r.State == "unchanged":
 			fmt.Fprintf(w, "%s\tunchanged, data of %s\n", r.Source, r.Date.Format("2006-01-02"))
 		default:
@@ -121,7 +122,7 @@ func printResults(env *Env, results []feed.Result) error {
 	}
 	for _, r := range results {
 		if hint := fault.HintOf(errorOf(r.Error)); hint != "" {
-			fmt.Fprintf(env.Stderr, "hint: %s\n", clean(hint))
+			fmt.Fprintf(env.Stderr, "hint: %s\n", tame.Line(hint))
 			break
 		}
 	}
@@ -178,10 +179,10 @@ func printHeld(out io.Writer, held []feed.Held) error {
 	fmt.Fprintln(w, "SOURCE\tRECORDS\tDATA OF\tON DISK\tSPEAKS FOR")
 	for _, h := range held {
 		if h.Broken != "" {
-			fmt.Fprintf(w, "%s\tbroken: %s\n", clean(h.Source), clean(h.Broken))
+			fmt.Fprintf(w, "%s\tbroken: %s\n", tame.Line(h.Source), tame.Line(h.Broken))
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", clean(h.Source), h.Records, h.Date.Format("2006-01-02"), size(h.Bytes), clean(few(h.Ecosystems, 6)))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", tame.Line(h.Source), h.Records, h.Date.Format("2006-01-02"), size(h.Bytes), tame.Line(few(h.Ecosystems, 6)))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -234,10 +235,10 @@ func advisoriesShow(env *Env) *cobra.Command {
 func showAdvisory(env *Env, a *advisory.Advisory) error {
 	var b strings.Builder
 	p := painter(colour(env))
-	fmt.Fprintln(&b, p.bold(clean(strings.TrimSpace(a.ID+" "+strings.Join(a.Names, ", ")))))
+	fmt.Fprintln(&b, p.bold(tame.Line(strings.TrimSpace(a.ID+" "+strings.Join(a.Names, ", ")))))
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "  %-10s %s\n", name, clean(value))
+			fmt.Fprintf(&b, "  %-10s %s\n", name, tame.Line(value))
 		}
 	}
 	line("aliases", strings.Join(a.Aliases, ", "))
@@ -254,7 +255,7 @@ func showAdvisory(env *Env, a *advisory.Advisory) error {
 	line("weakness", strings.Join(a.CWE, ", "))
 	fmt.Fprintln(&b, "  affects")
 	for _, aff := range a.Affects {
-		fmt.Fprintf(&b, "    %s\n", clean(affectedLine(aff)))
+		fmt.Fprintf(&b, "    %s\n", tame.Line(affectedLine(aff)))
 	}
 	showRule(&b, a.Rule)
 	_, err := io.WriteString(env.Stdout, b.String())
@@ -297,17 +298,17 @@ func showRule(b *strings.Builder, r *advisory.Rule) {
 		{len(r.Flags), "a build flag that leaves the code out is looked for"},
 	} {
 		if group.n > 0 {
-			fmt.Fprintf(b, "    %s\n", clean(group.says))
+			fmt.Fprintf(b, "    %s\n", tame.Line(group.says))
 		}
 	}
 	if r.Probe != "" {
 		fmt.Fprintf(b, "    a live probe can prove it: staunch probe\n")
 	}
 	for _, says := range r.Needs {
-		fmt.Fprintf(b, "    exploiting it needs: %s\n", clean(says))
+		fmt.Fprintf(b, "    exploiting it needs: %s\n", tame.Line(says))
 	}
 	for _, says := range r.Disputes {
-		fmt.Fprintf(b, "    sources disagree: %s\n", clean(says))
+		fmt.Fprintf(b, "    sources disagree: %s\n", tame.Line(says))
 	}
 }
 
@@ -336,7 +337,7 @@ Anchors of rules in it are looked for from the next scan on. The forms are in do
 			for _, a := range set.Advisories {
 				ids = append(ids, a.ID)
 			}
-			_, err = fmt.Fprintf(env.Stdout, "added %s: %s\n", count(len(ids), "advisory", "advisories"), clean(few(ids, 10)))
+			_, err = fmt.Fprintf(env.Stdout, "added %s: %s\n", count(len(ids), "advisory", "advisories"), tame.Line(few(ids, 10)))
 			return err
 		},
 	}

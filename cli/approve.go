@@ -16,6 +16,7 @@ import (
 	"staunch/mandate"
 	"staunch/steer/plan"
 	"staunch/steer/vote"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -127,7 +128,7 @@ func (o *approving) run(ctx context.Context, d *desk, planID string, list *manda
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(d.env.Stdout, "%s %s (digest %s)\n%s\n", clean(who), did, sealed.Digest, cmp.Or(strings.Join(a.Missing, "; "), "all votes are there"))
+	_, err = fmt.Fprintf(d.env.Stdout, "%s %s (digest %s)\n%s\n", tame.Line(who), did, sealed.Digest, cmp.Or(strings.Join(a.Missing, "; "), "all votes are there"))
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -82,7 +83,7 @@ func runBundle(env *Env, out, binary string) error {
 	if err != nil {
 		return fault.From(err, fault.Full)
 	}
-	fmt.Fprintf(env.Stdout, "%s: staunch for linux/%s with %d advisory files\n", clean(out), arch, sets)
+	fmt.Fprintf(env.Stdout, "%s: staunch for linux/%s with %d advisory files\n", tame.Line(out), arch, sets)
 	if sets == 0 {
 		fmt.Fprintln(env.Stdout, "note: only the built-in catalogue travels; fetch distribution data first: staunch advisories update")
 	}

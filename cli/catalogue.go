@@ -8,6 +8,7 @@ import (
 	"staunch/fault"
 	"staunch/see/advisory"
 	"staunch/see/advisory/feed"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -70,9 +71,9 @@ func loadCatalogue(env *Env, keys []advisory.Key, id string) (*advisory.Catalogu
 	}
 	sets, broken := store.Load(keys, ids...)
 	for _, err := range broken {
-		fmt.Fprintf(env.Stderr, "warning: %s\n", clean(err.Error()))
+		fmt.Fprintf(env.Stderr, "warning: %s\n", tame.Line(err.Error()))
 		if hint := fault.HintOf(err); hint != "" {
-			fmt.Fprintf(env.Stderr, "hint: %s\n", clean(hint))
+			fmt.Fprintf(env.Stderr, "hint: %s\n", tame.Line(hint))
 		}
 	}
 	c := advisory.NewCatalogue(append([]advisory.Set{set}, sets...)...)

@@ -15,6 +15,7 @@ import (
 	"staunch/mend/cert/replace"
 	"staunch/steer/plan"
 	"staunch/steer/run"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -284,14 +285,14 @@ func (d *desk) revokeByHand(ctx context.Context, c *certsFile, logs []string, wh
 	}
 	k := list[0]
 	w := &lines{w: d.env.Stdout}
-	w.say("key %s of %s", k.SPKI, clean(strings.Join(k.Names(), ", ")))
+	w.say("key %s of %s", k.SPKI, tame.Line(strings.Join(k.Names(), ", ")))
 	for _, x := range k.Certificates {
-		w.say("  certificate %s, issued by %s, ends %s", x.Serial, clean(x.Issuer), x.NotAfter.Format(time.DateOnly))
+		w.say("  certificate %s, issued by %s, ends %s", x.Serial, tame.Line(x.Issuer), x.NotAfter.Format(time.DateOnly))
 	}
 	known := replace.Endpoints(d.Fleet, g.points, k)
 	against := cert.Observe(ctx, known, []cert.Looker{cert.Here(d.Machine)}, cert.Watch{Times: 2, Every: time.Second}).Against(k.SPKI)
 	for _, o := range against {
-		w.say("  against it: %s", clean(o.Says))
+		w.say("  against it: %s", tame.Line(o.Says))
 	}
 	if w.err != nil {
 		return w.err
@@ -351,7 +352,7 @@ func newCertImport(env *Env, f *certFlags) *cobra.Command {
 				if err := (&errand.Desk{Shelf: certShelf{d.Store}, Now: d.Now}).Import(cmd.Context(), args[0], string(b)); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(env.Stdout, "the certificate for %s is stored; confirm the step and go on: staunch incident run\n", clean(args[0]))
+				_, err = fmt.Fprintf(env.Stdout, "the certificate for %s is stored; confirm the step and go on: staunch incident run\n", tame.Line(args[0]))
 				return err
 			})
 		},

@@ -13,6 +13,7 @@ import (
 
 	"staunch/fault"
 	"staunch/mend/cert"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -86,7 +87,7 @@ func tableOfKeys(env *Env, c cert.Catalogue) error {
 		if len(k.Exposed) > 0 {
 			exposed = "incident " + k.Exposed[0].Incident
 		}
-		fmt.Fprintf(t, "%.12s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", k.SPKI, typeOf(k), len(k.Certificates), len(k.Files), len(k.Served), endOf(k), exposed, clean(few(k.Names(), 3)))
+		fmt.Fprintf(t, "%.12s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", k.SPKI, typeOf(k), len(k.Certificates), len(k.Files), len(k.Served), endOf(k), exposed, tame.Line(few(k.Names(), 3)))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -106,7 +107,7 @@ func (l *lines) unseen(c cert.Catalogue) {
 			l.say("  and %d more", len(c.Unseen)-i)
 			return
 		}
-		l.say("  %s: %s", clean(u.Where), clean(u.Why))
+		l.say("  %s: %s", tame.Line(u.Where), tame.Line(u.Why))
 	}
 }
 
@@ -130,30 +131,30 @@ func drawKeys(env *Env, c cert.Catalogue, settings *certsFile) error {
 	for _, k := range c.Keys {
 		w.say("%s", paint.bold(fmt.Sprintf("key %.16s (%s)", k.SPKI, typeOf(k))))
 		for _, e := range k.Exposed {
-			w.say("%s", paint.red(fmt.Sprintf("|- EXPOSED by incident %s on %s: %s %s", e.Incident, clean(e.Host), clean(e.Unit), clean(e.How))))
+			w.say("%s", paint.red(fmt.Sprintf("|- EXPOSED by incident %s on %s: %s %s", e.Incident, tame.Line(e.Host), tame.Line(e.Unit), tame.Line(e.How))))
 		}
 		for _, x := range k.Certificates {
-			w.say("|- certificate %s for %s, by %s, ends %s (from %s)", clean(x.Serial), clean(few(x.Names, 4)), clean(x.Issuer), x.NotAfter.Format(time.DateOnly), strings.Join(x.From, ", "))
-			w.say("|    can be replaced or revoked by: %s", clean(settings.who(x.Issuer)))
+			w.say("|- certificate %s for %s, by %s, ends %s (from %s)", tame.Line(x.Serial), tame.Line(few(x.Names, 4)), tame.Line(x.Issuer), x.NotAfter.Format(time.DateOnly), strings.Join(x.From, ", "))
+			w.say("|    can be replaced or revoked by: %s", tame.Line(settings.who(x.Issuer)))
 		}
 		for _, f := range k.Files {
 			mark := "file"
 			if f.Private {
 				mark = "PRIVATE KEY"
 			}
-			w.say("|- %s %s:%s (%s %s %s)", mark, clean(f.Host), clean(f.Path), f.Holds, f.Mode, clean(f.Owner))
+			w.say("|- %s %s:%s (%s %s %s)", mark, tame.Line(f.Host), tame.Line(f.Path), f.Holds, f.Mode, tame.Line(f.Owner))
 		}
 		for _, r := range k.Readers {
-			w.say("|- read by %s on %s (%s)", clean(r.Name+" "+r.Unit), clean(r.Host), clean(r.Says+r.How))
+			w.say("|- read by %s on %s (%s)", tame.Line(r.Name+" "+r.Unit), tame.Line(r.Host), tame.Line(r.Says+r.How))
 		}
 		for _, p := range k.Served {
-			w.say("|- served at %s", clean(p.String()))
+			w.say("|- served at %s", tame.Line(p.String()))
 		}
 		for _, e := range k.Edges {
-			w.say("|- held by %s", clean(e))
+			w.say("|- held by %s", tame.Line(e))
 		}
 		for _, p := range k.Pinned {
-			w.say("%s", paint.yellow("|- a new key breaks "+clean(p)))
+			w.say("%s", paint.yellow("|- a new key breaks "+tame.Line(p)))
 		}
 		w.say("")
 	}

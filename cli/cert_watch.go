@@ -23,6 +23,7 @@ import (
 	"staunch/see/probe/chain"
 	"staunch/steer/plan"
 	"staunch/steer/run"
+	"staunch/tame"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
@@ -75,11 +76,11 @@ func (d *desk) watchCerts(ctx context.Context, soon time.Duration) error {
 		}
 		for _, says := range alarmsAt(ctx, s, old, d.Now(), soon) {
 			alarms++
-			w.say("ALARM %s: %s", clean(p.String()), clean(says))
+			w.say("ALARM %s: %s", tame.Line(p.String()), tame.Line(says))
 		}
 	}
 	for _, u := range unseen {
-		w.say("not seen: %s: %s", clean(u.Where), clean(u.Why))
+		w.say("not seen: %s: %s", tame.Line(u.Where), tame.Line(u.Why))
 	}
 	w.say("%s looked at, %s, %d not seen; %d old keys watched for", count(len(all), "address", "addresses"), count(alarms, "alarm", "alarms"), len(unseen), len(old))
 	switch {
@@ -186,7 +187,7 @@ func (d *desk) verifyCerts(ctx context.Context, c *certsFile, logs []string, wha
 	w := &lines{w: d.env.Stdout}
 	sure := true
 	for _, s := range errand.Verify(ctx, leaves, g.Issuers, d.Now()) {
-		w.say("%s: %s", s.State, clean(s.Says))
+		w.say("%s: %s", s.State, tame.Line(s.Says))
 		sure = sure && s.State == "revoked"
 	}
 	if w.err == nil && !sure {
@@ -239,7 +240,7 @@ a new account, and the old one is deactivated.`,
 			if err := c.account(cmd.Context(), args[0], args[1], roll); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(env.Stdout, "the account's key is in %s, encrypted to %s\n", clean(args[1]), strings.Join(c.people(), ", "))
+			_, err = fmt.Fprintf(env.Stdout, "the account's key is in %s, encrypted to %s\n", tame.Line(args[1]), strings.Join(c.people(), ", "))
 			return err
 		},
 	}
@@ -375,7 +376,7 @@ func (d *desk) drilled(ctx context.Context, id string) error {
 		events = append(events, one)
 	}
 	w := &lines{w: d.env.Stdout}
-	w.say("plan %s: %s", id, clean(sealed.Plan().Title))
+	w.say("plan %s: %s", id, tame.Line(sealed.Plan().Title))
 	for _, k := range sealed.Plan().Keys {
 		w.timing(sealed.Plan(), k, events)
 	}
@@ -417,6 +418,6 @@ func (l *lines) timing(p *plan.Plan, k plan.Key, events []run.Event) {
 	}
 	slices.Sort(names)
 	for _, t := range names {
-		l.say("    would have broken: %s (%s)", clean(t), clean(late[t]))
+		l.say("    would have broken: %s (%s)", tame.Line(t), tame.Line(late[t]))
 	}
 }

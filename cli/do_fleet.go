@@ -16,6 +16,7 @@ import (
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/see/scan"
+	"staunch/tame"
 
 	"github.com/google/uuid"
 )
@@ -259,7 +260,7 @@ func printPreviews(w io.Writer, previews []told[act.Preview]) {
 	printGroups(w, previews, func(p told[act.Preview]) string {
 		var b strings.Builder
 		if p.Err != nil {
-			fmt.Fprintf(&b, "cannot be asked: %s\n", clean(p.Err.Error()))
+			fmt.Fprintf(&b, "cannot be asked: %s\n", tame.Line(p.Err.Error()))
 			return b.String()
 		}
 		printPreview(&b, act.Order{}, p.Got)
@@ -270,12 +271,12 @@ func printPreviews(w io.Writer, previews []told[act.Preview]) {
 func printOutcomes(w io.Writer, outcomes []told[act.Outcome]) {
 	printGroups(w, outcomes, func(o told[act.Outcome]) string {
 		if o.Err != nil {
-			return "error: " + clean(o.Err.Error()) + "\n"
+			return "error: " + tame.Line(o.Err.Error()) + "\n"
 		}
-		text := fmt.Sprintf("%s: %s\n", o.Got.Status, clean(o.Got.Says))
+		text := fmt.Sprintf("%s: %s\n", o.Got.Status, tame.Line(o.Got.Says))
 		if outcomeCode(o.Got.Status, nil) != ExitClean {
 			for _, line := range o.Got.Log {
-				text += "  | " + clean(line) + "\n"
+				text += "  | " + tame.Line(line) + "\n"
 			}
 		}
 		return text

@@ -17,6 +17,7 @@ import (
 	"staunch/reach/act"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
+	"staunch/tame"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -170,25 +171,25 @@ func printJSON(w io.Writer, v any) error {
 
 func printPreview(w io.Writer, o act.Order, p act.Preview) {
 	for _, line := range p.Says {
-		fmt.Fprintf(w, "  %s\n", clean(line))
+		fmt.Fprintf(w, "  %s\n", tame.Line(line))
 	}
 	for _, line := range p.Warns {
-		fmt.Fprintf(w, "! %s\n", clean(line))
+		fmt.Fprintf(w, "! %s\n", tame.Line(line))
 	}
 	if p.Refused != "" {
-		fmt.Fprintf(w, "refused: %s\n", clean(p.Refused))
+		fmt.Fprintf(w, "refused: %s\n", tame.Line(p.Refused))
 		return
 	}
 	if !p.Already {
-		fmt.Fprintf(w, "undo: %s\n", clean(p.Undo))
+		fmt.Fprintf(w, "undo: %s\n", tame.Line(p.Undo))
 	}
 }
 
 func printOutcome(env *Env, out act.Outcome) {
-	fmt.Fprintf(env.Stdout, "%s: %s (%s)\n", out.Status, clean(out.Says), out.Ended.Sub(out.Began).Round(10*time.Millisecond))
+	fmt.Fprintf(env.Stdout, "%s: %s (%s)\n", out.Status, tame.Line(out.Says), out.Ended.Sub(out.Began).Round(10*time.Millisecond))
 	if out.Status != act.Done && out.Status != act.Already {
 		for _, line := range out.Log {
-			fmt.Fprintf(env.Stdout, "  | %s\n", clean(line))
+			fmt.Fprintf(env.Stdout, "  | %s\n", tame.Line(line))
 		}
 	}
 	if made := new(struct {
@@ -276,7 +277,7 @@ func printPast(w io.Writer, past []carry.Past) {
 		if p.Ended != nil {
 			status, says = p.Ended.Status, p.Ended.Says
 		}
-		fmt.Fprintf(w, "%s  %-8s %-11s %s\n", p.Began.Format(time.RFC3339), p.Order.Act.Kind, status, clean(says))
+		fmt.Fprintf(w, "%s  %-8s %-11s %s\n", p.Began.Format(time.RFC3339), p.Order.Act.Kind, status, tame.Line(says))
 		fmt.Fprintf(w, "    order %s%s\n", p.Order.ID, byWhom(p))
 	}
 }

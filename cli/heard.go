@@ -14,6 +14,7 @@ import (
 	"staunch/fault"
 	"staunch/see/scan"
 	"staunch/see/verdict"
+	"staunch/tame"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -95,7 +96,7 @@ func runHeard(ctx context.Context, env *Env, says, component, format string) err
 		err = r.print(env, names)
 	}
 	if noteErr != nil {
-		fmt.Fprintf(env.Stderr, "warning: the note could not be kept, so write the time down: %s\n", clean(noteErr.Error()))
+		fmt.Fprintf(env.Stderr, "warning: the note could not be kept, so write the time down: %s\n", tame.Line(noteErr.Error()))
 	}
 	return err
 }
@@ -156,7 +157,7 @@ func (r *rumour) keep(env *Env) error {
 func (r *rumour) print(env *Env, names []string) error {
 	var b strings.Builder
 	p := painter(colour(env))
-	fmt.Fprintf(&b, "%s  the clock runs since %s\n", p.bold("Heard: "+clean(r.Says)), r.Heard.Local().Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(&b, "%s  the clock runs since %s\n", p.bold("Heard: "+tame.Line(r.Says)), r.Heard.Local().Format("2006-01-02 15:04:05 MST"))
 	groups := map[string][]holder{}
 	for _, h := range r.Holders {
 		groups[h.Version] = append(groups[h.Version], h)
@@ -169,23 +170,23 @@ func (r *rumour) print(env *Env, names []string) error {
 		}
 	}
 	if len(r.Holders) == 0 {
-		fmt.Fprintf(&b, "\nNo process that was seen has %s in memory. Components that run here: %s.\n", clean(r.Component), clean(few(names, 20)))
+		fmt.Fprintf(&b, "\nNo process that was seen has %s in memory. Components that run here: %s.\n", tame.Line(r.Component), tame.Line(few(names, 20)))
 	} else {
-		fmt.Fprintf(&b, "\n%s in memory of %s, %s\n", p.bold(clean(r.Component)), count(len(pids), "process", "processes"), p.red(fmt.Sprintf("%d of them public", len(public))))
+		fmt.Fprintf(&b, "\n%s in memory of %s, %s\n", p.bold(tame.Line(r.Component)), count(len(pids), "process", "processes"), p.red(fmt.Sprintf("%d of them public", len(public))))
 	}
 	for _, list := range sortedGroups(groups) {
-		fmt.Fprintf(&b, "\n  %s\n", p.bold(clean(strings.TrimSpace(r.Component+" "+versionOr(list[0].Version)))))
+		fmt.Fprintf(&b, "\n  %s\n", p.bold(tame.Line(strings.TrimSpace(r.Component+" "+versionOr(list[0].Version)))))
 		for _, h := range list {
 			where := h.Unit
 			if where == "" {
 				where = "no unit"
 			}
-			fmt.Fprintf(&b, "    %-9s %s (%d)  %s  %s in %s\n", h.Exposure.In, clean(h.Process), h.PID, clean(where), h.Linkage, clean(h.Path))
+			fmt.Fprintf(&b, "    %-9s %s (%d)  %s  %s in %s\n", h.Exposure.In, tame.Line(h.Process), h.PID, tame.Line(where), h.Linkage, tame.Line(h.Path))
 		}
 	}
-	fmt.Fprintf(&b, "\n%d of %d processes seen on %s.\n", r.Seen, r.Known, clean(r.Host))
+	fmt.Fprintf(&b, "\n%d of %d processes seen on %s.\n", r.Seen, r.Known, tame.Line(r.Host))
 	if r.Note != "" {
-		fmt.Fprintf(&b, "Noted as %s; next: staunch incident open --from-heard %s\n", clean(r.Note), r.ID)
+		fmt.Fprintf(&b, "Noted as %s; next: staunch incident open --from-heard %s\n", tame.Line(r.Note), r.ID)
 	}
 	_, err := io.WriteString(env.Stdout, b.String())
 	return err

@@ -16,6 +16,7 @@ import (
 	"staunch/fault"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -86,7 +87,7 @@ func labelWords(h fleet.Host) string {
 		words = append(words, k)
 	}
 	slices.Sort(words)
-	return clean(strings.Join(words, " "))
+	return tame.Line(strings.Join(words, " "))
 }
 
 // checked is one line of --check.
@@ -147,7 +148,7 @@ func (l *hostList) printChecked(out io.Writer, rows []checked) error {
 		default:
 			well++
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Host, state, clean(strings.Join(r.Missing, "; ")))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Host, state, tame.Line(strings.Join(r.Missing, "; ")))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"staunch/incident"
 	"staunch/inventory"
 	"staunch/reach/fleet"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -87,7 +88,7 @@ func (o *opening) run(cmd *cobra.Command, d *desk, what string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.env.Stdout, "incident %s: %s\n", s.Opened.ID, clean(s.Opened.Title))
+	fmt.Fprintf(d.env.Stdout, "incident %s: %s\n", s.Opened.ID, tame.Line(s.Opened.Title))
 	if o.noLook {
 		return nil
 	}
@@ -258,7 +259,7 @@ func printIncidents(w io.Writer, format string, list []*incident.Incident) error
 			state = "closed"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.Opened.ID, s.OpenedAt.Local().Format("2006-01-02 15:04"), state,
-			len(s.In(inventory.Affected)), len(s.In(inventory.Unknown)), len(s.CleanSince), clean(s.Opened.Title))
+			len(s.In(inventory.Affected)), len(s.In(inventory.Unknown)), len(s.CleanSince), tame.Line(s.Opened.Title))
 	}
 	return t.Flush()
 }
@@ -286,8 +287,8 @@ const mostRows = 40
 func printIncident(env *Env, s *incident.Incident) error {
 	paint := painter(colour(env))
 	w := &lines{w: env.Stdout}
-	w.say("%s", paint.bold(fmt.Sprintf("incident %s: %s", s.Opened.ID, clean(s.Opened.Title))))
-	w.say("opened %s by %s", s.OpenedAt.Local().Format("2006-01-02 15:04 MST"), clean(s.OpenedBy))
+	w.say("%s", paint.bold(fmt.Sprintf("incident %s: %s", s.Opened.ID, tame.Line(s.Opened.Title))))
+	w.say("opened %s by %s", s.OpenedAt.Local().Format("2006-01-02 15:04 MST"), tame.Line(s.OpenedBy))
 	w.say("it can: %s", s.Impact.Harm.Says())
 	w.say("must follow: %s", s.Impact.Follows.Says())
 	if s.Looks == 0 {
@@ -302,10 +303,10 @@ func printIncident(env *Env, s *incident.Incident) error {
 		w.blast(s.Blast)
 	}
 	for _, m := range s.Milestones {
-		w.say("%s", paint.green(m.At.Local().Format("15:04 ")+clean(m.Says)))
+		w.say("%s", paint.green(m.At.Local().Format("15:04 ")+tame.Line(m.Says)))
 	}
 	for _, p := range s.Plans {
-		w.say("plan %s: %s, %d steps, %d votes%s", p.Plan, clean(p.Title), p.Steps, len(p.Votes), map[bool]string{true: ", replaced"}[p.Void])
+		w.say("plan %s: %s, %d steps, %d votes%s", p.Plan, tame.Line(p.Title), p.Steps, len(p.Votes), map[bool]string{true: ", replaced"}[p.Void])
 	}
 	w.say("\n%d of %d known hosts seen, %d clean; looked %s; catalogue of %s", s.Seen, s.Known, len(s.In(inventory.Clean)),
 		s.LookedAt.Local().Format("15:04:05"), s.Catalogue.UTC().Format("2006-01-02"))
@@ -334,36 +335,36 @@ func (l *lines) hosts(title string, hosts []*incident.HostState) {
 			l.say("  and %d more hosts", len(hosts)-i)
 			return
 		}
-		l.say("  %s (%s) %s", clean(h.Host), clean(h.Ring), clean(h.Why))
+		l.say("  %s (%s) %s", tame.Line(h.Host), tame.Line(h.Ring), tame.Line(h.Why))
 		for _, u := range h.Units {
 			name := u.Unit
 			if name == "" {
 				name = u.Process
 			}
-			l.say("    %s: %s %s, %s, %s, listens %s; %s", clean(name), clean(u.Component), clean(u.Version), u.State, incident.Count(u.Count, "process", "processes"), u.Exposure, clean(u.Fix))
+			l.say("    %s: %s %s, %s, %s, listens %s; %s", tame.Line(name), tame.Line(u.Component), tame.Line(u.Version), u.State, incident.Count(u.Count, "process", "processes"), u.Exposure, tame.Line(u.Fix))
 		}
 	}
 }
 
 func (l *lines) blast(b *incident.Blast) {
-	l.say("\ncould have leaked: %s", clean(b.Says()))
+	l.say("\ncould have leaked: %s", tame.Line(b.Says()))
 	for i, k := range b.Keys {
 		if i == mostRows {
 			break
 		}
-		l.say("  key %.16s %s %s: in reach of %s", k.SPKI, k.Type, clean(strings.Join(k.Names, ", ")), clean(strings.Join(k.Readers, ", ")))
+		l.say("  key %.16s %s %s: in reach of %s", k.SPKI, k.Type, tame.Line(strings.Join(k.Names, ", ")), tame.Line(strings.Join(k.Readers, ", ")))
 	}
 	for i, x := range b.Secrets {
 		if i == mostRows {
 			break
 		}
-		l.say("  %s %s (%s): in reach of %s", x.Kind, clean(x.Name), x.Where, clean(strings.Join(x.Readers, ", ")))
+		l.say("  %s %s (%s): in reach of %s", x.Kind, tame.Line(x.Name), x.Where, tame.Line(strings.Join(x.Readers, ", ")))
 	}
 	for _, x := range b.Services {
 		holds := strings.Join(x.Holds, ", ")
 		if holds == "" {
 			holds = "what it holds is not said in the inventory"
 		}
-		l.say("  service %s: %s", clean(x.Service), clean(holds))
+		l.say("  service %s: %s", tame.Line(x.Service), tame.Line(holds))
 	}
 }

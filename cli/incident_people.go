@@ -8,6 +8,7 @@ import (
 
 	"staunch/fault"
 	"staunch/incident"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -105,7 +106,7 @@ func listEntries(cmd *cobra.Command, env *Env, f *deskFlags, id string) error {
 			if !e.Due.IsZero() {
 				due = e.Due.Local().Format("2006-01-02 15:04")
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", clean(e.ID), e.State, clean(owner), due, clean(e.Says+suffix(e.Reason)))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", tame.Line(e.ID), e.State, tame.Line(owner), due, tame.Line(e.Says+suffix(e.Reason)))
 		}
 		return t.Flush()
 	})

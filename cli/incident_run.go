@@ -16,6 +16,7 @@ import (
 	"staunch/mandate"
 	"staunch/steer/plan"
 	"staunch/steer/run"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -162,7 +163,7 @@ func (d *desk) allowed(ctx context.Context, sealed *plan.Sealed, list *mandate.S
 	}
 	_, reached := p.RingOf(a.Until)
 	for _, g := range a.Glass {
-		fmt.Fprintf(d.env.Stderr, "warning: %s broke the glass at %s: %s%s\n", clean(g.By), g.At.Local().Format("15:04"), clean(g.Reason), map[bool]string{true: "; nobody has reviewed it yet"}[g.Reviewed == ""])
+		fmt.Fprintf(d.env.Stderr, "warning: %s broke the glass at %s: %s%s\n", tame.Line(g.By), g.At.Local().Format("15:04"), tame.Line(g.Reason), map[bool]string{true: "; nobody has reviewed it yet"}[g.Reviewed == ""])
 	}
 	switch {
 	case asked != "" && wanted <= reached:
@@ -192,7 +193,7 @@ func (d *desk) print(events iter.Seq2[ledger.Event, error], planID string, seq i
 		if e.Stream != "run/"+planID && e.Stream != "incident/"+of {
 			continue
 		}
-		if _, err := fmt.Fprintf(d.env.Stdout, "%s  %s\n", e.At.Local().Format("15:04:05"), clean(hub.Words(e))); err != nil {
+		if _, err := fmt.Fprintf(d.env.Stdout, "%s  %s\n", e.At.Local().Format("15:04:05"), tame.Line(hub.Words(e))); err != nil {
 			return seq, err
 		}
 	}
@@ -220,17 +221,17 @@ func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, list *mandate.Sig
 	w := &lines{w: d.env.Stdout}
 	w.say("")
 	for _, line := range m.Board(boardWidth) {
-		w.say("%s", clean(line))
+		w.say("%s", tame.Line(line))
 	}
 	w.say("\nplan %s: %s, %d of %d settled", id, state, p.Settled, p.Total)
 	for _, x := range p.Failed {
-		w.say("  failed: %s", clean(x))
+		w.say("  failed: %s", tame.Line(x))
 	}
 	for _, x := range p.Left {
-		w.say("  left behind: %s", clean(x))
+		w.say("  left behind: %s", tame.Line(x))
 	}
 	for _, x := range append(p.Waits, a.Missing...) {
-		w.say("  waits: %s", clean(x))
+		w.say("  waits: %s", tame.Line(x))
 	}
 	switch {
 	case w.err != nil:

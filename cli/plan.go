@@ -8,6 +8,7 @@ import (
 
 	"staunch/incident"
 	"staunch/steer/plan"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -63,24 +64,24 @@ func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
 func printPlan(env *Env, sealed *plan.Sealed) error {
 	p, paint := sealed.Plan(), painter(colour(env))
 	w := &lines{w: env.Stdout}
-	w.say("%s", paint.bold(fmt.Sprintf("plan %s: %s", p.ID, clean(p.Title))))
+	w.say("%s", paint.bold(fmt.Sprintf("plan %s: %s", p.ID, tame.Line(p.Title))))
 	w.say("digest %s", sealed.Digest)
-	w.say("made %s by %s; no step begins after %s", p.Made.Local().Format("2006-01-02 15:04 MST"), clean(p.MadeBy), p.Expires.Local().Format("2006-01-02 15:04 MST"))
+	w.say("made %s by %s; no step begins after %s", p.Made.Local().Format("2006-01-02 15:04 MST"), tame.Line(p.MadeBy), p.Expires.Local().Format("2006-01-02 15:04 MST"))
 	w.say("urgency %s: %s after each ring, stops after %s", p.Pace.Urgency, waited(p.Pace.SoakMS), incident.Count(max(p.Pace.StopAfter, 1), "failure", "failures"))
 	for _, g := range p.Pace.GaveUp {
-		w.say("%s", paint.yellow("  given up for speed: "+clean(g)))
+		w.say("%s", paint.yellow("  given up for speed: "+tame.Line(g)))
 	}
 	for _, u := range p.Unseen {
-		w.say("%s", paint.yellow(fmt.Sprintf("  not reached: %s (%s)", clean(u.Host), clean(u.Why))))
+		w.say("%s", paint.yellow(fmt.Sprintf("  not reached: %s (%s)", tame.Line(u.Host), tame.Line(u.Why))))
 	}
 	for _, x := range p.Waivers {
-		w.say("%s", paint.red(fmt.Sprintf("  waiver: %s may be vulnerable to %s until %s: %s (%s)", clean(x.Host), x.Advisory, x.Until.Local().Format("2006-01-02 15:04"), clean(x.Reason), clean(x.By))))
+		w.say("%s", paint.red(fmt.Sprintf("  waiver: %s may be vulnerable to %s until %s: %s (%s)", tame.Line(x.Host), x.Advisory, x.Until.Local().Format("2006-01-02 15:04"), tame.Line(x.Reason), tame.Line(x.By))))
 	}
 	for _, ring := range append(ringNames(p), "") {
 		w.ring(p, ring, paint)
 	}
 	for _, x := range p.Watches {
-		w.say("watch: %s on %s, ask %s, look again %s", clean(x.What), clean(x.Host), clean(x.Contact), x.Due.Local().Format("2006-01-02"))
+		w.say("watch: %s on %s, ask %s, look again %s", tame.Line(x.What), tame.Line(x.Host), tame.Line(x.Contact), x.Due.Local().Format("2006-01-02"))
 	}
 	return w.err
 }
@@ -129,22 +130,22 @@ func (l *lines) step(s *plan.Step) {
 			marks += " [" + m.word + "]"
 		}
 	}
-	l.say("  %s%s: %s", s.ID, marks, clean(s.Says))
-	l.say("      on      %s", clean(strings.Join(targetsOf(s), ", ")))
+	l.say("  %s%s: %s", s.ID, marks, tame.Line(s.Says))
+	l.say("      on      %s", tame.Line(strings.Join(targetsOf(s), ", ")))
 	if s.Act != nil {
-		l.say("      does    %s %s", s.Act.Kind, clean(compact(s.Act.With)))
+		l.say("      does    %s %s", s.Act.Kind, tame.Line(compact(s.Act.With)))
 	}
 	if s.Task != nil {
-		l.say("      person  %s: %s (until %s)", clean(s.Task.Owner), clean(s.Task.Asks), s.Task.Due.Local().Format("2006-01-02 15:04"))
+		l.say("      person  %s: %s (until %s)", tame.Line(s.Task.Owner), tame.Line(s.Task.Asks), s.Task.Due.Local().Format("2006-01-02 15:04"))
 	}
 	if after := slices.Concat(s.After, s.Each); len(after) > 0 {
 		l.say("      after   %s", strings.Join(after, ", "))
 	}
 	l.say("      needs   %s", predicates(s.Needs))
 	l.say("      proves  %s", predicates(s.Proves))
-	l.say("      undo    %s: %s", s.Undo.Kind, clean(s.Undo.Says))
+	l.say("      undo    %s: %s", s.Undo.Kind, tame.Line(s.Undo.Says))
 	if s.Harm.Says != "" || len(s.Harm.Down) > 0 {
-		l.say("      harm    %s", clean(strings.TrimSpace(s.Harm.Says+" down: "+strings.Join(s.Harm.Down, ", "))))
+		l.say("      harm    %s", tame.Line(strings.TrimSpace(s.Harm.Says+" down: "+strings.Join(s.Harm.Down, ", "))))
 	}
 }
 
@@ -169,7 +170,7 @@ func predicates(list []plan.Predicate) string {
 	for _, p := range list {
 		words = append(words, p.String())
 	}
-	return clean(strings.Join(words, "; "))
+	return tame.Line(strings.Join(words, "; "))
 }
 
 func compact(with json.RawMessage) string {

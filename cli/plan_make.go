@@ -10,6 +10,7 @@ import (
 	"staunch/incident"
 	"staunch/mend/patch"
 	"staunch/steer/plan"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -78,14 +79,14 @@ func planMade(env *Env, sealed *plan.Sealed, diff *plan.Diff) error {
 	w.say("plan %s: %s on %s", p.ID, incident.Count(len(p.Steps), "step", "steps"), incident.Count(len(p.Hosts()), "host", "hosts"))
 	w.say("digest %s", sealed.Digest)
 	for _, g := range p.Pace.GaveUp {
-		w.say("  given up for speed: %s", clean(g))
+		w.say("  given up for speed: %s", tame.Line(g))
 	}
 	for _, u := range p.Unseen {
-		w.say("  not reached: %s (%s)", clean(u.Host), clean(u.Why))
+		w.say("  not reached: %s (%s)", tame.Line(u.Host), tame.Line(u.Why))
 	}
 	if diff != nil {
 		for _, line := range diff.Lines() {
-			w.say("%s", clean(line))
+			w.say("%s", tame.Line(line))
 		}
 	}
 	w.say("%s", fmt.Sprintf("next: staunch plan show %s, then staunch approve %s", p.ID, p.ID))

@@ -5,20 +5,21 @@ import (
 	"strings"
 
 	"staunch/see/probe"
+	"staunch/tame"
 )
 
 // probeDetails prints everything that was seen of one address.
 func probeDetails(w *lineWriter, r probe.Result) {
-	w.line("\n== %s (%s)", safeText(r.Target), whereOf(r))
+	w.line("\n== %s (%s)", tame.Line(r.Target), whereOf(r))
 	if r.SNI != "" {
-		w.line("asked for      %s", safeText(r.SNI))
+		w.line("asked for      %s", tame.Line(r.SNI))
 	}
 	if r.Error != "" {
-		w.line("not seen       %s", safeText(r.Error))
+		w.line("not seen       %s", tame.Line(r.Error))
 	}
-	w.line("heartbleed     %s: %s", heartbleedOf(r), safeText(r.Heartbleed.Reason))
+	w.line("heartbleed     %s: %s", heartbleedOf(r), tame.Line(r.Heartbleed.Reason))
 	for _, f := range r.Flaws {
-		w.line("%-14s %s: %s", f.Name, strings.ReplaceAll(f.Verdict, "_", " "), safeText(f.Reason))
+		w.line("%-14s %s: %s", f.Name, strings.ReplaceAll(f.Verdict, "_", " "), tame.Line(f.Reason))
 	}
 	for _, p := range r.Protocols {
 		protocolDetails(w, p)
@@ -34,7 +35,7 @@ func probeDetails(w *lineWriter, r probe.Result) {
 func protocolDetails(w *lineWriter, p probe.Protocol) {
 	switch {
 	case !p.Offered && p.Unsure != "":
-		w.line("%-14s unknown: %s", p.Version, safeText(p.Unsure))
+		w.line("%-14s unknown: %s", p.Version, tame.Line(p.Unsure))
 	case !p.Offered:
 		w.line("%-14s not offered", p.Version)
 	default:
@@ -50,7 +51,7 @@ func protocolDetails(w *lineWriter, p probe.Protocol) {
 			w.line("  %-8s %s", s.ID, s.Name)
 		}
 		if p.Unsure != "" {
-			w.line("  incomplete: %s", safeText(p.Unsure))
+			w.line("  incomplete: %s", tame.Line(p.Unsure))
 		}
 	}
 }
@@ -68,12 +69,12 @@ func namedDetails(w *lineWriter, title string, list []probe.Named) {
 
 func optionDetails(w *lineWriter, r probe.Result) {
 	if len(r.ALPN) > 0 {
-		w.line("ALPN           %s", safeText(strings.Join(r.ALPN, " ")))
+		w.line("ALPN           %s", tame.Line(strings.Join(r.ALPN, " ")))
 	}
 	if x := r.Resumption; x != nil {
 		w.line("resumption     tickets %s, session ids %s, TLS 1.3 %s", yes(x.Tickets), yes(x.SessionIDs), yes(x.TLS13))
 		if x.Unsure != "" && !x.SessionIDs {
-			w.line("  unsure       %s", safeText(x.Unsure))
+			w.line("  unsure       %s", tame.Line(x.Unsure))
 		}
 	}
 	if x := r.Renegotiate; x != nil {
@@ -85,7 +86,7 @@ func optionDetails(w *lineWriter, r probe.Result) {
 	if x := r.HSTS; x != nil {
 		says := "not sent"
 		if x.Present {
-			says = fmt.Sprintf("%d seconds (%s)", x.MaxAge, safeText(x.Header))
+			says = fmt.Sprintf("%d seconds (%s)", x.MaxAge, tame.Line(x.Header))
 		}
 		w.line("HSTS           %s", says)
 	}
@@ -103,23 +104,23 @@ func certificateDetails(w *lineWriter, r probe.Result) {
 	if c == nil {
 		return
 	}
-	w.line("certificate    %s", safeText(c.Subject))
-	w.line("  names        %s", safeText(strings.Join(c.Names, " ")))
-	w.line("  issuer       %s", safeText(c.Issuer))
+	w.line("certificate    %s", tame.Line(c.Subject))
+	w.line("  names        %s", tame.Line(strings.Join(c.Names, " ")))
+	w.line("  issuer       %s", tame.Line(c.Issuer))
 	w.line("  serial       %s", c.Serial)
 	w.line("  valid        %s to %s", c.NotBefore.Format("2006-01-02"), c.NotAfter.Format("2006-01-02"))
 	w.line("  key          %s %d, SPKI SHA-256 %s", c.Key.Type, c.Key.Bits, c.SPKISHA256)
 	w.line("  signature    %s, %d timestamps (SCT)", c.Signature, c.SCTs)
 	w.line("  trusted      %s", yes(c.Trusted))
 	for _, p := range c.Problems {
-		w.line("  problem      %s", safeText(p))
+		w.line("  problem      %s", tame.Line(p))
 	}
-	w.line("  revocation   %s: %s", c.Revocation.State, safeText(c.Revocation.Says))
+	w.line("  revocation   %s: %s", c.Revocation.State, tame.Line(c.Revocation.Says))
 	if c.Staple != "" {
-		w.line("  staple       %s", safeText(c.Staple))
+		w.line("  staple       %s", tame.Line(c.Staple))
 	}
 	for i, l := range c.Chain {
-		w.line("  chain %d      %s (%s %d, %s)", i, safeText(l.Subject), l.Key.Type, l.Key.Bits, l.Signature)
+		w.line("  chain %d      %s (%s %d, %s)", i, tame.Line(l.Subject), l.Key.Type, l.Key.Bits, l.Signature)
 	}
 	if r.ExpectSPKI != "" {
 		w.line("  expected key %s", r.ExpectSPKI)
@@ -133,7 +134,7 @@ func gradeDetails(w *lineWriter, r probe.Result) {
 	}
 	w.line("grade          %s, score %d: protocol %d, key exchange %d, cipher %d", letterOf(r), g.Score, g.Protocol, g.KeyExchange, g.Cipher)
 	for _, c := range g.Caps {
-		w.line("  %-2s because   %s", c.Letter, safeText(c.Because))
+		w.line("  %-2s because   %s", c.Letter, tame.Line(c.Because))
 	}
 	for _, x := range g.Warnings {
 		w.line("  warning      %s", x.Because)

@@ -8,6 +8,7 @@ import (
 	"staunch/fault"
 	"staunch/reach/host"
 	"staunch/see/probe"
+	"staunch/tame"
 )
 
 // runFrom probes the targets from hosts of the fleet: what is met inside the network. Names are resolved there.
@@ -89,9 +90,9 @@ func (p *probing) tableFrom(all []told[[]probe.Result]) error {
 	seen := 0
 	for _, a := range all {
 		if a.Err != nil {
-			w.line("from %s: not seen: %s", a.Host.Name, clean(a.Err.Error()))
+			w.line("from %s: not seen: %s", a.Host.Name, tame.Line(a.Err.Error()))
 			if hint := fault.HintOf(a.Err); hint != "" {
-				w.line("  do: %s", clean(hint))
+				w.line("  do: %s", tame.Line(hint))
 			}
 			w.line("")
 			continue

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"staunch/see/probe"
+	"staunch/tame"
 )
 
 func (p *probing) print(all []probe.Result) error {
@@ -59,7 +60,7 @@ func probeTable(w io.Writer, all []probe.Result) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "TARGET\tADDRESS\tGRADE\tHEARTBLEED\tVERSIONS\tKEY\tEXPIRES\tTRUST")
 	for _, r := range all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", safeText(r.Target), whereOf(r), letterOf(r), heartbleedOf(r), versionsOf(r), keyOf(r), expiryOf(r), trustOf(r))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", tame.Line(r.Target), whereOf(r), letterOf(r), heartbleedOf(r), versionsOf(r), keyOf(r), expiryOf(r), trustOf(r))
 	}
 	_ = t.Flush() // lineWriter keeps the error
 }
@@ -140,37 +141,27 @@ func dash(s string) string {
 	return s
 }
 
-// safeText makes what others wrote safe for a terminal.
-func safeText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return '.'
-		}
-		return r
-	}, s)
-}
-
 // probeReasons says why, for whatever is not plainly good.
 func probeReasons(w *lineWriter, all []probe.Result) {
 	for _, r := range all {
 		head := false
 		say := func(format string, args ...any) {
 			if !head {
-				w.line("\n%s (%s)", safeText(r.Target), whereOf(r))
+				w.line("\n%s (%s)", tame.Line(r.Target), whereOf(r))
 				head = true
 			}
 			w.line("  "+format, args...)
 		}
 		if r.Error != "" {
-			say("not seen: %s", safeText(r.Error))
+			say("not seen: %s", tame.Line(r.Error))
 			continue
 		}
 		if r.Heartbleed.Verdict != probe.NoHeartbeat && r.Heartbleed.Verdict != probe.NotTested {
-			say("heartbleed %s: %s", heartbleedOf(r), safeText(r.Heartbleed.Reason))
+			say("heartbleed %s: %s", heartbleedOf(r), tame.Line(r.Heartbleed.Reason))
 		}
 		if g := r.Grade; g != nil {
 			for _, c := range g.Caps {
-				say("%s because %s", c.Letter, safeText(c.Because))
+				say("%s because %s", c.Letter, tame.Line(c.Because))
 			}
 			for _, x := range g.Warnings {
 				say("warning: %s", x.Because)
@@ -199,7 +190,7 @@ func probeFooter(w *lineWriter, all []probe.Result) {
 		w.line("Grade: %s. Not Qualys' letter.", all[firstGraded(all)].Grade.Rubric)
 	}
 	for _, n := range sortedKeys(left) {
-		w.line("Not tested: %s", safeText(n))
+		w.line("Not tested: %s", tame.Line(n))
 	}
 	if negative {
 		w.line("A negative Heartbleed verdict is about this address only: a balancer may answer for the code behind it. Evidence from the host decides (staunch scan).")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"staunch/see/scan"
+	"staunch/tame"
 )
 
 // progress is one line on a terminal's stderr that says what long work is at; elsewhere it is silent.
@@ -35,7 +36,7 @@ func (p *progress) say(says string, done, total int64) {
 		return
 	}
 	p.last, p.shown = now, true
-	line := clean(says)
+	line := tame.Line(says)
 	if total > 0 {
 		line += fmt.Sprintf(" %d of %d", done, total)
 	} else if done > 0 {

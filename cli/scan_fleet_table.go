@@ -10,6 +10,7 @@ import (
 
 	"staunch/fault"
 	"staunch/see/verdict"
+	"staunch/tame"
 )
 
 // fleetFinding is a finding with the host it was made on.
@@ -111,7 +112,7 @@ func processesOf(list []fleetFinding) int {
 func (t *table) fleetHeadline(b *strings.Builder, s *fleetScan, bad []fleetFinding) {
 	subject := ""
 	if t.flags.advisory != "" {
-		subject = " by " + clean(t.flags.advisory)
+		subject = " by " + tame.Line(t.flags.advisory)
 	}
 	if len(bad) == 0 {
 		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No running process was found to be affected%s on %d of %s.", subject, len(s.docs), s.whole())))
@@ -135,7 +136,7 @@ func (s *fleetScan) whole() string {
 	if s.on == "" || s.known == len(s.hosts) {
 		return count(len(s.hosts), "known host", "known hosts")
 	}
-	return fmt.Sprintf("%s chosen by %s (%d known)", count(len(s.hosts), "host", "hosts"), clean(s.on), s.known)
+	return fmt.Sprintf("%s chosen by %s (%d known)", count(len(s.hosts), "host", "hosts"), tame.Line(s.on), s.known)
 }
 
 // fleetObject is one piece of code on all hosts that run it.
@@ -145,17 +146,17 @@ func (t *table) fleetObject(b *strings.Builder, s *fleetScan, list []fleetFindin
 	if f.State == verdict.Stale {
 		state = t.paint.yellow("stale")
 	}
-	name := clean(filepath.Base(f.Path))
+	name := tame.Line(filepath.Base(f.Path))
 	if f.Path == "" {
-		name = clean(f.Process)
+		name = tame.Line(f.Process)
 	}
 	fmt.Fprintln(b)
-	t.wrap(b, "", fmt.Sprintf("%s  %s in %s on %d of %s", t.paint.bold(name), clean(strings.TrimSpace(f.Component+" "+f.Version)),
+	t.wrap(b, "", fmt.Sprintf("%s  %s in %s on %d of %s", t.paint.bold(name), tame.Line(strings.TrimSpace(f.Component+" "+f.Version)),
 		count(processesOf(list), "process", "processes"), len(hostsOf(list)), count(len(s.docs), "host", "hosts")))
 	plain := findingsOf(list)
 	t.wrap(b, "  ", fmt.Sprintf("%s  %s  %s", state, holds(f.Finding), advisoryWords(plain, 4)))
 	for _, cure := range groupBy(list, func(f fleetFinding) string { return string(f.Fix.Kind) + f.Fix.Package + f.Fix.Version + f.Unit }) {
-		t.wrap(b, "    ", fmt.Sprintf("%s on %s: %s", unitOf(cure[0]), t.hostWords(hostsOf(cure)), clean(verdict.Together(findingsOf(cure)).What)))
+		t.wrap(b, "    ", fmt.Sprintf("%s on %s: %s", unitOf(cure[0]), t.hostWords(hostsOf(cure)), tame.Line(verdict.Together(findingsOf(cure)).What)))
 	}
 	if t.flags.verbose {
 		for _, g := range groupBy(list, func(f fleetFinding) string { return f.Advisory }) {
@@ -165,7 +166,7 @@ func (t *table) fleetObject(b *strings.Builder, s *fleetScan, list []fleetFindin
 }
 
 func unitOf(f fleetFinding) string {
-	name := clean(cmp.Or(f.Unit, f.Process))
+	name := tame.Line(cmp.Or(f.Unit, f.Process))
 	if f.Exposure.In == "public" {
 		name += " (public)"
 	}
@@ -182,9 +183,9 @@ func findingsOf(list []fleetFinding) []verdict.Finding {
 
 func (t *table) hostWords(hosts []string) string {
 	if t.flags.verbose {
-		return clean(strings.Join(hosts, ", "))
+		return tame.Line(strings.Join(hosts, ", "))
 	}
-	return clean(few(hosts, 8))
+	return tame.Line(few(hosts, 8))
 }
 
 func (t *table) fleetDormant(b *strings.Builder, list []fleetFinding) {
@@ -198,7 +199,7 @@ func (t *table) fleetDormant(b *strings.Builder, list []fleetFinding) {
 			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(groups)-i)
 			return
 		}
-		t.wrap(b, "  ", fmt.Sprintf("%s on %s: %s: %s", holds(g[0].Finding), t.hostWords(hostsOf(g)), advisoryWords(findingsOf(g), 2), clean(verdict.Together(findingsOf(g)).What)))
+		t.wrap(b, "  ", fmt.Sprintf("%s on %s: %s: %s", holds(g[0].Finding), t.hostWords(hostsOf(g)), advisoryWords(findingsOf(g), 2), tame.Line(verdict.Together(findingsOf(g)).What)))
 	}
 }
 
@@ -211,9 +212,9 @@ func (t *table) fleetUnknown(b *strings.Builder, s *fleetScan, list []fleetFindi
 	for _, g := range groupBy(list, func(f fleetFinding) string { return cause(f.Finding) + string(f.Fix.Kind) }) {
 		var things []string
 		for _, f := range g {
-			thing := clean(strings.TrimSpace(f.Component + " " + f.Version))
+			thing := tame.Line(strings.TrimSpace(f.Component + " " + f.Version))
 			if words := strings.Fields(f.Package); len(words) > 1 {
-				thing = clean(strings.Join(words[1:], " "))
+				thing = tame.Line(strings.Join(words[1:], " "))
 			}
 			if !slices.Contains(things, thing) {
 				things = append(things, thing)
@@ -221,7 +222,7 @@ func (t *table) fleetUnknown(b *strings.Builder, s *fleetScan, list []fleetFindi
 		}
 		short, _, _ := strings.Cut(cause(g[0].Finding), ";")
 		t.wrap(b, "  ", fmt.Sprintf("%s in %s on %d of %s: %s", few(things, 6), count(processesOf(g), "process", "processes"), len(hostsOf(g)), count(len(s.docs), "host", "hosts"), short))
-		t.wrap(b, "    ", "do: "+clean(g[0].Fix.What))
+		t.wrap(b, "    ", "do: "+tame.Line(g[0].Fix.What))
 	}
 }
 
@@ -236,9 +237,9 @@ func (t *table) fleetSilent(b *strings.Builder, s *fleetScan) {
 			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(s.mute)-i)
 			return
 		}
-		t.wrap(b, "  ", clean(m.Error.What))
+		t.wrap(b, "  ", tame.Line(m.Error.What))
 		if hint := fault.HintOf(m.Error); hint != "" {
-			t.wrap(b, "    ", "do: "+clean(hint))
+			t.wrap(b, "    ", "do: "+tame.Line(hint))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"staunch/see/verdict"
+	"staunch/tame"
 )
 
 // table prints a document for a tired person: bad and exposed first, one block a unit, ending with the coverage.
@@ -64,7 +65,7 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 	}
 	subject := ""
 	if t.flags.advisory != "" {
-		subject = " by " + clean(t.flags.advisory)
+		subject = " by " + tame.Line(t.flags.advisory)
 		for _, f := range doc.Findings {
 			if f.Advisory != "" {
 				subject = " by " + title(f)
@@ -74,7 +75,7 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 	}
 	switch {
 	case len(doc.Findings) == 0 && t.flags.advisory != "":
-		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No process that was seen holds what %s is about.", clean(t.flags.advisory))))
+		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No process that was seen holds what %s is about.", tame.Line(t.flags.advisory))))
 	case t.flags.still():
 		bad := groupBy(dormantOnly(doc.Findings), func(f verdict.Finding) string { return f.Process + "\x00" + f.Path })
 		if len(bad) == 0 {
@@ -144,7 +145,7 @@ func (t *table) part(b *strings.Builder, list []verdict.Finding) {
 	}
 	t.wrap(b, "  ", fmt.Sprintf("%s  %s", state, holds(f)))
 	t.wrap(b, "    ", advisoryWords(list, 4))
-	t.wrap(b, "    ", "do: "+clean(verdict.Together(list).What))
+	t.wrap(b, "    ", "do: "+tame.Line(verdict.Together(list).What))
 	if t.flags.verbose {
 		for _, one := range groupBy(list, func(f verdict.Finding) string { return f.Advisory }) {
 			t.explain(b, one[0])
@@ -156,11 +157,11 @@ func (t *table) part(b *strings.Builder, list []verdict.Finding) {
 func (t *table) explain(b *strings.Builder, f verdict.Finding) {
 	fmt.Fprintf(b, "    %s: %s, because\n", t.paint.bold(title(f)), stateWord(f.State))
 	for i, e := range f.Evidence {
-		line := fmt.Sprintf("%2d. %s", i+1, clean(e.Says))
+		line := fmt.Sprintf("%2d. %s", i+1, tame.Line(e.Says))
 		if e.Detail != "" {
-			line += "  [" + clean(e.Kind) + ": " + clean(e.Detail) + "]"
+			line += "  [" + tame.Line(e.Kind) + ": " + tame.Line(e.Detail) + "]"
 		} else {
-			line += "  [" + clean(e.Kind) + "]"
+			line += "  [" + tame.Line(e.Kind) + "]"
 		}
 		t.wrap(b, "      ", line)
 	}
@@ -191,7 +192,7 @@ func (t *table) dormant(b *strings.Builder, list []verdict.Finding) {
 			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(groups)-i)
 			return
 		}
-		t.wrap(b, "  ", fmt.Sprintf("%s  %s: %s", holds(g[0]), advisoryWords(g, 2), clean(verdict.Together(g).What)))
+		t.wrap(b, "  ", fmt.Sprintf("%s  %s: %s", holds(g[0]), advisoryWords(g, 2), tame.Line(verdict.Together(g).What)))
 		if t.flags.verbose {
 			for _, f := range g {
 				t.explain(b, f)
@@ -217,7 +218,7 @@ func (t *table) unknown(b *strings.Builder, list []verdict.Finding) {
 			if f.Package != "" {
 				thing = strings.Join(strings.Fields(f.Package)[1:], " ")
 			}
-			if thing = clean(thing); !slices.Contains(things, thing) {
+			if thing = tame.Line(thing); !slices.Contains(things, thing) {
 				things = append(things, thing)
 			}
 		}
@@ -228,7 +229,7 @@ func (t *table) unknown(b *strings.Builder, list []verdict.Finding) {
 			where = ""
 		}
 		t.wrap(b, "  ", fmt.Sprintf("%s%s: %s", few(things, 6), where, short))
-		t.wrap(b, "    ", "do: "+clean(g[0].Fix.What))
+		t.wrap(b, "    ", "do: "+tame.Line(g[0].Fix.What))
 		if t.flags.verbose {
 			for _, f := range g {
 				t.wrap(b, "    ", t.paint.bold(unitTitle(f))+"  "+holds(f))
@@ -247,7 +248,7 @@ func (t *table) cleared(b *strings.Builder, list []verdict.Finding, word string)
 	for _, g := range groupBy(list, func(f verdict.Finding) string { return f.Component + f.Version + f.Object + cause(f) }) {
 		var who []string
 		for _, f := range g {
-			name := clean(f.Process)
+			name := tame.Line(f.Process)
 			if f.PID != 0 {
 				name = fmt.Sprintf("%s (%d)", name, f.PID)
 			}
@@ -269,7 +270,7 @@ func (t *table) unseen(b *strings.Builder, doc *verdict.Document) {
 	}
 	reasons := map[string]int{}
 	for _, u := range doc.Unseen {
-		reasons[clean(u.Reason)]++
+		reasons[tame.Line(u.Reason)]++
 	}
 	var list []string
 	for reason, n := range reasons {
@@ -299,7 +300,7 @@ func (t *table) coverage(b *strings.Builder, doc *verdict.Document) {
 	}
 	fmt.Fprintln(b)
 	for _, note := range doc.Sight.Notes {
-		t.wrap(b, "", "note: "+clean(note))
+		t.wrap(b, "", "note: "+tame.Line(note))
 	}
 	t.wrap(b, "", line)
 }

@@ -8,10 +8,10 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"staunch/fault"
 	"staunch/ledger"
+	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -201,7 +201,7 @@ func line(e ledger.Event) string {
 	case apart < -time.Minute:
 		fmt.Fprintf(&b, " (entered the ledger %s later)", (-apart).Round(time.Second))
 	}
-	return clean(b.String())
+	return tame.Line(b.String())
 }
 
 // words is the sentence that the data holds, with the step and target it is about; data without one is shown as it is.
@@ -230,14 +230,4 @@ func words(e ledger.Event) string {
 		return strings.Join(parts, " ")
 	}
 	return strings.Join(parts, " ") + ": " + data.Says
-}
-
-// clean replaces what a terminal could take for a command.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"staunch/see/verdict"
+	"staunch/tame"
 )
 
 // painter colours words when it is true.
@@ -93,7 +94,7 @@ func title(f verdict.Finding) string {
 	if f.Advisory == "" {
 		return count(f.Candidates, "advisory", "advisories")
 	}
-	return clean(strings.TrimSpace(f.Advisory + " " + strings.Join(f.Names, ", ")))
+	return tame.Line(strings.TrimSpace(f.Advisory + " " + strings.Join(f.Names, ", ")))
 }
 
 // unitKey names what is restarted together: the container, the service, or what one program file runs without either.
@@ -112,9 +113,9 @@ func unitTitle(list ...verdict.Finding) string {
 	f := list[0]
 	switch {
 	case f.Container != nil:
-		return clean(strings.TrimSpace(fmt.Sprintf("container %s %s", f.Container.ID[:min(12, len(f.Container.ID))], f.Container.Image)))
+		return tame.Line(strings.TrimSpace(fmt.Sprintf("container %s %s", f.Container.ID[:min(12, len(f.Container.ID))], f.Container.Image)))
 	case strings.HasSuffix(f.Unit, ".service"):
-		return clean(f.Unit)
+		return tame.Line(f.Unit)
 	case f.PID != 0:
 		var pids []string
 		for _, one := range list {
@@ -122,9 +123,9 @@ func unitTitle(list ...verdict.Finding) string {
 				pids = append(pids, pid)
 			}
 		}
-		return clean(fmt.Sprintf("%s (pid %s)", f.Process, few(pids, 5)))
+		return tame.Line(fmt.Sprintf("%s (pid %s)", f.Process, few(pids, 5)))
 	}
-	return clean(f.Process)
+	return tame.Line(f.Process)
 }
 
 // about says who can reach the processes of a unit.
@@ -155,7 +156,7 @@ func about(doc *verdict.Document, list []verdict.Finding) string {
 	if len(pids) > 1 {
 		line += fmt.Sprintf(", %d processes", len(pids))
 	}
-	return clean(line)
+	return tame.Line(line)
 }
 
 // holds says which component is where.
@@ -174,7 +175,7 @@ func holds(f verdict.Finding) string {
 	if f.Package != "" {
 		s += " (" + strings.Join(strings.Fields(f.Package)[1:], " ") + ")"
 	}
-	return clean(s)
+	return tame.Line(s)
 }
 
 // cause is the sentence that decided.
@@ -182,7 +183,7 @@ func cause(f verdict.Finding) string {
 	if len(f.Evidence) == 0 {
 		return ""
 	}
-	return clean(f.Evidence[0].Says)
+	return tame.Line(f.Evidence[0].Says)
 }
 
 func partKey(f verdict.Finding) string {

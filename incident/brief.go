@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"staunch/inventory"
+	"staunch/tame"
 )
 
 // Progress is how a plan's run stands, as far as a brief needs it.
@@ -145,7 +146,7 @@ func (b Brief) Text(w io.Writer) error {
 			p.line("  nothing")
 		}
 		for _, l := range part.lines {
-			p.line("  %s", Clean(l))
+			p.line("  %s", tame.Line(l))
 		}
 	}
 	return p.err

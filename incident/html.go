@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // HTML writes the report as one self-contained file: no script, nothing loaded from elsewhere.
 func (r *Report) HTML(w io.Writer) error {
 	page, err := template.New("report").Funcs(template.FuncMap{
-		"both": r.both, "clean": Clean, "owner": owner, "join": func(s []string) string { return strings.Join(s, ", ") },
+		"both": r.both, "clean": tame.Line, "owner": owner, "join": func(s []string) string { return strings.Join(s, ", ") },
 		"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"local": func(t time.Time) string { return t.In(r.Local).Format("15:04:05") },
 		"key":   keyName, "picture": func() template.HTML { return r.Blast.Picture() },

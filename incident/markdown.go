@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"staunch/tame"
 )
 
 // Markdown writes the report; all adds the detail lines of the timeline.
@@ -63,7 +65,7 @@ func (p *printer) row(cells ...string) {
 
 // md makes text harmless inside Markdown, tables included.
 func md(s string) string {
-	return strings.NewReplacer("|", "\\|", "<", "&lt;", "`", "\\`", "*", "\\*", "[", "\\[").Replace(Clean(s))
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "`", "\\`", "*", "\\*", "[", "\\[").Replace(tame.Line(s))
 }
 
 // both is a time in UTC and in the reader's own zone.

@@ -5,6 +5,8 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+
+	"staunch/tame"
 )
 
 // Sizes of the picture in pixels.
@@ -85,12 +87,12 @@ func (g *graph) svg() template.HTML {
 	for c, column := range g.columns {
 		for r, one := range column[:min(len(column), mostBoxes)] {
 			x, y := spot{c, r}.xy()
-			text := Clean(one.text)
+			text := tame.Line(one.text)
 			if runes := []rune(text); len(runes) > 34 {
 				text = string(runes[:33]) + "…"
 			}
 			fmt.Fprintf(&b, `<g><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="4" fill="%s" stroke="#999"/><text x="%d" y="%d" fill="#111">%s</text></g>`,
-				template.HTMLEscapeString(Clean(one.text)), x, y, boxWidth, boxHeight, one.fill, x+8, y+17, template.HTMLEscapeString(text))
+				template.HTMLEscapeString(tame.Line(one.text)), x, y, boxWidth, boxHeight, one.fill, x+8, y+17, template.HTMLEscapeString(text))
 		}
 	}
 	for c, title := range []string{"processes", "keys and secrets", "served at"} {

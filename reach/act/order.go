@@ -135,20 +135,3 @@ func (o Order) Deadline() time.Duration {
 	}
 	return 2 * time.Minute
 }
-
-// Clean takes out of a line what a terminal would obey, and cuts it at 1,000 characters.
-func Clean(line string) string {
-	line = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n':
-			return ' '
-		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0xfffd:
-			return -1
-		}
-		return r
-	}, line)
-	if len(line) > 1000 {
-		line = strings.ToValidUTF8(line[:1000], "")
-	}
-	return strings.TrimRight(line, " ")
-}

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"staunch/fault"
-	"staunch/reach/act"
 	"staunch/reach/wire"
+	"staunch/tame"
 )
 
 // line is one command that runs on a host, with its streams.
@@ -75,7 +75,7 @@ func (t *tail) last() string {
 	if i := strings.LastIndexByte(text, '\n'); i >= 0 {
 		text = text[i+1:]
 	}
-	return act.Clean(text)
+	return tame.Short(text, 1000)
 }
 
 // enter connects to the host part: it is put there first where it is missing.
@@ -144,7 +144,7 @@ func (d *Dialer) hello(ctx context.Context, name string, t transport, mode sudoM
 	if machine, missing := strings.CutPrefix(said, need); missing {
 		_ = l.finish() // it has ended by itself
 		if arches()[machine] == "" {
-			return nil, "", fault.New(fault.Unsupported, "%s: there is no host part for %s machines", name, act.Clean(machine)).Hinted("it can only be probed from outside")
+			return nil, "", fault.New(fault.Unsupported, "%s: there is no host part for %s machines", name, tame.Short(machine, 1000)).Hinted("it can only be probed from outside")
 		}
 		return nil, arches()[machine], nil
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"staunch/fault"
-	"staunch/reach/act"
+	"staunch/tame"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -154,7 +154,7 @@ func (d *Dialer) connect(ctx context.Context, t target) (*ssh.Client, error) {
 	case strings.Contains(err.Error(), "no common algorithm for host key"):
 		return nil, fault.New(fault.Denied, "%s offers no host key of a type that known_hosts has (%s)", t.name, strings.Join(algos, ", ")).Hinted("somebody may be in between, or the host got new keys: compare them on its console")
 	}
-	return nil, fault.New(fault.Unreachable, "%s (%s): %s", t.name, t.address(), act.Clean(err.Error()))
+	return nil, fault.New(fault.Unreachable, "%s (%s): %s", t.name, t.address(), tame.Short(err.Error(), 1000))
 }
 
 // reach opens the connection that ssh will run on.
@@ -171,7 +171,7 @@ func (d *Dialer) reach(ctx context.Context, t target) (net.Conn, error) {
 		conn, err = via.DialContext(ctx, "tcp", t.address())
 	}
 	if err != nil {
-		return nil, fault.New(fault.Unreachable, "%s: %s", t.name, act.Clean(plain(err)))
+		return nil, fault.New(fault.Unreachable, "%s: %s", t.name, tame.Short(plain(err), 1000))
 	}
 	return conn, nil
 }

@@ -15,6 +15,7 @@ import (
 	"staunch/fault"
 	"staunch/reach/act"
 	"staunch/reach/host"
+	"staunch/tame"
 )
 
 // Client is the near end of the wire: a host.Host and host.Store that lives on the other side of a connection.
@@ -75,7 +76,7 @@ func (c *Client) greet(ctx context.Context) error {
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(b, &c.hello) != nil {
 		return fault.New(fault.Corrupt, "%s does not say hello as a host part does", c.name)
 	}
-	c.hello.Version, c.hello.OS, c.hello.Arch = clean(c.hello.Version), clean(c.hello.OS), clean(c.hello.Arch)
+	c.hello.Version, c.hello.OS, c.hello.Arch = tame.Text(c.hello.Version), tame.Text(c.hello.OS), tame.Text(c.hello.Arch)
 	_, err = agree(c.name, c.hello)
 	return err
 }
@@ -118,7 +119,7 @@ func (c *Client) Do(ctx context.Context, o act.Order, p func(host.Progress)) (ac
 		return act.Outcome{}, err
 	}
 	if out.Order != o.ID {
-		return act.Outcome{}, fault.New(fault.Unsure, "%s answered for order %q, asked was %q", c.name, clean(out.Order), o.ID)
+		return act.Outcome{}, fault.New(fault.Unsure, "%s answered for order %q, asked was %q", c.name, tame.Text(out.Order), o.ID)
 	}
 	return out, nil
 }
@@ -159,7 +160,7 @@ func (c *Client) send(ctx context.Context, path string, body io.ReadCloser, answ
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fault.New(fault.Unsupported, "%s answers %s to %s", c.name, clean(resp.Status), path)
+		return fault.New(fault.Unsupported, "%s answers %s to %s", c.name, tame.Text(resp.Status), path)
 	}
 	err = readAnswer(resp.Body, answer, p)
 	if f := (*fault.Error)(nil); err == nil || errors.As(err, &f) {
@@ -175,9 +176,9 @@ func (c *Client) send(ctx context.Context, path string, body io.ReadCloser, answ
 func (c *Client) broken(ctx context.Context, kind fault.Kind, err error) error {
 	switch {
 	case kind == fault.Unsure:
-		return fault.New(fault.Unsure, "%s: the connection was lost during the act: %s", c.name, clean(err.Error())).Hinted("ask the host again with the same order: its journal knows").Caused(ctx.Err())
+		return fault.New(fault.Unsure, "%s: the connection was lost during the act: %s", c.name, tame.Text(err.Error())).Hinted("ask the host again with the same order: its journal knows").Caused(ctx.Err())
 	case ctx.Err() != nil:
 		return fault.New(fault.Timeout, "%s did not answer in time", c.name).Caused(ctx.Err())
 	}
-	return fault.New(fault.Unreachable, "%s: the connection was lost: %s", c.name, clean(err.Error()))
+	return fault.New(fault.Unreachable, "%s: the connection was lost: %s", c.name, tame.Text(err.Error()))
 }

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
-	"strings"
 
 	"staunch/fault"
 	"staunch/reach/host"
+	"staunch/tame"
 )
 
 // Limits of the conversation. A peer that goes beyond them is cut off.
@@ -93,7 +93,7 @@ func readAnswer(r io.Reader, answer any, progress func(host.Progress)) error {
 			if err := json.Unmarshal(content, &p); err != nil {
 				return fault.New(fault.Corrupt, "the host sent a broken progress report")
 			}
-			p.Says = clean(p.Says)
+			p.Says = tame.Text(p.Says)
 			if progress != nil {
 				progress(p)
 			}
@@ -116,7 +116,7 @@ func readAnswer(r io.Reader, answer any, progress func(host.Progress)) error {
 
 func decode(b []byte, into any) error {
 	if err := json.Unmarshal(b, into); err != nil {
-		return fault.New(fault.Corrupt, "the host's answer cannot be read: %s", clean(err.Error()))
+		return fault.New(fault.Corrupt, "the host's answer cannot be read: %s", tame.Text(err.Error()))
 	}
 	return nil
 }
@@ -126,23 +126,6 @@ func decodeFault(b []byte) error {
 	if err := json.Unmarshal(b, &f); err != nil || f.Kind == "" {
 		return fault.New(fault.Corrupt, "the host sent a broken error")
 	}
-	f.What, f.Hint = clean(f.What), clean(f.Hint)
+	f.What, f.Hint = tame.Text(f.What), tame.Text(f.Hint)
 	return &f
-}
-
-// clean makes a host's words safe for a terminal: control characters become "?", the length is bounded.
-func clean(s string) string {
-	if len(s) > 4096 {
-		s = s[:4096]
-	}
-	s = strings.ToValidUTF8(s, "?")
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return r
-		}
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '?'
-		}
-		return r
-	}, s)
 }

@@ -15,6 +15,7 @@ import (
 	"staunch/fault"
 	"staunch/reach/act"
 	"staunch/reach/host"
+	"staunch/tame"
 )
 
 const (
@@ -167,7 +168,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, into any, work f
 	ctx, cancel := deadline(r)
 	defer cancel()
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxQuestion)).Decode(into); err != nil {
-		_ = writeError(w, fault.New(fault.Usage, "the question cannot be read: %s", clean(err.Error())))
+		_ = writeError(w, fault.New(fault.Usage, "the question cannot be read: %s", tame.Text(err.Error())))
 		return
 	}
 	out := &stream{w: w}

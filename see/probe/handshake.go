@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"staunch/see/probe/hello"
-	"staunch/see/probe/starttls"
+	"staunch/tame"
 )
 
 // handshake makes one or two complete handshakes: chain, staple, timestamps, ALPN, resumption and, over HTTP, HSTS.
@@ -111,7 +111,7 @@ func parseHSTS(values []string) *HSTS {
 	if len(values) == 0 {
 		return &HSTS{}
 	}
-	h := &HSTS{Present: true, MaxAge: -1, Header: starttls.Clean(values[0])}
+	h := &HSTS{Present: true, MaxAge: -1, Header: tame.Short(values[0], 200)}
 	for part := range strings.SplitSeq(values[0], ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "max-age") {

@@ -8,6 +8,7 @@ import (
 
 	"staunch/fault"
 	"staunch/see/probe/starttls"
+	"staunch/tame"
 
 	"golang.org/x/net/idna"
 )
@@ -59,7 +60,7 @@ func checkQuestion(q Question) error {
 	switch q.mode() {
 	case ModeFull, ModeQuick, ModeHeartbleed, ModeCertificate:
 	default:
-		return fault.New(fault.Usage, "unknown mode %q", starttls.Clean(string(q.Mode)))
+		return fault.New(fault.Usage, "unknown mode %q", tame.Short(string(q.Mode), 200))
 	}
 	for _, name := range []string{q.SNI, q.Domain} {
 		if name == "" {
@@ -70,12 +71,12 @@ func checkQuestion(q Question) error {
 		}
 	}
 	if q.ExpectSPKI != "" && (len(q.ExpectSPKI) != 64 || strings.Trim(q.ExpectSPKI, "0123456789abcdef") != "") {
-		return fault.New(fault.Usage, "the expected key %q is not the lower-case hex of a SHA-256", starttls.Clean(q.ExpectSPKI))
+		return fault.New(fault.Usage, "the expected key %q is not the lower-case hex of a SHA-256", tame.Short(q.ExpectSPKI, 200))
 	}
 	if q.Intrusive {
 		for _, t := range q.Targets {
 			if strings.Contains(t, "/") && !strings.Contains(t, "://") {
-				return fault.New(fault.Usage, "intrusive tests need targets named one by one, %q is a range", starttls.Clean(t))
+				return fault.New(fault.Usage, "intrusive tests need targets named one by one, %q is a range", tame.Short(t, 200))
 			}
 		}
 	}
@@ -92,7 +93,7 @@ func chooseStartTLS(asked string, t target) (string, error) {
 				return asked, nil
 			}
 		}
-		return "", fault.New(fault.Usage, "unknown STARTTLS protocol %q", starttls.Clean(asked)).Hinted("known: %s, none", strings.Join(starttls.Protocols(), ", "))
+		return "", fault.New(fault.Usage, "unknown STARTTLS protocol %q", tame.Short(asked, 200)).Hinted("known: %s, none", strings.Join(starttls.Protocols(), ", "))
 	case t.starttls == "none":
 		return "", nil
 	case t.starttls != "":
@@ -106,7 +107,7 @@ func parseAllow(list []string) ([]netip.Prefix, error) {
 	for _, text := range list {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fault.New(fault.Usage, "%q is not a CIDR range", starttls.Clean(text)).Hinted("like 10.1.0.0/16 or fd00::/64")
+			return nil, fault.New(fault.Usage, "%q is not a CIDR range", tame.Short(text, 200)).Hinted("like 10.1.0.0/16 or fd00::/64")
 		}
 		allow = append(allow, p.Masked())
 	}
@@ -116,7 +117,7 @@ func parseAllow(list []string) ([]netip.Prefix, error) {
 // parseTarget reads one target; only a range gives more than one.
 func parseTarget(text string, allow []netip.Prefix) ([]target, error) {
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 }) {
-		return nil, fault.New(fault.Usage, "the target %q is empty or has control characters in it", starttls.Clean(text))
+		return nil, fault.New(fault.Usage, "the target %q is empty or has control characters in it", tame.Short(text, 200))
 	}
 	if len(text) > 2048 {
 		return nil, fault.New(fault.Usage, "a target of %d bytes", len(text))
@@ -168,7 +169,7 @@ func hostTarget(text, host string) (target, error) {
 
 // hostName checks a name and gives its ASCII form.
 func hostName(name string) (string, error) {
-	bad := fault.New(fault.Usage, "%q is not a host name or an address", starttls.Clean(name)).Hinted("like www.example.org, 192.0.2.1:8443 or [2001:db8::1]:443")
+	bad := fault.New(fault.Usage, "%q is not a host name or an address", tame.Short(name, 200)).Hinted("like www.example.org, 192.0.2.1:8443 or [2001:db8::1]:443")
 	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
 	if err != nil || ascii == "" || len(ascii) > 253 {
 		ascii = strings.TrimSuffix(name, ".") // names with underscores are no IDNs, but hosts have them
@@ -187,7 +188,7 @@ func hostName(name string) (string, error) {
 func parsePort(text string) (uint16, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fault.New(fault.Usage, "%q is not a port", starttls.Clean(text)).Hinted("ports are 1 to 65535")
+		return 0, fault.New(fault.Usage, "%q is not a port", tame.Short(text, 200)).Hinted("ports are 1 to 65535")
 	}
 	return uint16(n), nil
 }
@@ -213,16 +214,16 @@ func schemes() map[string]struct {
 func parseURL(text string) (target, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return target{}, fault.New(fault.Usage, "%q is not a URL", starttls.Clean(text))
+		return target{}, fault.New(fault.Usage, "%q is not a URL", tame.Short(text, 200))
 	}
 	s, known := schemes()[strings.ToLower(u.Scheme)]
 	switch {
 	case u.Scheme == "http":
-		return target{}, fault.New(fault.Usage, "%q has no TLS", starttls.Clean(text)).Hinted("did you mean https://?")
+		return target{}, fault.New(fault.Usage, "%q has no TLS", tame.Short(text, 200)).Hinted("did you mean https://?")
 	case u.Scheme == "dtls" || u.Scheme == "turn" || u.Scheme == "stun":
-		return target{}, fault.New(fault.Unsupported, "%q: DTLS is judged by evidence from the host only", starttls.Clean(text)).Hinted("run staunch scan on the machine")
+		return target{}, fault.New(fault.Unsupported, "%q: DTLS is judged by evidence from the host only", tame.Short(text, 200)).Hinted("run staunch scan on the machine")
 	case !known:
-		return target{}, fault.New(fault.Usage, "the scheme of %q is not one that we can probe", starttls.Clean(text))
+		return target{}, fault.New(fault.Usage, "the scheme of %q is not one that we can probe", tame.Short(text, 200))
 	case u.User != nil:
 		return target{}, fault.New(fault.Usage, "a target may not carry a user name or password")
 	}
@@ -250,7 +251,7 @@ func parseRange(text string, allow []netip.Prefix) ([]target, error) {
 	}
 	prefix, err := netip.ParsePrefix(cidr)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "%q is not a range of addresses", starttls.Clean(text)).Hinted("like 10.0.0.0/24:443,8443 or [fd00::/120]:443")
+		return nil, fault.New(fault.Usage, "%q is not a range of addresses", tame.Short(text, 200)).Hinted("like 10.0.0.0/24:443,8443 or [fd00::/120]:443")
 	}
 	if prefix = prefix.Masked(); !inside(prefix, allow) {
 		return nil, fault.New(fault.Denied, "the range %s is not inside a range that you allowed", prefix).Hinted("say --allow %s if these addresses are yours", prefix)
@@ -295,7 +296,7 @@ func parsePorts(text string) ([]uint16, error) {
 			}
 		}
 		if to < from {
-			return nil, fault.New(fault.Usage, "the ports %q run backwards", starttls.Clean(part))
+			return nil, fault.New(fault.Usage, "the ports %q run backwards", tame.Short(part, 200))
 		}
 		for p := int(from); p <= int(to); p++ {
 			ports = append(ports, uint16(p))

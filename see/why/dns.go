@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"staunch/tame"
 )
 
 var (
@@ -64,7 +66,7 @@ func dnsLayer(ctx context.Context, w *walk) Layer {
 		detail := DNSDetail{Asked: "hosts"}
 		detail.add(found)
 		return Layer{
-			State: OK, Says: fmt.Sprintf("%s stands in this machine's own hosts file", printable(host)),
+			State: OK, Says: fmt.Sprintf("%s stands in this machine's own hosts file", tame.Short(host, 2048)),
 			Check: "getent hosts " + host, Detail: detail,
 		}
 	}
@@ -132,7 +134,7 @@ func (n *nameLook) found(found []address, check string) Layer {
 	n.addrs = found
 	n.detail.add(found)
 	layer := Layer{State: OK, Check: check, Lines: n.lines, Detail: n.detail}
-	layer.Says = fmt.Sprintf("%s has %s", printable(n.host), plural(len(found), "address", "addresses"))
+	layer.Says = fmt.Sprintf("%s has %s", tame.Short(n.host, 2048), plural(len(found), "address", "addresses"))
 	for _, line := range n.lines {
 		if line.State != OK {
 			layer.State = Slowly
@@ -254,13 +256,13 @@ func follow(answer []dns.RR, host, zone string) (aliases []string, ips []netip.A
 
 func (n *nameLook) noSuchName(check string) Layer {
 	return n.failed(NoSuchName, check, "the name does not exist",
-		"There is no site with the name "+printable(n.host)+".",
+		"There is no site with the name "+tame.Short(n.host, 2048)+".",
 		"Check the spelling. If it used to work, the domain may have expired: ask its owner.")
 }
 
 func (n *nameLook) noAddress(check string) Layer {
 	return n.failed(NoSuchName, check, "the name exists, but has no address",
-		"The name "+printable(n.host)+" exists, but no web server's address belongs to it.",
+		"The name "+tame.Short(n.host, 2048)+" exists, but no web server's address belongs to it.",
 		"Perhaps it needs www. in front, or the owner removed the record.")
 }
 

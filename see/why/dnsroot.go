@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"staunch/tame"
 )
 
 // rootServers are the addresses of the thirteen root servers (IANA's root hints file; they change about once a decade).
@@ -59,7 +61,7 @@ func (n *nameLook) fromRoot(ctx context.Context) Layer {
 		}
 		n.detail.Aliases = append(n.detail.Aliases, aliases...)
 		for _, alias := range aliases {
-			n.note(OK, "dig "+n.host+" CNAME", "the name is another name for %s", printable(alias))
+			n.note(OK, "dig "+n.host+" CNAME", "the name is another name for %s", tame.Short(alias, 2048))
 		}
 		for _, ip := range ips {
 			found = append(found, address{ip, "dns"})
@@ -87,7 +89,7 @@ func (n *nameLook) recordPath(path []*zone) {
 		}
 		n.detail.Path = append(n.detail.Path, d)
 		if z.name != "." {
-			n.note(OK, "dig NS "+z.name, "%s is delegated to %s", printable(z.name), plural(len(z.servers), "name server address", "name server addresses"))
+			n.note(OK, "dig NS "+z.name, "%s is delegated to %s", tame.Short(z.name, 2048), plural(len(z.servers), "name server address", "name server addresses"))
 		}
 	}
 }
@@ -121,7 +123,7 @@ func (n *nameLook) recordServers(ctx context.Context, walker *walker, z *zone, v
 		distinct[serial] = true
 	}
 	if len(distinct) > 1 {
-		n.note(Slowly, "dig +nssearch "+z.name, "the name servers of %s hold different versions of the zone (%d serial numbers): a change may still be under way", printable(z.name), len(distinct))
+		n.note(Slowly, "dig +nssearch "+z.name, "the name servers of %s hold different versions of the zone (%d serial numbers): a change may still be under way", tame.Short(z.name, 2048), len(distinct))
 	}
 }
 
@@ -163,7 +165,7 @@ func (n *nameLook) compare(z *zone, name string, votes []server, check string) {
 			key := answerKey(s.reply, name)
 			answers[key] = append(answers[key], who)
 		default:
-			n.note(Slowly, "dig @"+hostOf(s.addr)+" "+name+" A +norecurse", "%s of %s %s", printable(who), printable(z.name), says)
+			n.note(Slowly, "dig @"+hostOf(s.addr)+" "+name+" A +norecurse", "%s of %s %s", tame.Short(who, 2048), tame.Short(z.name, 2048), says)
 		}
 	}
 	if len(answers) < 2 {
@@ -175,7 +177,7 @@ func (n *nameLook) compare(z *zone, name string, votes []server, check string) {
 		says = append(says, strings.Join(who, ", ")+": "+key)
 	}
 	sort.Strings(says)
-	n.note(Slowly, check, "the name servers disagree: %s", printable(strings.Join(says, " / ")))
+	n.note(Slowly, check, "the name servers disagree: %s", tame.Short(strings.Join(says, " / "), 2048))
 }
 
 // answerKey is what one server says, comparable.
@@ -231,10 +233,10 @@ func (n *nameLook) stuck(ctx context.Context, path []*zone, tried []server, chec
 	for _, s := range tried {
 		state, says := serverState(s)
 		states[state]++
-		n.note(Failed, "dig @"+hostOf(s.addr)+" "+n.host+" A +norecurse", "%s (%s) %s", printable(strings.TrimSuffix(s.name, ".")), hostOf(s.addr), says)
+		n.note(Failed, "dig @"+hostOf(s.addr)+" "+n.host+" A +norecurse", "%s (%s) %s", tame.Short(strings.TrimSuffix(s.name, "."), 2048), hostOf(s.addr), says)
 	}
-	says := fmt.Sprintf("none of the %s for %s gives an answer", plural(len(tried), "name server address", "name server addresses"), printable(z.name))
-	return n.failed(DNSBroken, check, says, "The name service of "+printable(z.name)+" is broken: "+says+".",
+	says := fmt.Sprintf("none of the %s for %s gives an answer", plural(len(tried), "name server address", "name server addresses"), tame.Short(z.name, 2048))
+	return n.failed(DNSBroken, check, says, "The name service of "+tame.Short(z.name, 2048)+" is broken: "+says+".",
 		"Only the domain's owner or its DNS provider can mend this; a cached answer may still work for some people.")
 }
 

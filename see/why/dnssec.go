@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"staunch/tame"
 )
 
 // DNSSEC is the state of the name's signatures.
@@ -52,12 +54,12 @@ func (n *nameLook) chain(ctx context.Context, walker *walker, path []*zone, answ
 			next := dsIn(z.ds)
 			if len(next) == 0 {
 				if anchored {
-					return DNSSEC{"unsigned", "not signed: " + printable(z.parent.name) + " publishes no key for " + printable(z.name)}
+					return DNSSEC{"unsigned", "not signed: " + tame.Short(z.parent.name, 2048) + " publishes no key for " + tame.Short(z.name, 2048)}
 				}
 				return DNSSEC{"unsigned", "not signed"}
 			}
 			if anchored {
-				if sec := verify(toSet(next), z.ds, keys, "the delegation of "+printable(z.name)); sec.State != "valid" {
+				if sec := verify(toSet(next), z.ds, keys, "the delegation of "+tame.Short(z.name, 2048)); sec.State != "valid" {
 					return sec
 				}
 			}
@@ -118,7 +120,7 @@ func toSet(ds []*dns.DS) []dns.RR {
 func zoneKeys(ctx context.Context, walker *walker, z *zone, trusted []*dns.DS) ([]*dns.DNSKEY, DNSSEC) {
 	reply, _ := walker.askAny(ctx, z, z.name, dns.TypeDNSKEY)
 	if reply == nil {
-		return nil, DNSSEC{"unknown", "the keys of " + printable(z.name) + " could not be fetched"}
+		return nil, DNSSEC{"unknown", "the keys of " + tame.Short(z.name, 2048) + " could not be fetched"}
 	}
 	var keys []*dns.DNSKEY
 	var set []dns.RR
@@ -128,7 +130,7 @@ func zoneKeys(ctx context.Context, walker *walker, z *zone, trusted []*dns.DS) (
 		}
 	}
 	if len(keys) == 0 {
-		return nil, DNSSEC{"broken", "the parent says that " + printable(z.name) + " is signed, but it has no keys"}
+		return nil, DNSSEC{"broken", "the parent says that " + tame.Short(z.name, 2048) + " is signed, but it has no keys"}
 	}
 	var entry []*dns.DNSKEY
 	understood := false
@@ -149,11 +151,11 @@ func zoneKeys(ctx context.Context, walker *walker, z *zone, trusted []*dns.DS) (
 	}
 	if len(entry) == 0 {
 		if !understood && !anyDigestKnown(trusted) {
-			return nil, DNSSEC{"unknown", "the key of " + printable(z.name) + " is published with a digest that we do not know"}
+			return nil, DNSSEC{"unknown", "the key of " + tame.Short(z.name, 2048) + " is published with a digest that we do not know"}
 		}
-		return nil, DNSSEC{"broken", "none of the keys of " + printable(z.name) + " is the one its parent names"}
+		return nil, DNSSEC{"broken", "none of the keys of " + tame.Short(z.name, 2048) + " is the one its parent names"}
 	}
-	return keys, verify(set, reply.Answer, entry, "the keys of "+printable(z.name))
+	return keys, verify(set, reply.Answer, entry, "the keys of "+tame.Short(z.name, 2048))
 }
 
 func anyDigestKnown(ds []*dns.DS) bool {
@@ -199,7 +201,7 @@ func verify(set, section []dns.RR, keys []*dns.DNSKEY, what string) DNSSEC {
 		}
 		signed = true
 		if len(keys) > 0 && !strings.EqualFold(sig.SignerName, keys[0].Hdr.Name) {
-			return DNSSEC{"unknown", what + " is signed by " + printable(sig.SignerName) + ", a zone whose delegation was not seen"}
+			return DNSSEC{"unknown", what + " is signed by " + tame.Short(sig.SignerName, 2048) + ", a zone whose delegation was not seen"}
 		}
 		if !knownAlgorithm(sig.Algorithm) {
 			continue

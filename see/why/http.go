@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"staunch/tame"
 )
 
 // HTTPDetail is what the web server answered.
@@ -84,8 +86,8 @@ func (w *walk) httpLayer(conn net.Conn) (Layer, string) {
 	}
 	defer resp.Body.Close()
 	detail := HTTPDetail{
-		Status: resp.StatusCode, Proto: printable(resp.Proto), Server: printable(resp.Header.Get("Server")), Type: printable(resp.Header.Get("Content-Type")),
-		Location: printable(resp.Header.Get("Location")), RetryAfter: printable(resp.Header.Get("Retry-After")), FirstByteMS: ms(first),
+		Status: resp.StatusCode, Proto: tame.Short(resp.Proto, 2048), Server: tame.Short(resp.Header.Get("Server"), 2048), Type: tame.Short(resp.Header.Get("Content-Type"), 2048),
+		Location: tame.Short(resp.Header.Get("Location"), 2048), RetryAfter: tame.Short(resp.Header.Get("Retry-After"), 2048), FirstByteMS: ms(first),
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
 	detail.BodyBytes, detail.BodyMS = n, ms(time.Since(began)-first)
@@ -209,7 +211,7 @@ func (w *walk) redirect(layer Layer, d HTTPDetail) (Layer, string) {
 	}
 	to := w.target.url.ResolveReference(next)
 	to.Fragment = ""
-	layer.Says = fmt.Sprintf("%d, sends us on to %s", d.Status, printable(to.String()))
+	layer.Says = fmt.Sprintf("%d, sends us on to %s", d.Status, tame.Short(to.String(), 2048))
 	if w.target.secure && to.Scheme == "http" {
 		layer.Lines = append(layer.Lines, Line{State: Slowly, Says: "the redirect leads from https back to http: everybody on the way can read along"})
 	}
@@ -218,5 +220,5 @@ func (w *walk) redirect(layer Layer, d HTTPDetail) (Layer, string) {
 
 // shellQuoted makes a command line that a person can paste without harm.
 func shellQuoted(s string) string {
-	return "'" + strings.ReplaceAll(printable(s), "'", `'\''`) + "'"
+	return "'" + strings.ReplaceAll(tame.Short(s, 2048), "'", `'\''`) + "'"
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"staunch/tame"
 )
 
 // AddressDetail lists the addresses by family.
@@ -264,5 +266,5 @@ func plainNet(err error) string {
 	if isTimeout(err) {
 		return "no answer in time"
 	}
-	return printable(strings.TrimPrefix(err.Error(), "connect: "))
+	return tame.Short(strings.TrimPrefix(err.Error(), "connect: "), 2048)
 }

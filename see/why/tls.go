@@ -11,6 +11,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"staunch/tame"
 )
 
 // TLSDetail is what the handshake showed.
@@ -87,7 +89,7 @@ func (w *walk) tlsFailed(layer Layer, err error, took time.Duration) Layer {
 		layer.Says = "what answers there does not speak TLS"
 		w.fail(TLSBroken, "The site answers, but not with encryption: the link says https, the port speaks something else.", "Try the link with http, or ask the site's owner.")
 	case errors.As(err, &alert):
-		layer.Says = "the server refuses the handshake: " + printable(alert.Error())
+		layer.Says = "the server refuses the handshake: " + tame.Short(alert.Error(), 2048)
 		w.fail(TLSBroken, "The site refuses to agree on an encryption: wrong name, or too old or too new for us.", "The site's owner has to look at its TLS settings.")
 	default:
 		layer.Says = "the handshake broke off: " + plainNet(err)
@@ -114,10 +116,10 @@ func describeTLS(state tls.ConnectionState) TLSDetail {
 	}
 	leaf := state.PeerCertificates[0]
 	spki := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
-	d.Subject, d.Issuer = printable(leaf.Subject.String()), printable(leaf.Issuer.String())
+	d.Subject, d.Issuer = tame.Short(leaf.Subject.String(), 2048), tame.Short(leaf.Issuer.String(), 2048)
 	d.NotAfter, d.SPKI = leaf.NotAfter.UTC(), hex.EncodeToString(spki[:])
 	for _, name := range leaf.DNSNames[:min(len(leaf.DNSNames), 100)] {
-		d.Names = append(d.Names, printable(name))
+		d.Names = append(d.Names, tame.Short(name, 2048))
 	}
 	return d
 }
@@ -148,7 +150,7 @@ func (w *walk) certificateProblems(state tls.ConnectionState) (problems []string
 		add("the certificate begins on "+leaf.NotBefore.Format(time.DateOnly)+" only", "The site's certificate is not valid yet; or this device's clock is wrong.")
 	}
 	if err := leaf.VerifyHostname(w.target.host); err != nil {
-		add("the certificate is for "+shortNames(leaf)+", not for "+printable(w.target.host), "The site shows a certificate for another name: browsers refuse it.")
+		add("the certificate is for "+shortNames(leaf)+", not for "+tame.Short(w.target.host, 2048), "The site shows a certificate for another name: browsers refuse it.")
 	}
 	if err := w.trust(state); err != nil {
 		add(err.Error(), "The site's certificate comes from nobody that this machine trusts: browsers refuse it.")
@@ -165,9 +167,9 @@ func shortNames(leaf *x509.Certificate) string {
 		return "no name"
 	}
 	if len(names) > 3 {
-		return printable(strings.Join(names[:3], ", ")) + fmt.Sprintf(" and %d more", len(names)-3)
+		return tame.Short(strings.Join(names[:3], ", "), 2048) + fmt.Sprintf(" and %d more", len(names)-3)
 	}
-	return printable(strings.Join(names, ", "))
+	return tame.Short(strings.Join(names, ", "), 2048)
 }
 
 // trust checks the chain at a moment when the leaf is valid, so that expiry and distrust are told apart.
@@ -192,9 +194,9 @@ func (w *walk) trust(state tls.ConnectionState) error {
 	case errors.As(err, &unknown) && leaf.Issuer.String() == leaf.Subject.String():
 		return errors.New("the certificate is signed by itself")
 	case errors.As(err, &unknown) && len(state.PeerCertificates) == 1:
-		return errors.New("the issuer " + printable(leaf.Issuer.String()) + " is not trusted here, or the server forgot to send the certificate in between")
+		return errors.New("the issuer " + tame.Short(leaf.Issuer.String(), 2048) + " is not trusted here, or the server forgot to send the certificate in between")
 	case errors.As(err, &unknown):
-		return errors.New("the issuer " + printable(leaf.Issuer.String()) + " is not trusted here")
+		return errors.New("the issuer " + tame.Short(leaf.Issuer.String(), 2048) + " is not trusted here")
 	}
-	return errors.New("the certificate chain does not hold: " + printable(err.Error()))
+	return errors.New("the certificate chain does not hold: " + tame.Short(err.Error(), 2048))
 }

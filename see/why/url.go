@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"staunch/tame"
 )
 
 // target is a URL taken apart.
@@ -36,15 +38,15 @@ func urlLayer(_ context.Context, w *walk) Layer {
 		return Layer{State: Failed, Says: says}
 	}
 	w.target = t
-	detail := URLDetail{Scheme: t.url.Scheme, Host: t.host, Port: t.port, Path: printable(t.url.EscapedPath()), Query: t.url.RawQuery != ""}
+	detail := URLDetail{Scheme: t.url.Scheme, Host: t.host, Port: t.port, Path: tame.Short(t.url.EscapedPath(), 2048), Query: t.url.RawQuery != ""}
 	layer := Layer{
-		State: OK, Says: printable(t.host) + ", port " + strconv.Itoa(t.port),
+		State: OK, Says: tame.Short(t.host, 2048) + ", port " + strconv.Itoa(t.port),
 		Check: "python3 -c 'import sys, urllib.parse as u; print(u.urlsplit(sys.argv[1]))' " + shellQuoted(t.url.String()),
 	}
 	if !t.ip.IsValid() {
 		labels := strings.Split(t.host, ".")
 		for i := len(labels) - 1; i >= 0; i-- {
-			detail.Labels = append(detail.Labels, printable(labels[i]))
+			detail.Labels = append(detail.Labels, tame.Short(labels[i], 2048))
 		}
 	}
 	layer.Lines = describeURL(t)
@@ -61,10 +63,10 @@ func describeURL(t target) []Line {
 	if t.ip.IsValid() {
 		lines = append(lines, Line{State: OK, Says: "the host is an address already, no name to look up"})
 	} else {
-		lines = append(lines, Line{State: OK, Says: "host " + printable(t.host) + ": read from the right, " + strings.Join(reversed(strings.Split(t.host, ".")), " > ")})
+		lines = append(lines, Line{State: OK, Says: "host " + tame.Short(t.host, 2048) + ": read from the right, " + strings.Join(reversed(strings.Split(t.host, ".")), " > ")})
 	}
 	if unicode, err := idna.ToUnicode(t.host); err == nil && unicode != t.host {
-		lines = append(lines, Line{State: OK, Says: "written " + printable(unicode) + " with letters beyond a-z: check that it is the site you mean"})
+		lines = append(lines, Line{State: OK, Says: "written " + tame.Short(unicode, 2048) + " with letters beyond a-z: check that it is the site you mean"})
 	}
 	if t.url.User != nil {
 		lines = append(lines, Line{State: Slowly, Says: "the part before @ is a user name, not the site: a common trick in fraudulent links"})
@@ -75,7 +77,7 @@ func describeURL(t target) []Line {
 func reversed(labels []string) []string {
 	out := make([]string, 0, len(labels))
 	for i := len(labels) - 1; i >= 0; i-- {
-		out = append(out, printable(labels[i]))
+		out = append(out, tame.Short(labels[i], 2048))
 	}
 	return out
 }
@@ -99,12 +101,12 @@ func parseURL(raw string) (target, string) {
 	case "http":
 		t.port = 80
 	default:
-		return target{}, "\"" + printable(u.Scheme) + "\" is not http or https"
+		return target{}, "\"" + tame.Short(u.Scheme, 2048) + "\" is not http or https"
 	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.Atoi(p)
 		if err != nil || n < 1 || n > 65535 {
-			return target{}, "port " + printable(p) + " does not exist (1 to 65535)"
+			return target{}, "port " + tame.Short(p, 2048) + " does not exist (1 to 65535)"
 		}
 		t.port = n
 	}
@@ -137,17 +139,4 @@ func withHost(t target, host string) (target, string) {
 	}
 	t.host = name
 	return t, ""
-}
-
-// printable replaces everything that could steer a terminal or hide text.
-func printable(s string) string {
-	if len(s) > 2048 {
-		s = s[:2048] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r == '\u202e' || r == '\u200b' || r == '\ufeff' || (r >= '\u2066' && r <= '\u2069') || !strconv.IsPrint(r) {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }

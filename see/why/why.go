@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // Answer is the whole explanation of one URL, as seen from this machine at one time.
@@ -130,7 +131,7 @@ func Ask(ctx context.Context, q Question, progress func(string)) (Answer, error)
 
 func loop(a Answer, back string) Answer {
 	a.Verdict = Application
-	a.Says = "The site sends us round in a circle: it keeps redirecting, at last to " + printable(back) + "."
+	a.Says = "The site sends us round in a circle: it keeps redirecting, at last to " + tame.Short(back, 2048) + "."
 	a.Next = "The site's owner has to mend the redirect; clearing cookies for this site sometimes helps meanwhile."
 	return a
 }
@@ -146,7 +147,7 @@ type walk struct {
 
 // explain looks at one URL and returns where it redirects to, if it does.
 func explain(ctx context.Context, q Question, progress func(string)) (Answer, string) {
-	answer := Answer{URL: printable(q.URL), Taken: time.Now().UTC().Truncate(time.Millisecond), From: q.From}
+	answer := Answer{URL: tame.Short(q.URL, 2048), Taken: time.Now().UTC().Truncate(time.Millisecond), From: q.From}
 	w := &walk{q: q, answer: &answer, progress: progress}
 	steps := []struct {
 		layer string

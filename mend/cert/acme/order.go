@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 
 	acmez "github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
@@ -192,7 +193,7 @@ func (c *Client) finish(ctx context.Context, o Order) (Order, error) {
 		}
 		return o, nil
 	}
-	return o, fault.New(fault.Unsure, "the order is %q at %s, neither ready nor done", printable(at.Status), c.CA.Name)
+	return o, fault.New(fault.Unsure, "the order is %q at %s, neither ready nor done", tame.Short(at.Status, 2000), c.CA.Name)
 }
 
 // refused looks whether a refused CSR ended the order; only then may the key be tried elsewhere.

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 
 	"staunch/fault"
+	"staunch/tame"
 
 	"github.com/mholt/acmez/v3/acme"
 )
@@ -69,20 +69,7 @@ func says(p acme.Problem) string {
 		}
 		text += "; " + sub.Identifier.Value + ": " + sub.Detail
 	}
-	return printable(text)
-}
-
-// printable keeps what a CA sends from steering a terminal.
-func printable(s string) string {
-	if len(s) > 2000 {
-		s = s[:2000] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
-			return ' '
-		}
-		return r
-	}, s)
+	return tame.Short(text, 2000)
 }
 
 func problemType(err error) string {

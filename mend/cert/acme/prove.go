@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"staunch/fault"
+	"staunch/tame"
 
 	acmez "github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
@@ -75,19 +76,19 @@ func (c *Client) answer(ctx context.Context, authz acme.Authorization) (err erro
 		}
 	}()
 	if err := solver.Present(ctx, challenge); err != nil {
-		return fault.New(fault.Denied, "the proof for %s could not be shown: %v", printable(authz.Identifier.Value), err)
+		return fault.New(fault.Denied, "the proof for %s could not be shown: %v", tame.Short(authz.Identifier.Value, 2000), err)
 	}
 	if waiter, ok := solver.(acmez.Waiter); ok {
 		if err := waiter.Wait(ctx, challenge); err != nil {
-			return fault.New(fault.Timeout, "the proof for %s did not become visible: %v", printable(authz.Identifier.Value), err)
+			return fault.New(fault.Timeout, "the proof for %s did not become visible: %v", tame.Short(authz.Identifier.Value, 2000), err)
 		}
 	}
 	if _, err := c.raw.InitiateChallenge(ctx, c.account(), challenge); err != nil {
-		return c.failed("asking for validation of "+printable(authz.Identifier.Value), err)
+		return c.failed("asking for validation of "+tame.Short(authz.Identifier.Value, 2000), err)
 	}
 	authz.Status = ""
 	if _, err := c.raw.PollAuthorization(ctx, c.account(), authz); err != nil {
-		return c.failed("validation of "+printable(authz.Identifier.Value), err)
+		return c.failed("validation of "+tame.Short(authz.Identifier.Value, 2000), err)
 	}
 	return nil
 }
@@ -106,7 +107,7 @@ func (c *Client) choose(authz acme.Authorization) (acme.Challenge, Solver, error
 			}
 		}
 	}
-	what := printable(authz.Identifier.Value)
+	what := tame.Short(authz.Identifier.Value, 2000)
 	if authz.Wildcard {
 		what = "*." + what
 	}

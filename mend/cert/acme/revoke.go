@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 
 	"github.com/mholt/acmez/v3/acme"
 )
@@ -69,7 +70,7 @@ func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (Windo
 	if err != nil {
 		return Window{}, c.failed("asking for renewal information", err)
 	}
-	w := Window{Start: got.SuggestedWindow.Start, End: got.SuggestedWindow.End, Says: printable(got.ExplanationURL)}
+	w := Window{Start: got.SuggestedWindow.Start, End: got.SuggestedWindow.End, Says: tame.Short(got.ExplanationURL, 2000)}
 	if got.RetryAfter != nil {
 		w.Again = *got.RetryAfter
 	}

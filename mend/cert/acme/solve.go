@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 
 	acmez "github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
@@ -261,7 +262,7 @@ func (h Hook) call(ctx context.Context, verb string, c acme.Challenge) error {
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fault.New(fault.Denied, "%s %s: %v: %s", h.Program, verb, err, printable(string(out)))
+		return fault.New(fault.Denied, "%s %s: %v: %s", h.Program, verb, err, tame.Short(string(out), 2000))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // Akamai drives third-party certificates of the Certificate Provisioning System (CPS API v2): Akamai makes key and CSR, we bring the
@@ -108,7 +109,7 @@ func (a *Akamai) pending(ctx context.Context, enrollment string) (string, error)
 	}
 	location := got.PendingChanges[0].Location
 	if !strings.HasPrefix(location, "/cps/v2/enrollments/") || strings.ContainsAny(location, "?#\\ ") || strings.Contains(location, "..") {
-		return "", fault.New(fault.Corrupt, "the CDN names a change at %q", plain(location))
+		return "", fault.New(fault.Corrupt, "the CDN names a change at %q", tame.Short(location, 500))
 	}
 	return location, nil
 }
@@ -156,7 +157,7 @@ func (a *Akamai) Progress(ctx context.Context, change Ref) (Progress, error) {
 	if err != nil {
 		return Progress{}, err
 	}
-	p := Progress{State: plain(got.StatusInfo.State)}
+	p := Progress{State: tame.Short(got.StatusInfo.State, 500)}
 	var waits []string
 	for _, in := range got.AllowedInput {
 		switch in.Type {

@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // Bundle is what a driver takes in the mode where we bring the key: chain and key of one name set.
@@ -157,18 +157,5 @@ func refused(c call, status int, body []byte) error {
 	case status >= 500:
 		kind = fault.Unsure
 	}
-	return fault.New(kind, "%s %s: status %d: %s", c.method, c.path, status, plain(string(body)))
-}
-
-// plain keeps an answer from steering a terminal, and short.
-func plain(s string) string {
-	if len(s) > 500 {
-		s = s[:500] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
-			return ' '
-		}
-		return r
-	}, s)
+	return fault.New(kind, "%s %s: status %d: %s", c.method, c.path, status, tame.Short(string(body), 500))
 }

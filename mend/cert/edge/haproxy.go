@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // HAProxy replaces a certificate in a running HAProxy by its runtime API (management guide, "set ssl cert"): no reload, no lost
@@ -33,7 +34,7 @@ func (h HAProxy) Stage(ctx context.Context, b Bundle) (Ref, error) {
 		return Ref{}, err
 	}
 	if !strings.Contains(got, "Transaction created") {
-		return Ref{}, fault.New(fault.Denied, "haproxy refuses the certificate: %s", plain(got))
+		return Ref{}, fault.New(fault.Denied, "haproxy refuses the certificate: %s", tame.Short(got, 500))
 	}
 	return Ref{Driver: "haproxy", ID: h.File, More: map[string]string{"socket": h.Socket}}, nil
 }
@@ -45,7 +46,7 @@ func (h HAProxy) Activate(ctx context.Context, _, _ Ref) error {
 		return err
 	}
 	if !strings.Contains(got, "Success") {
-		return fault.New(fault.Denied, "haproxy did not commit: %s", plain(got))
+		return fault.New(fault.Denied, "haproxy did not commit: %s", tame.Short(got, 500))
 	}
 	return nil
 }
@@ -56,7 +57,7 @@ func (h HAProxy) Retire(context.Context, Ref) error { return nil }
 // ask sends one command; HAProxy closes the connection after its answer.
 func (h HAProxy) ask(ctx context.Context, command string) (string, error) {
 	if h.File == "" || strings.ContainsAny(h.File, " \n;\\") {
-		return "", fault.New(fault.Usage, "%q cannot be a certificate's name in haproxy", plain(h.File))
+		return "", fault.New(fault.Usage, "%q cannot be a certificate's name in haproxy", tame.Short(h.File, 500))
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", h.Socket)

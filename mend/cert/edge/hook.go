@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // Hook drives any other edge through a program of the team's own: PROGRAM stage|activate|retire, with a JSON object on its standard
@@ -37,7 +38,7 @@ func (h Hook) Stage(ctx context.Context, b Bundle) (Ref, error) {
 	}
 	var ref Ref
 	if err := json.Unmarshal(out, &ref); err != nil || ref.ID == "" {
-		return Ref{}, fault.New(fault.Corrupt, "%s stage did not answer with {\"id\": ...}: %s", h.Program, plain(string(out)))
+		return Ref{}, fault.New(fault.Corrupt, "%s stage did not answer with {\"id\": ...}: %s", h.Program, tame.Short(string(out), 500))
 	}
 	ref.Driver = "hook"
 	return ref, nil
@@ -73,7 +74,7 @@ func (h Hook) call(ctx context.Context, verb string, in hookInput) ([]byte, erro
 		if ctx.Err() != nil {
 			kind = fault.Unsure
 		}
-		return nil, fault.New(kind, "%s %s: %v: %s", h.Program, verb, err, plain(says.Into.String()))
+		return nil, fault.New(kind, "%s %s: %v: %s", h.Program, verb, err, tame.Short(says.Into.String(), 500))
 	}
 	return out.Into.Bytes(), nil
 }

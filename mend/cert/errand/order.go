@@ -19,6 +19,7 @@ import (
 	"staunch/mend/cert/replace"
 	"staunch/reach/act"
 	"staunch/steer/run"
+	"staunch/tame"
 )
 
 // keyMadeOf is what a host answers to make_key.
@@ -272,7 +273,7 @@ func (d *Desk) byProgram(ctx context.Context, o replace.Order, m replace.Made) (
 	out.Left, says.Left = maxChain, 4<<10
 	cmd.Stdout, cmd.Stderr = &out, &says
 	if err := cmd.Run(); err != nil {
-		return "", fault.New(fault.Unsure, "%s %s %s: %v: %s", path, verb, o.Key, err, act.Clean(says.Into.String())).Hinted("it is called with \"fetch\" from now on, so that no second certificate is ordered for the key")
+		return "", fault.New(fault.Unsure, "%s %s %s: %v: %s", path, verb, o.Key, err, tame.Short(says.Into.String(), 1000)).Hinted("it is called with \"fetch\" from now on, so that no second certificate is ordered for the key")
 	}
 	return out.Into.String(), nil
 }
@@ -337,7 +338,7 @@ func parseChain(text []byte) ([]*x509.Certificate, error) {
 		}
 		rest = after
 		if block.Type != "CERTIFICATE" {
-			return nil, fault.New(fault.Corrupt, "there is a %s among the certificates", act.Clean(block.Type)).Hinted("bring certificates only; a private key is never imported")
+			return nil, fault.New(fault.Corrupt, "there is a %s among the certificates", tame.Short(block.Type, 1000)).Hinted("bring certificates only; a private key is never imported")
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {

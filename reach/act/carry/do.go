@@ -9,6 +9,7 @@ import (
 	"staunch/reach/act"
 	"staunch/reach/act/deed"
 	"staunch/reach/act/journal"
+	"staunch/tame"
 )
 
 // proofTime is how long proving may take after the act's own deadline.
@@ -187,7 +188,7 @@ func (b *job) carryOut(ctx context.Context, j *journal.Journal, d deed.Deed, out
 
 // end records an outcome. An outcome that cannot be recorded is still answered, as unsure: the next look will find it begun.
 func (b *job) end(j *journal.Journal, out act.Outcome) (act.Outcome, error) {
-	out.Order, out.Says = b.order.ID, act.Clean(out.Says)
+	out.Order, out.Says = b.order.ID, tame.Short(out.Says, 1000)
 	stored := out
 	stored.Repeat = false
 	if out.Status == act.Unknown {

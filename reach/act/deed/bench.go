@@ -15,6 +15,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/files"
 	"staunch/reach/act/systemd"
+	"staunch/tame"
 )
 
 // Deed is one kind of act with its parameters. What passes between the methods is JSON, because it outlives the process.
@@ -161,7 +162,7 @@ func (b *Bench) Tell(text string) {
 // Say keeps lines for the outcome's log, cleaned, the last 200.
 func (b *Bench) Say(lines ...string) {
 	for _, line := range lines {
-		if line = act.Clean(line); line != "" {
+		if line = tame.Short(line, 1000); line != "" {
 			b.Log = append(b.Log, line)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"staunch/fault"
-	"staunch/reach/act"
+	"staunch/tame"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,7 +104,7 @@ func lastLines(f *os.File, most int64) []string {
 	}
 	var found []string
 	for _, line := range strings.Split(string(text), "\n") {
-		if line = act.Clean(line); line != "" {
+		if line = tame.Short(line, 1000); line != "" {
 			found = append(found, line)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"staunch/fault"
 	"staunch/reach/act"
 	"staunch/reach/act/files"
+	"staunch/tame"
 )
 
 // hook runs one executable of the host's own hooks directory.
@@ -100,7 +101,7 @@ func (h hook) Check(_ context.Context, b *Bench) (act.Preview, error) {
 	}
 	p := act.Preview{Says: []string{"run the host's own hook " + h.name + h.shown()}, Undo: "cannot be undone: the hook declares no way back", Finds: Encode(struct{}{})}
 	if d.Says != "" {
-		p.Says = append(p.Says, act.Clean(d.Says))
+		p.Says = append(p.Says, tame.Short(d.Says, 1000))
 	}
 	if d.Undo != "" {
 		p.Undo = "runs the hook " + d.Undo
@@ -114,7 +115,7 @@ func (h hook) Check(_ context.Context, b *Bench) (act.Preview, error) {
 func (h hook) shown() string {
 	var parts []string
 	for k, v := range h.params {
-		parts = append(parts, k+"="+act.Clean(v))
+		parts = append(parts, k+"="+tame.Short(v, 1000))
 	}
 	slices.Sort(parts)
 	if len(parts) == 0 {

@@ -18,6 +18,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/files"
 	"staunch/reach/act/systemd"
+	"staunch/tame"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,7 +90,7 @@ func (s signal) look() (signalSeen, error) {
 	}
 	seen := signalSeen{Running: (systemd.Process{PID: s.with.PID, Ticks: ticks}).Alive(), Ticks: ticks}
 	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", s.with.PID)); err == nil {
-		seen.Name = act.Clean(strings.TrimSpace(string(name)))
+		seen.Name = tame.Short(strings.TrimSpace(string(name)), 1000)
 	}
 	seen.Unit = systemd.UnitOf(s.with.PID)
 	return seen, nil

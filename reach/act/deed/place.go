@@ -17,6 +17,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/files"
 	"staunch/reach/act/systemd"
+	"staunch/tame"
 )
 
 // place puts a bundle of files: all of them or none.
@@ -43,7 +44,7 @@ func (p place) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 		pre.Already = false
 		pre.Says = append(pre.Says, p.tell(p.with.Files[i], f))
 		if f.Was.Link != "" {
-			pre.Warns = append(pre.Warns, f.Path+" is a link to "+act.Clean(f.Was.Link)+" now: the link is replaced, not what it points to")
+			pre.Warns = append(pre.Warns, f.Path+" is a link to "+tame.Short(f.Was.Link, 1000)+" now: the link is replaced, not what it points to")
 		}
 	}
 	if p.with.Validator != "" {

@@ -13,6 +13,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/systemd"
 	"staunch/see/scan"
+	"staunch/tame"
 )
 
 // units are restart, reload, stop, start, mask and unmask.
@@ -63,7 +64,7 @@ func (u units) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 		p.Warns = append(p.Warns, u.warns(s)...)
 	}
 	if n := len(seen.Stale); n > 0 && u.kind == act.Restart {
-		p.Says = append(p.Says, fmt.Sprintf("%d mapped files of old code leave memory, first %s in process %d", n, act.Clean(seen.Stale[0].Path), seen.Stale[0].PID))
+		p.Says = append(p.Says, fmt.Sprintf("%d mapped files of old code leave memory, first %s in process %d", n, tame.Short(seen.Stale[0].Path, 1000), seen.Stale[0].PID))
 	}
 	if u.with.ConfirmMS > 0 {
 		p.Says = append(p.Says, fmt.Sprintf("undoes itself after %v unless confirmed", time.Duration(u.with.ConfirmMS)*time.Millisecond))
@@ -212,7 +213,7 @@ func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
 	}
 	seen, err := u.look(ctx, b)
 	if err == nil && (u.kind == act.Restart || u.kind == act.Start) && len(seen.Stale) > 0 {
-		err = fault.New(fault.Conflict, "process %d still maps old code: %s", seen.Stale[0].PID, act.Clean(seen.Stale[0].Path))
+		err = fault.New(fault.Conflict, "process %d still maps old code: %s", seen.Stale[0].PID, tame.Short(seen.Stale[0].Path, 1000))
 	}
 	if err == nil && len(u.with.Gone) > 0 {
 		err = goneFrom(ctx, seen, u.with.Gone)
@@ -329,15 +330,15 @@ func goneFrom(ctx context.Context, seen unitsSeen, ids []string) error {
 		return fault.New(fault.KindOf(err), "whether the old code is gone could not be looked at: %v", err)
 	}
 	if len(report.Unseen) > 0 {
-		return fault.New(fault.Conflict, "process %d could not be looked at: %s", report.Unseen[0].PID, act.Clean(report.Unseen[0].Reason))
+		return fault.New(fault.Conflict, "process %d could not be looked at: %s", report.Unseen[0].PID, tame.Short(report.Unseen[0].Reason, 1000))
 	}
 	for _, p := range report.Processes {
 		for _, o := range p.Objects {
 			if o.ID == "" {
-				return fault.New(fault.Conflict, "process %d: %s could not be read", p.PID, act.Clean(o.Path))
+				return fault.New(fault.Conflict, "process %d: %s could not be read", p.PID, tame.Short(o.Path, 1000))
 			}
 			if slices.Contains(ids, o.ID) {
-				return fault.New(fault.Conflict, "process %d still maps %s", p.PID, act.Clean(o.Path))
+				return fault.New(fault.Conflict, "process %d still maps %s", p.PID, tame.Short(o.Path, 1000))
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act/files"
+	"staunch/tame"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,14 +76,7 @@ func describe(pid int) string {
 	if err != nil {
 		return fmt.Sprintf("process %d", pid)
 	}
-	return fmt.Sprintf("%s (process %d)", strings.Map(printable, strings.TrimSpace(string(name))), pid)
-}
-
-func printable(r rune) rune {
-	if r < ' ' || r > '~' {
-		return -1
-	}
-	return r
+	return fmt.Sprintf("%s (process %d)", tame.Line(strings.TrimSpace(string(name))), pid)
 }
 
 // holdOff takes the lock that unattended-upgrades takes first: it then leaves the machine alone.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // Limits on what is kept of a served chain.
@@ -76,7 +77,7 @@ func (c *Certificate) fromStrict(x *x509.Certificate) {
 		c.Names = append(c.Names[:maxNames], fmt.Sprintf("... and %d more", len(c.Names)-maxNames))
 	}
 	for i, n := range c.Names {
-		c.Names[i] = printable(n)
+		c.Names[i] = tame.Short(n, maxText)
 	}
 	for _, e := range x.Extensions {
 		switch {
@@ -119,7 +120,7 @@ func keyOf(public any) (Key, bool) {
 
 // problem adds one finding; its code stands before the colon and is stable.
 func (c *Certificate) problem(code, format string, args ...any) {
-	c.Problems = append(c.Problems, code+": "+printable(fmt.Sprintf(format, args...)))
+	c.Problems = append(c.Problems, code+": "+tame.Short(fmt.Sprintf(format, args...), maxText))
 }
 
 // Has tells whether a problem with this code was found.
@@ -130,20 +131,6 @@ func (c *Certificate) Has(code string) bool {
 		}
 	}
 	return false
-}
-
-// printable makes text out of a certificate safe to print and short.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '.'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > maxText {
-		return strings.ToValidUTF8(s[:maxText], "") + "..."
-	}
-	return s
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02") }

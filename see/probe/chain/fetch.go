@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"staunch/tame"
 )
 
 // Limits on what certificates make us fetch: their URLs come from strangers.
@@ -49,7 +51,7 @@ func NewFetcher() *Fetcher {
 func (f *Fetcher) get(ctx context.Context, url string, limit int64) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no address", printable(url))
+		return nil, fmt.Errorf("%s is no address", tame.Short(url, maxText))
 	}
 	return f.do(request, limit)
 }
@@ -57,14 +59,14 @@ func (f *Fetcher) get(ctx context.Context, url string, limit int64) ([]byte, err
 func (f *Fetcher) post(ctx context.Context, url, kind string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("%s is no address", printable(url))
+		return nil, fmt.Errorf("%s is no address", tame.Short(url, maxText))
 	}
 	request.Header.Set("Content-Type", kind)
 	return f.do(request, maxOCSP)
 }
 
 func (f *Fetcher) do(request *http.Request, limit int64) ([]byte, error) {
-	where := printable(request.URL.String())
+	where := tame.Short(request.URL.String(), maxText)
 	answer, err := f.client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("%s did not answer", where)
@@ -100,7 +102,7 @@ func (f *Fetcher) crl(ctx context.Context, url string) (*x509.RevocationList, er
 			return
 		}
 		if e.list, err = x509.ParseRevocationList(body); err != nil {
-			e.err = fmt.Errorf("%s is not a CRL", printable(url))
+			e.err = fmt.Errorf("%s is not a CRL", tame.Short(url, maxText))
 		}
 	})
 	return e.list, e.err

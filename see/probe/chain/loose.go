@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/tame"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -90,7 +91,7 @@ func name(der []byte) string {
 	}
 	var n pkix.Name
 	n.FillFromRDNSequence(&rdn)
-	return printable(n.String())
+	return tame.Short(n.String(), maxText)
 }
 
 func (l *loose) readKey() {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ocsp"
+
+	"staunch/tame"
 )
 
 // revocation asks the sources that the certificate names: CRLs first, then OCSP (B7: OCSP is going away).
@@ -39,7 +41,7 @@ func revocation(ctx context.Context, leaf, issuer *x509.Certificate, t Trust) Re
 		}
 		why = append(why, err.Error())
 	}
-	return Revocation{State: "unknown", Says: printable(strings.Join(why, "; "))}
+	return Revocation{State: "unknown", Says: tame.Short(strings.Join(why, "; "), maxText)}
 }
 
 func httpOnly(urls []string) []string {
@@ -58,7 +60,7 @@ func (f *Fetcher) fromCRL(ctx context.Context, url string, leaf, issuer *x509.Ce
 		return Revocation{}, err
 	}
 	if err := checkCRL(list, url, issuer, now); err != nil {
-		return Revocation{}, fmt.Errorf("the CRL at %s %v", printable(url), err)
+		return Revocation{}, fmt.Errorf("the CRL at %s %v", tame.Short(url, maxText), err)
 	}
 	r := Revocation{State: "good", Source: "crl", Says: "not on its CRL", Updated: &list.ThisUpdate, Next: when(list.NextUpdate)}
 	for _, e := range list.RevokedCertificateEntries {
@@ -173,7 +175,7 @@ func (c *Certificate) staple(leaf, issuer *x509.Certificate, t Trust) {
 	default:
 		r, err := fromResponse(t.Staple, leaf, issuer, t.Now, "staple")
 		if err != nil {
-			c.Staple = "present, not valid: " + printable(err.Error())
+			c.Staple = "present, not valid: " + tame.Short(err.Error(), maxText)
 			return
 		}
 		c.Staple = r.State

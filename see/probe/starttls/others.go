@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // ftp is RFC 4217.
@@ -22,7 +23,7 @@ func ftp(c *conversation, _ Asked) error {
 	}
 	// vsftpd has been seen to agree and to fail in the same reply
 	if strings.Contains(strings.Join(lines, "\n"), "500 OOPS") {
-		return fault.New(fault.Unsupported, "AUTH TLS fails: %q", Clean(lines[0]))
+		return fault.New(fault.Unsupported, "AUTH TLS fails: %q", tame.Short(lines[0], 200))
 	}
 	return nil
 }
@@ -77,7 +78,7 @@ func xmpp(namespace string) talk {
 
 func xmppRefused(features, domain string) error {
 	if strings.Contains(features, "host-unknown") || strings.Contains(features, "improper-addressing") {
-		return fault.New(fault.Unsupported, "the server does not serve the domain %q: name it with --domain", Clean(domain))
+		return fault.New(fault.Unsupported, "the server does not serve the domain %q: name it with --domain", tame.Short(domain, 200))
 	}
 	return fault.New(fault.Unsupported, "starttls is not offered")
 }
@@ -246,7 +247,7 @@ func mysql(c *conversation, _ Asked) error {
 // mysqlCapabilities reads the lower capability flags of a version 10 greeting.
 func mysqlCapabilities(greeting []byte) (int, error) {
 	if greeting[0] == 0xff {
-		return 0, fault.New(fault.Unsupported, "the server refuses us: %q", Clean(string(greeting[min(3, len(greeting)):])))
+		return 0, fault.New(fault.Unsupported, "the server refuses us: %q", tame.Short(string(greeting[min(3, len(greeting)):]), 200))
 	}
 	version, rest, found := strings.Cut(string(greeting[1:]), "\x00")
 	if greeting[0] != 10 || !found || len(version) > 200 || len(rest) < 4+8+1+2 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"staunch/fault"
+	"staunch/tame"
 )
 
 // Limits on what a server may say before TLS begins.
@@ -59,7 +60,7 @@ func ByPort(port int) string {
 func Upgrade(rw io.ReadWriter, protocol string, asked Asked) error {
 	speak := protocols()[protocol]
 	if speak == nil {
-		return fault.New(fault.Usage, "unknown STARTTLS protocol %q", Clean(protocol)).Hinted("known: %s", strings.Join(Protocols(), ", "))
+		return fault.New(fault.Usage, "unknown STARTTLS protocol %q", tame.Short(protocol, 200)).Hinted("known: %s", strings.Join(Protocols(), ", "))
 	}
 	c := &conversation{rw: rw, in: bufio.NewReaderSize(io.LimitReader(rw, maxBytes), maxLine)}
 	if err := speak(c, asked); err != nil {
@@ -145,18 +146,7 @@ func (c *conversation) expect(what string, codes ...string) ([]string, error) {
 // refused tells "too many connections" from a no.
 func refused(what, line string) error {
 	if strings.HasPrefix(line, "421") {
-		return fault.New(fault.Full, "the server asks to come back later: %q", Clean(line))
+		return fault.New(fault.Full, "the server asks to come back later: %q", tame.Short(line, 200))
 	}
-	return fault.New(fault.Unsupported, "%s is refused: %q", what, Clean(line))
-}
-
-// Clean makes what a server said safe to print: no control characters, at most 200 bytes.
-func Clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f {
-			return '.'
-		}
-		return r
-	}, s)
-	return s[:min(len(s), 200)]
+	return fault.New(fault.Unsupported, "%s is refused: %q", what, tame.Short(line, 200))
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"staunch/tame"
 )
 
 // answers asks every anchor whose component the object holds.
@@ -119,7 +121,7 @@ func (q inquiry) byString(i int) (Answer, bool) {
 	if strings.HasPrefix(s[0].text, "-D") {
 		kind = "build_flag"
 	}
-	return Answer{Kind: kind, Detail: fmt.Sprintf("%q at %#x", clean(s[0].text), s[0].off)}, true
+	return Answer{Kind: kind, Detail: fmt.Sprintf("%q at %#x", tame.Short(s[0].text, 256), s[0].off)}, true
 }
 
 // couldLook tells whether a way of looking was possible in this object, so that finding nothing means something.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"staunch/tame"
 )
 
 // languages reads what the toolchains of Go and Rust record about their own programs.
@@ -79,8 +81,8 @@ func module(path, version, says string) Component {
 		version = ""
 	}
 	return Component{
-		Name: clean(path), Version: strings.TrimPrefix(clean(version), "v"), Linkage: Static, Kind: "Go",
-		Evidence: []Evidence{{Kind: "build_info", Says: clean(says)}},
+		Name: tame.Short(path, 256), Version: strings.TrimPrefix(tame.Short(version, 256), "v"), Linkage: Static, Kind: "Go",
+		Evidence: []Evidence{{Kind: "build_info", Says: tame.Short(says, 256)}},
 	}
 }
 
@@ -165,11 +167,11 @@ func auditData(b []byte) []Component {
 		if p.Kind == "build" || p.Kind == "dev" || p.Name == "" {
 			continue
 		}
-		says := "in its audit data, from " + clean(p.Source)
+		says := "in its audit data, from " + tame.Short(p.Source, 256)
 		if p.Root {
 			says = "the program itself, in its audit data"
 		}
-		out = append(out, Component{Name: clean(p.Name), Version: clean(p.Version), Linkage: Static, Kind: "crates.io", Evidence: []Evidence{{Kind: "build_info", Says: says}}})
+		out = append(out, Component{Name: tame.Short(p.Name, 256), Version: tame.Short(p.Version, 256), Linkage: Static, Kind: "crates.io", Evidence: []Evidence{{Kind: "build_info", Says: says}}})
 	}
 	return out
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"staunch/tame"
 )
 
 // rule is what there is to know about recognising one component. All rules are data in rules.go and its neighbours.
@@ -119,10 +121,10 @@ func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component 
 	own := named || slices.ContainsFunc(t.code[i], func(s sighting) bool { return slices.Contains(r.self, s.text) })
 	versions := t.versionsOf(i, im, own || contains)
 	if named {
-		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + clean(l.soname), Detail: "soname"})
+		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + tame.Short(l.soname, 256), Detail: "soname"})
 	}
 	if b, ok := t.build[i]; ok {
-		evidence = append(evidence, Evidence{Kind: "build_flag", Says: "records how it was built", Detail: clean(b.text)})
+		evidence = append(evidence, Evidence{Kind: "build_flag", Says: "records how it was built", Detail: tame.Short(b.text, 256)})
 	}
 	switch {
 	case own, contains && r.program:
@@ -150,7 +152,7 @@ func withVersions(r rule, how Linkage, versions []versionText, evidence []Eviden
 	}
 	var out []Component
 	for _, v := range versions {
-		c := Component{Name: r.name, Version: clean(v.version), Linkage: how, Evidence: append([]Evidence(nil), evidence...)}
+		c := Component{Name: r.name, Version: tame.Short(v.version, 256), Linkage: how, Evidence: append([]Evidence(nil), evidence...)}
 		says := "its version text"
 		if len(versions) > 1 {
 			says = fmt.Sprintf("one of %d version texts", len(versions))
@@ -226,20 +228,6 @@ func (t *trace) imported(r rule) []Evidence {
 		}
 	}
 	return nil
-}
-
-// clean keeps what comes from a file printable and short.
-func clean(s string) string {
-	out := make([]rune, 0, len(s))
-	for _, r := range s {
-		if r < ' ' || r >= 0x7f {
-			r = '?'
-		}
-		if out = append(out, r); len(out) >= 256 {
-			break
-		}
-	}
-	return string(out)
 }
 
 // compilePatterns compiles the regular expressions of the rules once for all objects.
