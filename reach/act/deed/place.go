@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"staunch/fault"
 	"staunch/reach/act"
@@ -242,7 +243,7 @@ func (p place) Do(ctx context.Context, b *Bench) error {
 	if err := p.accepted(ctx, b); err != nil {
 		back := seen.Restore(b.Saved())
 		if back == nil && len(p.with.Reload) > 0 {
-			back = p.reload(context.WithoutCancel(ctx), b)
+			back = p.resume(context.WithoutCancel(ctx), b)
 		}
 		if back != nil {
 			return fault.New(fault.Unsure, "%v; and putting the old files back failed: %v", err, back)
@@ -283,28 +284,8 @@ func (p place) accepted(ctx context.Context, b *Bench) error {
 	return p.reload(ctx, b)
 }
 
-func (p place) validate(ctx context.Context, b *Bench) error {
-	if name, isHook := strings.CutPrefix(p.with.Validator, "hook:"); isHook {
-		return hook{name: name}.exec(ctx, b, name)
-	}
-	if p.with.Validator == "" {
-		return nil
-	}
-	argv := map[string][]string{
-		"nginx": {"nginx", "-t", "-q"}, "haproxy": {"haproxy", "-c", "-q", "-f", "/etc/haproxy/haproxy.cfg"},
-		"apache": {"apache2ctl", "configtest"}, "postfix": {"postfix", "check"}, "dovecot": {"doveconf", "-n"},
-	}[p.with.Validator]
-	if _, err := lookPath("", argv[0]); err != nil && p.with.Validator == "apache" {
-		argv = []string{"httpd", "-t"}
-	}
-	lines, err := b.run(ctx, command{argv: argv, output: 64 << 10})
-	if err != nil {
-		b.Say(lines...)
-		return fault.New(fault.Conflict, "%s refuses the new files: %v", p.with.Validator, err)
-	}
-	return nil
-}
-
+// reload tells the units to take the files and waits until they have proven that they stay up: some programs take a reload and die of
+// what they then read.
 func (p place) reload(ctx context.Context, b *Bench) error {
 	if len(p.with.Reload) == 0 {
 		return nil
@@ -318,8 +299,37 @@ func (p place) reload(ctx context.Context, b *Bench) error {
 		if err := m.Job(ctx, systemd.Reload, unit); err != nil {
 			return err
 		}
-		if s, err := m.State(ctx, unit); err != nil || s.Active != "active" {
-			return fault.New(fault.Conflict, "%s is %q after the reload (%v)", unit, s.Active, err)
+		if _, err := m.Up(ctx, unit, time.Second); err != nil {
+			return fault.New(fault.Conflict, "after the reload: %v", err)
+		}
+	}
+	return nil
+}
+
+// resume lets the units take the old files again; one that died of the new ones is started.
+func (p place) resume(ctx context.Context, b *Bench) error {
+	if len(p.with.Reload) == 0 {
+		return nil
+	}
+	m, err := b.Units(ctx)
+	if err != nil {
+		return err
+	}
+	for _, unit := range p.with.Reload {
+		s, err := m.State(ctx, unit)
+		if err != nil {
+			return err
+		}
+		verb := systemd.Reload
+		if s.Active != "active" {
+			verb = systemd.Start
+		}
+		b.Tell(string(verb) + " " + unit)
+		if err := m.Job(ctx, verb, unit); err != nil {
+			return err
+		}
+		if _, err := m.Up(ctx, unit, time.Second); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -359,5 +369,5 @@ func (p place) Undo(ctx context.Context, b *Bench) (any, error) {
 	if err := before.Restore(b.Saved()); err != nil {
 		return nil, err
 	}
-	return before, p.reload(ctx, b)
+	return before, p.resume(ctx, b)
 }
