@@ -62,7 +62,7 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 		},
 		Voters: func(ctx context.Context) ([]string, error) {
 			a, err := d.Approval(ctx, sealed, list)
-			return a.People, err
+			return a.Voters, err
 		},
 		Known: d.knownKey,
 	}

@@ -54,6 +54,7 @@ func (h *Hub) Speak(ctx context.Context, w vote.Spoken, list *mandate.Signers) (
 // Approval is how far a plan's votes reach now.
 type Approval struct {
 	vote.Tally
+	Voters  []string // who voted for exactly this plan: a standing vote's people are not among them
 	Until   string   // the last ring, in order, that has its votes; "" where not even the first has
 	All     bool     // everything may begin
 	Missing []string // "production: 1 more of 2 votes"
@@ -83,6 +84,7 @@ func (h *Hub) Approval(ctx context.Context, sealed *plan.Sealed, list *mandate.S
 		return Approval{}, err
 	}
 	a := Approval{Tally: vote.Count(sealed, votes, list, h.Now()), Glass: vote.Glass(sealed, words, list, h.Now())}
+	a.Voters = slices.Clone(a.People)
 	if err := h.carry(ctx, s, sealed, words, list, &a); err != nil {
 		return Approval{}, err
 	}

@@ -89,7 +89,7 @@ func TestNothingIsRevokedWhileAnythingMayServeIt(t *testing.T) {
 		at := now.Add(time.Duration(random.IntN(400)) * time.Second)
 		override := randomOverride(random, old, known, now)
 		right, err := cert.Allow(old, []*x509.Certificate{leaf}, known, proof, cert.Consent{People: people, Override: override}, at)
-		excused := override != nil && len(override.By) > 1 && override.By[0] != override.By[1] && override.Until.After(at) && override.Reason != "" && override.SPKI == old
+		excused := override != nil && len(override.By) > 1 && override.By[0] != override.By[1] && override.Custodians[1] == "bob" && override.Until.After(at) && override.Reason != "" && override.SPKI == old
 		for name := range bad {
 			excused = excused && slices.Contains(override.Points, name)
 		}
@@ -112,7 +112,7 @@ func randomOverride(random *mrand.Rand, old string, known []cert.Point, now time
 	if random.IntN(2) == 0 {
 		return nil
 	}
-	o := &cert.Override{SPKI: old, Reason: "the vendor is gone", Until: now.Add(time.Duration(random.IntN(600)) * time.Second), By: []string{"ann", "bob", "bob"}[random.IntN(2):][:2]}
+	o := &cert.Override{SPKI: old, Reason: "the vendor is gone", Until: now.Add(time.Duration(random.IntN(600)) * time.Second), By: []string{"ann", "bob", "bob"}[random.IntN(2):][:2], Custodians: [][]string{{"ann", "bob"}, {"ann", "cid"}}[random.IntN(2)]}
 	for _, p := range known {
 		if random.IntN(5) > 0 {
 			o.Points = append(o.Points, p.String())
@@ -124,7 +124,7 @@ func randomOverride(random *mrand.Rand, old string, known []cert.Point, now time
 func TestARevocationWithoutAnyEndpointIsRefusedEvenWithAnOverride(t *testing.T) {
 	leaf := certificate(t)
 	proof := cert.Observe(t.Context(), nil, nil, cert.Watch{})
-	o := &cert.Override{SPKI: cert.SPKI(leaf), Reason: "x", Until: time.Now().Add(time.Hour), By: []string{"ann", "bob"}}
+	o := &cert.Override{SPKI: cert.SPKI(leaf), Reason: "x", Until: time.Now().Add(time.Hour), By: []string{"ann", "bob"}, Custodians: []string{"ann", "bob"}}
 	_, err := cert.Allow(cert.SPKI(leaf), []*x509.Certificate{leaf}, nil, proof, cert.Consent{People: []string{"ann", "bob"}, Override: o}, time.Now())
 	if !fault.Is(err, fault.Denied) {
 		t.Errorf("%v", err)

@@ -40,7 +40,19 @@ type Override struct {
 	Points []string  `json:"points"` // Point.String of each
 	Reason string    `json:"reason"`
 	Until  time.Time `json:"until"`
-	By     []string  `json:"-"` // people whose signatures over it were verified
+	// Custodians are those who may sign it, two of them at least.
+	Custodians []string `json:"custodians"`
+	By         []string `json:"-"` // people whose signatures over it were verified
+}
+
+// Covers tells whether the override names this obstacle and is in force; who signed it is not asked here.
+func (o *Override) Covers(spki string, a Obstacle, now time.Time) bool {
+	return o != nil && o.SPKI == spki && strings.TrimSpace(o.Reason) != "" && now.Before(o.Until) && a.Kind != "unknown" && slices.Contains(o.Points, a.Point.String())
+}
+
+// signed counts the custodians who signed.
+func (o *Override) signed() int {
+	return distinct(slices.DeleteFunc(slices.Clone(o.By), func(who string) bool { return !slices.Contains(o.Custodians, who) }))
 }
 
 // Allow is the gate. It gives the right to revoke every certificate of the key, or says what stands against it. "Could not be seen"
@@ -95,14 +107,14 @@ func (o *Override) permits(spki string, against []Obstacle, now time.Time) error
 	if o == nil || o.SPKI != spki {
 		return refuse()
 	}
-	if distinct(o.By) < quorum {
-		return fault.New(fault.Denied, "the override is signed by %d people, it needs %d", distinct(o.By), quorum)
+	if n := o.signed(); n < quorum {
+		return fault.New(fault.Denied, "the override is signed by %d custodians, it needs %d", n, quorum).Hinted("custodians (%s) sign it by approving the plan that holds it", strings.Join(o.Custodians, ", "))
 	}
 	if strings.TrimSpace(o.Reason) == "" || !now.Before(o.Until) {
 		return fault.New(fault.Denied, "the override gives no reason, or ended at %s", o.Until.UTC().Format(time.RFC3339))
 	}
 	for _, a := range against {
-		if a.Kind == "unknown" || !slices.Contains(o.Points, a.Point.String()) {
+		if !o.Covers(spki, a, now) {
 			return fault.New(fault.Denied, "the override does not name this: %s", a.Says)
 		}
 	}

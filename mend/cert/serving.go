@@ -194,7 +194,7 @@ func (s Serving) at(p Point, spki string) (Obstacle, bool) {
 	return Obstacle{}, false
 }
 
-// All reports whether every point was seen, each time, with exactly this key and no other: what a deployment has to prove.
+// All reports whether every point was seen, each time, with this key: what a deployment has to prove. That another key is gone is proven by Against.
 func (s Serving) All(spki string) (bool, []Obstacle) {
 	var out []Obstacle
 	good := map[Point]int{}
@@ -202,8 +202,8 @@ func (s Serving) All(spki string) (bool, []Obstacle) {
 		switch {
 		case g.Unseen != "":
 			out = append(out, Obstacle{g.Point, "unseen", fmt.Sprintf("%s could not be seen from %s: %s", g.Point, g.From, g.Unseen)})
-		case len(g.Keys) != 1 || g.Keys[0] != spki:
-			out = append(out, Obstacle{g.Point, "serves", fmt.Sprintf("%s serves %s", g.Point, strings.Join(g.Keys, " and "))})
+		case !slices.Contains(g.Keys, spki):
+			out = append(out, Obstacle{g.Point, "serves", fmt.Sprintf("%s serves %s, seen from %s", g.Point, shortAll(g.Keys), g.From)})
 		default:
 			good[g.Point]++
 		}
@@ -214,6 +214,14 @@ func (s Serving) All(spki string) (bool, []Obstacle) {
 		}
 	}
 	return len(out) == 0 && len(s.points) > 0 && len(s.lookers) > 0, out
+}
+
+func shortAll(spkis []string) string {
+	var out []string
+	for _, k := range spkis {
+		out = append(out, short(k))
+	}
+	return strings.Join(out, " and ")
 }
 
 // Points lists what was looked at.

@@ -14,17 +14,18 @@ func (v *view) endpointsOf(spki string) []string {
 	return slices.Compact(known)
 }
 
-// gone tells whether a predicate shows that an endpoint no longer serves a key. Serving another key everywhere shows it too.
+// gone tells whether a predicate shows that an endpoint no longer serves a key. That it serves another one does not: an endpoint may serve
+// two, an RSA key and an ECDSA key.
 func gone(p Predicate, endpoint, spki string) bool {
-	if p.Endpoint != endpoint {
-		return false
-	}
-	return p.Kind == NotServed && p.SPKI == spki || p.Kind == Serves && p.SPKI != "" && p.SPKI != spki
+	return p.Endpoint == endpoint && p.Kind == NotServed && p.SPKI == spki
 }
+
+// ends tells whether a step makes a key unusable where it may still be served: revoked, or taken away.
+func (s *Step) ends() bool { return s.Kind == Revoke || s.Kind == Retire }
 
 func servesBeforeRevoke(v *view) (out []Problem) {
 	for i, s := range v.Steps {
-		if s.Kind != Revoke {
+		if !s.ends() {
 			continue
 		}
 		for _, t := range s.Targets {
@@ -34,7 +35,7 @@ func servesBeforeRevoke(v *view) (out []Problem) {
 			}
 			for _, endpoint := range endpoints {
 				if !v.proven(i, t, v.about("", endpoint), func(p Predicate) bool { return gone(p, endpoint, t.SPKI) }) {
-					out = append(out, bad(s.ID, "%s is not seen without key %s before it is revoked", endpoint, short(t.SPKI)))
+					out = append(out, bad(s.ID, "%s is not seen without key %s before that key's end", endpoint, short(t.SPKI)))
 				}
 			}
 		}
@@ -44,13 +45,13 @@ func servesBeforeRevoke(v *view) (out []Problem) {
 
 func revokeLooksAgain(v *view) (out []Problem) {
 	for i, s := range v.Steps {
-		if s.Kind != Revoke {
+		if !s.ends() {
 			continue
 		}
 		for _, t := range s.Targets {
 			for _, endpoint := range v.endpointsOf(t.SPKI) {
 				if !v.needed(i, t, func(p Predicate) bool { return gone(p, endpoint, t.SPKI) }) {
-					out = append(out, bad(s.ID, "does not look at %s again before it revokes key %s", endpoint, short(t.SPKI)))
+					out = append(out, bad(s.ID, "does not look at %s again before it ends key %s", endpoint, short(t.SPKI)))
 				}
 			}
 		}

@@ -153,9 +153,6 @@ func TestWhatTheRulesLetPass(t *testing.T) {
 		"a key whose host is looked at right before, instead of by a step before": func(p *Plan, _ *World) {
 			p.Step("key").After, p.Step("key").Needs = []string{"restart-production"}, []Predicate{{Kind: Clean, Advisory: bug}}
 		},
-		"an endpoint that was seen with another key": func(p *Plan, _ *World) {
-			p.Step("new-key-seen").Proves[0] = Predicate{Kind: Serves, SPKI: "new"}
-		},
 		"a way back to an affected version that people signed for": func(p *Plan, _ *World) {
 			p.Step("upgrade-canary").Undo = Undo{Kind: Reverse, Says: "the package before", Restores: []Version{{"libssl1.0.0", "1.0.1e-2"}}}
 			p.Waivers = []Waiver{{Host: "web1", Advisory: bug, By: "ann", Until: made.Add(time.Hour), Reason: "the shop cannot be down tonight"}}
@@ -248,5 +245,23 @@ func TestRePlanShowsWhatIsNew(t *testing.T) {
 	to.Rings[1].Quorum = 1
 	if d := Compare(&from, &to); d.OnlyWidened() || len(d.Changed) != 1 || !slices.Contains(d.Frame, "rings") {
 		t.Errorf("other votes and another quorum: %+v", d)
+	}
+}
+
+// TestAnotherKeyDoesNotProveThatTheOldOneIsGone: an endpoint may serve two keys, so only a look for the old one ends it, by a revocation or by taking it away.
+func TestAnotherKeyDoesNotProveThatTheOldOneIsGone(t *testing.T) {
+	breaks := func(kind Kind, proof Predicate) bool {
+		p, w := heartbleed(t), known()
+		p.Step("new-key-seen").Proves[0] = proof
+		p.Step("revoke").Kind = kind
+		return slices.ContainsFunc(Lint(&p, w), func(x Problem) bool { return x.Rule == "serves-before-revoke" })
+	}
+	for _, kind := range []Kind{Revoke, Retire} {
+		if !breaks(kind, Predicate{Kind: Serves, SPKI: "new"}) {
+			t.Errorf("%s although the endpoints may serve both keys", kind)
+		}
+		if breaks(kind, Predicate{Kind: NotServed, SPKI: "old"}) {
+			t.Errorf("%s is refused although the old key was seen gone", kind)
+		}
 	}
 }

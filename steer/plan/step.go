@@ -21,12 +21,13 @@ const (
 	Deploy           Kind = "deploy"            // a key and certificate onto a host, a CDN or a load balancer
 	Activate         Kind = "activate"          // what was staged there is switched on
 	Revoke           Kind = "revoke"            // every certificate of one key
+	Retire           Kind = "retire"            // an old certificate is taken away where it was switched off
 	InvalidateTokens Kind = "invalidate_tokens" // sessions, tokens, cookies or passwords of one service
 )
 
 // Kinds returns the closed list.
 func Kinds() []Kind {
-	return []Kind{Act, Gate, Person, Build, MakeKey, OrderCertificate, Deploy, Activate, Revoke, InvalidateTokens}
+	return []Kind{Act, Gate, Person, Build, MakeKey, OrderCertificate, Deploy, Activate, Revoke, Retire, InvalidateTokens}
 }
 
 // Step is one thing to do on all of its targets, each target on its own. A target of a step begins when the step's ancestors are settled and its needs hold there.

@@ -45,7 +45,8 @@ type Client struct {
 	// Patience bounds the wait for one validation or one issuance; 0: 2 min.
 	Patience time.Duration
 
-	raw *acme.Client
+	raw      *acme.Client
+	comeback *comeback
 }
 
 // Connect readies the client and checks that the directory is an ACME directory.
@@ -58,10 +59,11 @@ func Connect(ctx context.Context, c Client) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = tlsConfig(c.CA.Roots)
-	transport.MaxIdleConnsPerHost = 16
+	transport.MaxIdleConnsPerHost = 64
+	c.comeback = &comeback{RoundTripper: transport}
 	c.raw = &acme.Client{
 		Directory: c.CA.Directory, UserAgent: c.Agent, PollInterval: c.Poll, PollTimeout: c.Patience,
-		HTTPClient: &http.Client{Transport: transport, Timeout: time.Minute},
+		HTTPClient: &http.Client{Transport: c.comeback, Timeout: time.Minute},
 	}
 	dir, err := c.raw.GetDirectory(ctx)
 	if err != nil {

@@ -46,8 +46,10 @@ type Order struct {
 	Chain    string    `json:"chain,omitempty"` // PEM, leaf first
 	NotAfter time.Time `json:"not_after,omitzero"`
 	// Replacing tells whether the CA took the order as a replacement (RFC 9773 section 5), which exempts it from rate limits.
-	Replacing bool   `json:"replacing,omitempty"`
-	Says      string `json:"says,omitempty"` // what was noticed on the way
+	Replacing bool      `json:"replacing,omitempty"`
+	Says      string    `json:"says,omitempty"`         // what was noticed on the way
+	Opened    time.Time `json:"opened,omitzero"`        // when the CA took it: it counts towards the CA's limits from then on
+	Place     string    `json:"account_name,omitempty"` // the account as the caller names it (Route.Accounts)
 }
 
 // NewOrder readies an order for a CSR (DER), whose signature it checks.
@@ -138,7 +140,7 @@ func (c *Client) open(ctx context.Context, o Order) (Order, error) {
 		return o, c.failed("ordering", err)
 	}
 	o.CA, o.Account, o.URL, o.Stage = c.CA.Name, c.Account.Location, got.Location, Open
-	o.Replacing = want.Replaces != ""
+	o.Replacing, o.Opened = want.Replaces != "", time.Now().UTC().Truncate(time.Millisecond)
 	return o, nil
 }
 

@@ -50,7 +50,11 @@ func (c *Client) failed(doing string, err error) error {
 	case problem.Status == http.StatusNotImplemented:
 		kind, hint = fault.Unsupported, "this CA cannot do that"
 	}
-	return fault.New(kind, "%s at %s: %s", doing, c.CA.Name, says(problem)).Hinted("%s", hint)
+	f := fault.New(kind, "%s at %s: %s", doing, c.CA.Name, says(problem)).Hinted("%s", hint)
+	if at, said := c.comeback.said(); said && (kind == fault.Full || kind == fault.Unreachable) {
+		return f.Caused(Later{at})
+	}
+	return f
 }
 
 // says is the CA's own text, with what it says of single names.

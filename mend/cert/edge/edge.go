@@ -51,6 +51,14 @@ type Keyed interface {
 	Retire(ctx context.Context, old Ref) error
 }
 
+// Finder is an edge that can tell which of its certificates has one of these serial numbers (lower-case hex). NotFound: none.
+type Finder interface {
+	Find(ctx context.Context, serials []string) (Ref, error)
+}
+
+// Retires tells whether a driver has anything to take away after a change: HAProxy replaces in memory, and Akamai by itself.
+func Retires(driver string) bool { return driver == "fastly" || driver == "hook" }
+
 // Requesting is an edge that makes the key itself and never shows it (Akamai CPS).
 type Requesting interface {
 	// Request starts a change and returns its CSR (PEM) once the edge has made one.

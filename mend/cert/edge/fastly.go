@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"math/big"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"staunch/fault"
 )
@@ -96,26 +99,57 @@ func (f *Fastly) putKey(ctx context.Context, name string, b Bundle) (string, err
 }
 
 // find looks for a resource by the name we gave it.
-func (f *Fastly) find(ctx context.Context, path, name string) (string, error) {
+func (f *Fastly) find(ctx context.Context, path, name string) (id string, err error) {
+	err = f.each(ctx, path, func(it item) bool {
+		if it.Attributes["name"] == name {
+			id = it.ID
+		}
+		return id != ""
+	})
+	return id, err
+}
+
+// each shows every resource of a kind, page by page, until found says that it has enough.
+func (f *Fastly) each(ctx context.Context, path string, found func(item) bool) error {
 	for page := 1; page <= 200; page++ {
 		var got many
 		if err := f.call(ctx, http.MethodGet, path+"?page%5Bsize%5D=100&page%5Bnumber%5D="+strconv.Itoa(page), nil, &got); err != nil {
-			return "", err
+			return err
 		}
-		for _, it := range got.Data {
-			if it.Attributes["name"] == name {
-				return it.ID, nil
-			}
-		}
-		if len(got.Data) < 100 {
-			return "", nil
+		if slices.ContainsFunc(got.Data, found) || len(got.Data) < 100 {
+			return nil
 		}
 	}
-	return "", fault.New(fault.Full, "more than 20,000 entries at %s", path)
+	return fault.New(fault.Full, "more than 20,000 entries at %s", path)
+}
+
+// Find looks for the certificate with one of these serial numbers, which the CDN writes in decimal or in hex.
+func (f *Fastly) Find(ctx context.Context, serials []string) (Ref, error) {
+	want := map[string]bool{}
+	for _, hex := range serials {
+		if n, ok := new(big.Int).SetString(hex, 16); ok {
+			want[n.String()], want[strings.ToLower(hex)], want[n.Text(16)] = true, true, true
+		}
+	}
+	ref := Ref{Driver: "fastly"}
+	err := f.each(ctx, "/tls/certificates", func(it item) bool {
+		serial, _ := it.Attributes["serial_number"].(string)
+		if want[strings.ToLower(strings.ReplaceAll(serial, ":", ""))] {
+			ref.ID = it.ID
+		}
+		return ref.ID != ""
+	})
+	if err == nil && ref.ID == "" {
+		err = fault.New(fault.NotFound, "the CDN has no certificate with serial %s", strings.Join(serials, " or "))
+	}
+	return ref, err
 }
 
 // Activate moves every activation (a name on a TLS configuration) from the old certificate to the new one.
 func (f *Fastly) Activate(ctx context.Context, old, staged Ref) error {
+	if old.ID == "" || staged.ID == "" {
+		return fault.New(fault.Usage, "which certificate is served now is not known").Hinted("without it every activation of the account would be moved; certs.yaml: current")
+	}
 	var got many
 	if err := f.call(ctx, http.MethodGet, "/tls/activations?filter%5Btls_certificate.id%5D="+url.QueryEscape(old.ID), nil, &got); err != nil {
 		return err
@@ -131,6 +165,9 @@ func (f *Fastly) Activate(ctx context.Context, old, staged Ref) error {
 
 // Retire deletes the old certificate and then its key; a certificate that still is active is refused by the CDN, and by us before that.
 func (f *Fastly) Retire(ctx context.Context, old Ref) error {
+	if old.ID == "" {
+		return fault.New(fault.Usage, "which certificate was served before is not known").Hinted("take it away at the CDN by hand")
+	}
 	var active many
 	if err := f.call(ctx, http.MethodGet, "/tls/activations?filter%5Btls_certificate.id%5D="+url.QueryEscape(old.ID), nil, &active); err != nil {
 		return err

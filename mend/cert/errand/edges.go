@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"staunch/fault"
+	"staunch/mend/cert"
 	"staunch/mend/cert/edge"
 	"staunch/mend/cert/replace"
 	"staunch/reach/act"
@@ -72,7 +73,14 @@ func (d *Desk) activate(ctx context.Context, w run.Work) (act.Outcome, error) {
 	if !staged {
 		return act.Outcome{}, fault.New(fault.Conflict, "nothing is staged at %s for %s", at.Edge, at.Key)
 	}
-	if err := e.Keyed.Activate(ctx, e.Current, ref); err != nil {
+	old, err := d.before(ctx, at, e)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	if err := e.Keyed.Activate(ctx, old, ref); err != nil {
+		return act.Outcome{}, err
+	}
+	if err := d.save(ctx, servedDoc(at.Edge, m.SPKI), ref); err != nil {
 		return act.Outcome{}, err
 	}
 	return d.done(at.Edge + " says that it serves " + ref.ID + " from now on"), nil
@@ -94,4 +102,56 @@ func (d *Desk) progress(ctx context.Context, name string, e Edge, m replace.Made
 		return act.Outcome{}, fault.New(fault.Denied, "%s waits for a person: %s", name, p.Waits).Hinted("do it there, then retry the step")
 	}
 	return act.Outcome{}, fault.New(fault.Conflict, "%s is not done: %s", name, p.State).Hinted("retry the step later")
+}
+
+// before tells what the edge serves for the old key, and stores it ahead of the first change: afterwards nobody can tell.
+func (d *Desk) before(ctx context.Context, at replace.At, e Edge) (edge.Ref, error) {
+	var old edge.Ref
+	if had, err := d.load(ctx, beforeDoc(at.Edge, at.Key), &old); had || err != nil {
+		return old, err
+	}
+	had, err := d.load(ctx, servedDoc(at.Edge, at.Old), &old)
+	if err != nil {
+		return old, err
+	}
+	if !had {
+		old = e.Current
+		if finder, can := e.Keyed.(edge.Finder); can {
+			found, err := finder.Find(ctx, at.Serials)
+			if err == nil {
+				old = found
+			} else if !fault.Is(err, fault.NotFound) || old.ID == "" {
+				return old, err
+			}
+		}
+	}
+	return old, d.save(ctx, beforeDoc(at.Edge, at.Key), old)
+}
+
+// retire takes the old certificate away from an edge, after one more look at every endpoint: what still serves it would fall silent.
+func (d *Desk) retire(ctx context.Context, w run.Work) (act.Outcome, error) {
+	at, e, _, err := d.atEdge(ctx, w)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	if e.Keyed == nil {
+		return act.Outcome{}, fault.New(fault.Usage, "%s takes its old certificates away by itself", at.Edge)
+	}
+	points, lookers, err := d.where(ctx, w.Target.SPKI, at)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	for _, o := range cert.Observe(ctx, points, lookers, d.Watch).Against(w.Target.SPKI) {
+		if !at.Override.Covers(w.Target.SPKI, o, d.now()) {
+			return act.Outcome{}, fault.New(fault.Denied, "the old certificate stays at %s: %s", at.Edge, o.Says)
+		}
+	}
+	old, err := d.before(ctx, at, e)
+	if err != nil {
+		return act.Outcome{}, err
+	}
+	if err := e.Keyed.Retire(ctx, old); err != nil {
+		return act.Outcome{}, err
+	}
+	return d.done(at.Edge + " has the old certificate no longer"), nil
 }

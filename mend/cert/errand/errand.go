@@ -48,8 +48,9 @@ type Desk struct {
 	Edge func(ctx context.Context, name string) (Edge, error)
 	// Open opens what was sealed for whoever carries keys to edges. Nil: this machine is none.
 	Open func(ctx context.Context, sealed, spki string) ([]byte, error)
-	// Lookers are the vantage points; Watch is how often they look right before a revocation.
+	// Lookers look from here, Vantage from a host that the plan names beside; Watch is how often they look right before a revocation.
 	Lookers []cert.Looker
+	Vantage func(host string) cert.Looker
 	Watch   cert.Watch
 	// Points tells every endpoint known now that may serve a key: what was learned after the plan was made counts as well.
 	Points func(ctx context.Context, spki string) ([]cert.Point, error)
@@ -91,6 +92,7 @@ func (d *Desk) Deeds() map[plan.Kind]Deed {
 		plan.Deploy:           {d.deploy, d.deployed},
 		plan.Activate:         {d.activate, d.again},
 		plan.Revoke:           {d.revoke, d.again},
+		plan.Retire:           {d.retire, d.again},
 	}
 }
 
@@ -102,10 +104,13 @@ func (d *Desk) Facts() map[plan.Fact]func(ctx context.Context, p plan.Predicate,
 }
 
 // The names of documents on the shelf.
-func madeDoc(key string) string         { return "made/" + key }
-func orderDoc(key string) string        { return "order/" + key }
-func stagedDoc(edge, key string) string { return "staged/" + edge + "/" + key }
-func revokedDoc(spki string) string     { return "revoked/" + spki }
+func madeDoc(key string) string          { return "made/" + key }
+func orderDoc(key string) string         { return "order/" + key }
+func stagedDoc(edge, key string) string  { return "staged/" + edge + "/" + key }
+func beforeDoc(edge, key string) string  { return "before/" + edge + "/" + key }
+func servedDoc(edge, spki string) string { return "served/" + edge + "/" + spki }
+func revokedDoc(spki string) string      { return "revoked/" + spki }
+
 func (d *Desk) done(says string) act.Outcome {
 	return act.Outcome{Status: act.Done, Says: says, Ended: d.now()}
 }

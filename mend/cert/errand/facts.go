@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"staunch/fault"
@@ -17,23 +18,23 @@ import (
 )
 
 // look sees one point of a plan's step from every vantage point.
-func (d *Desk) look(ctx context.Context, p plan.Predicate, w run.Work) (cert.Serving, *run.Seen) {
+func (d *Desk) look(ctx context.Context, p plan.Predicate, w run.Work) (cert.Serving, replace.At, *run.Seen) {
 	at, err := with[replace.At](w)
 	if err != nil {
 		s := unknown(err.Error())
-		return cert.Serving{}, &s
+		return cert.Serving{}, at, &s
 	}
 	i := slices.IndexFunc(at.Points, func(one cert.Point) bool { return one.String() == p.Endpoint })
 	if i < 0 {
 		s := unknown("the plan does not say where " + p.Endpoint + " is")
-		return cert.Serving{}, &s
+		return cert.Serving{}, at, &s
 	}
-	return cert.Observe(ctx, at.Points[i:i+1], d.Lookers, cert.Watch{Times: 1}), nil
+	return cert.Observe(ctx, at.Points[i:i+1], d.lookers(at), cert.Watch{Times: 1}), at, nil
 }
 
-// serves: every look shows the new key and no other.
+// serves: every look shows the new key. Another one beside it (RSA and ECDSA) is no obstacle; the old one is looked for by notServed.
 func (d *Desk) serves(ctx context.Context, p plan.Predicate, w run.Work) run.Seen {
-	proof, bad := d.look(ctx, p, w)
+	proof, at, bad := d.look(ctx, p, w)
 	if bad != nil {
 		return *bad
 	}
@@ -41,25 +42,30 @@ func (d *Desk) serves(ctx context.Context, p plan.Predicate, w run.Work) run.See
 	if all {
 		return yes(p.Endpoint + " serves the new key")
 	}
-	return judged(against)
+	return d.judged(at, against)
 }
 
-// notServed: every look shows something else. What cannot be seen is unknown, and unknown holds the gate.
+// notServed: every look shows something else. What cannot be seen is unknown, and unknown holds the gate, unless the plan carries an override
+// that names it: whether that one counts is asked once more by the gate of the revocation, where people are counted.
 func (d *Desk) notServed(ctx context.Context, p plan.Predicate, w run.Work) run.Seen {
-	proof, bad := d.look(ctx, p, w)
+	proof, at, bad := d.look(ctx, p, w)
 	if bad != nil {
 		return *bad
 	}
 	against := proof.Against(p.SPKI)
 	if len(against) == 0 {
-		return yes(p.Endpoint + " serves another key")
+		return yes(p.Endpoint + " serves another key, seen from " + strings.Join(proof.From(), ", "))
 	}
-	return judged(against)
+	return d.judged(at, against)
 }
 
-func judged(against []cert.Obstacle) run.Seen {
+// judged words what stands against a point. An override that names it lets the plan go on.
+func (d *Desk) judged(at replace.At, against []cert.Obstacle) run.Seen {
 	if len(against) == 0 {
 		return unknown("nobody looked")
+	}
+	if o := at.Override; o != nil && !slices.ContainsFunc(against, func(a cert.Obstacle) bool { return !o.Covers(o.SPKI, a, d.now()) }) {
+		return yes("OVERRIDDEN (" + o.Reason + "): " + against[0].Says)
 	}
 	for _, o := range against {
 		if o.Kind == "serves" {

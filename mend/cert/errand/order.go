@@ -2,6 +2,7 @@ package errand
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -184,47 +185,93 @@ func (d *Desk) until(ctx context.Context, at time.Time) error {
 	}
 }
 
-// byACME takes the stored order on, or begins one. The next CA is asked only while nobody can have certified the key.
+// byACME takes the stored order on, or begins one. Accounts and CAs are asked in the plan's order, and the next one only while nobody can
+// have certified the key. Where all say "too many" and when to come back, it comes back then, as long as the step may take.
 func (d *Desk) byACME(ctx context.Context, o replace.Order, m replace.Made) (chain, ca string, err error) {
 	if d.CA == nil {
 		return "", "", fault.New(fault.Unsupported, "no CA is set up").Hinted("certs.yaml beside staunch.yaml lists authorities")
 	}
+	places := append([]acme.Slot{{CA: o.Issuer, Account: o.Account}}, o.Else...)
+	for {
+		got, failed, err := d.round(ctx, o, m, places)
+		if err != nil || got != nil {
+			if err != nil {
+				return "", "", err
+			}
+			return got.Chain, got.CA, nil
+		}
+		var says []string
+		var again time.Time
+		for _, f := range failed {
+			says = append(says, f.Error())
+			if at, said := acme.Again(f); said && (again.IsZero() || at.Before(again)) {
+				again = at
+			}
+		}
+		end, bounded := ctx.Deadline()
+		if again.IsZero() || bounded && again.After(end) {
+			return "", "", fault.New(fault.Denied, "no CA certifies %s: %s", o.Key, strings.Join(says, "; ")).Hinted("the key and its request are stored; retry, or bring a certificate by hand: `staunch cert import %s FILE`", o.Key)
+		}
+		if err := d.until(ctx, again); err != nil {
+			return "", "", err
+		}
+	}
+}
+
+// round asks each place once. Neither an order nor an error means that every place refused.
+func (d *Desk) round(ctx context.Context, o replace.Order, m replace.Made, places []acme.Slot) (*acme.Order, []error, error) {
 	var stored acme.Order
 	had, err := d.load(ctx, orderDoc(o.Key), &stored)
 	if err != nil {
-		return "", "", err
+		return nil, nil, err
 	}
-	places := append([]acme.Slot{{CA: o.Issuer, Account: o.Account}}, o.Else...)
-	var failed []string
+	var failed []error
 	for _, place := range places {
-		if had && bound(stored) && stored.CA != place.CA {
+		if bound(stored) && stored.CA != place.CA {
 			continue
-		}
-		if !had || !bound(stored) {
-			if stored, err = begin(o, m); err != nil {
-				return "", "", err
-			}
 		}
 		c, err := d.CA(ctx, place.CA, place.Account)
 		if err != nil {
-			failed = append(failed, place.CA+": "+err.Error())
+			failed = append(failed, err)
 			continue
 		}
-		got, err := c.Run(ctx, stored, func(next acme.Order) error { return d.save(ctx, orderDoc(o.Key), next) })
+		ours := had && stored.CA == c.CA.Name && stored.Account == c.Account.Location && stored.Stage != acme.Invalid
+		if bound(stored) && !ours {
+			continue // another account's order
+		}
+		next := stored
+		if !ours {
+			if next, err = begin(o, m); err != nil {
+				return nil, nil, err
+			}
+			next.Place = place.Account
+		}
+		var lost error
+		got, err := c.Run(ctx, next, func(at acme.Order) error {
+			lost = d.save(ctx, orderDoc(o.Key), at)
+			return lost
+		})
 		if err == nil {
-			return got.Chain, got.CA, nil
+			return &got, nil, nil
 		}
 		stored, had = got, true
-		if bound(got) || ctx.Err() != nil {
-			return "", "", err
+		if bound(got) || lost != nil || ctx.Err() != nil {
+			return nil, nil, err
 		}
-		failed = append(failed, place.CA+": "+err.Error())
+		failed = append(failed, err)
 	}
-	return "", "", fault.New(fault.Denied, "no CA certifies %s: %s", o.Key, strings.Join(failed, "; ")).Hinted("the key and its request are stored; retry, or bring a certificate by hand: `staunch cert import %s FILE`", o.Key)
+	switch {
+	case bound(stored) && len(failed) > 0:
+		return nil, nil, failed[0]
+	case bound(stored):
+		return nil, nil, fault.New(fault.Conflict, "the request for %s was handed in at %s by account %s, which is not set up here", o.Key, stored.CA, cmp.Or(stored.Place, stored.Account)).
+			Hinted("set it up again: nobody else is asked for a certificate of that key")
+	}
+	return nil, failed, nil
 }
 
-// bound tells whether a CA may have certified the key, so that nobody else is asked any more.
-func bound(o acme.Order) bool { return o.Stage != acme.Wanted && o.Stage != acme.Invalid }
+// bound tells whether a CA may have certified the key, so that nobody else is asked any more: the request is handed in only after this was stored.
+func bound(o acme.Order) bool { return o.Stage == acme.Sent || o.Stage == acme.Issued }
 
 func begin(o replace.Order, m replace.Made) (acme.Order, error) {
 	req, err := parseCSR(m.CSR)

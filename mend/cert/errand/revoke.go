@@ -60,17 +60,9 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 
 // right looks and asks for the right to revoke.
 func (d *Desk) right(ctx context.Context, spki string, leaves []*x509.Certificate, at replace.At) (*cert.Revocation, cert.Serving, error) {
-	known := slices.Clone(at.Points)
-	if d.Points != nil {
-		more, err := d.Points(ctx, spki)
-		if err != nil {
-			return nil, cert.Serving{}, fault.New(fault.Denied, "which endpoints may serve the key now is not known: %v", err)
-		}
-		for _, p := range more {
-			if !slices.Contains(known, p) {
-				known = append(known, p)
-			}
-		}
+	known, lookers, err := d.where(ctx, spki, at)
+	if err != nil {
+		return nil, cert.Serving{}, err
 	}
 	if d.Voters == nil {
 		return nil, cert.Serving{}, fault.New(fault.Denied, "nobody's vote can be verified here")
@@ -85,9 +77,41 @@ func (d *Desk) right(ctx context.Context, spki string, leaves []*x509.Certificat
 		o.By = people // it stands in the plan that they signed
 		consent.Override = &o
 	}
-	proof := cert.Observe(ctx, known, d.Lookers, d.Watch)
+	proof := cert.Observe(ctx, known, lookers, d.Watch)
 	r, err := cert.Allow(spki, leaves, known, proof, consent, d.now())
 	return r, proof, err
+}
+
+// where lists every point that may serve the key now, those learned since the plan was made included, and everybody who has to look.
+func (d *Desk) where(ctx context.Context, spki string, at replace.At) ([]cert.Point, []cert.Looker, error) {
+	known := slices.Clone(at.Points)
+	if d.Points != nil {
+		more, err := d.Points(ctx, spki)
+		if err != nil {
+			return nil, nil, fault.New(fault.Denied, "which endpoints may serve the key now is not known: %v", err)
+		}
+		for _, p := range more {
+			if !slices.Contains(known, p) {
+				known = append(known, p)
+			}
+		}
+	}
+	return known, d.lookers(at), nil
+}
+
+// lookers are this machine and the hosts that the plan names. One that cannot look sees nothing, and what is not seen holds.
+func (d *Desk) lookers(at replace.At) []cert.Looker {
+	out := slices.Clone(d.Lookers)
+	for _, host := range at.From {
+		if d.Vantage != nil {
+			out = append(out, d.Vantage(host))
+			continue
+		}
+		out = append(out, cert.Looker{From: host, See: func(context.Context, cert.Point) ([]string, error) {
+			return nil, fault.New(fault.Unsupported, "no way to look from there")
+		}})
+	}
+	return out
 }
 
 // keepEnded adds to what was accepted before: a second attempt after a crash must not lose the first one's answers.

@@ -253,13 +253,7 @@ func (d *draft) newKey(w want) {
 		order.From = w.slot.At.UTC()
 		deadline += w.slot.At.Sub(d.o.Now) // the step waits for its slot
 	}
-	for _, r := range d.o.Routes {
-		for _, a := range r.Accounts {
-			if r.CA != order.Issuer && len(order.Else) < 4 {
-				order.Else = append(order.Else, acme.Slot{CA: r.CA, Account: a, At: order.From})
-			}
-		}
-	}
+	order.Else = d.others(w.slot)
 	if w.edge == "" {
 		lead := w.hosts[0]
 		order.Host = lead
@@ -277,6 +271,26 @@ func (d *draft) newKey(w want) {
 		Proves: []plan.Predicate{{Kind: plan.Issued, Name: w.name}}, Repeat: true, Tries: 3, DeadlineMS: deadline.Milliseconds(),
 		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a certificate that was issued stays issued; unused it does no harm"},
 	}, order)
+}
+
+// others lists where to go when the slot's account is refused: other accounts of the same CA, then the other CAs in their order.
+func (d *draft) others(slot acme.Slot) []acme.Slot {
+	const most = 6
+	var same, rest []acme.Slot
+	for _, r := range d.o.Routes {
+		for _, a := range r.Accounts {
+			other := acme.Slot{CA: r.CA, Account: a, At: slot.At}
+			switch {
+			case r.CA == slot.CA && a == slot.Account:
+			case r.CA == slot.CA:
+				same = append(same, other)
+			default:
+				rest = append(rest, other)
+			}
+		}
+	}
+	all := append(same, rest...)
+	return all[:min(most, len(all))]
 }
 
 func (d *draft) ordering(w want, o Order) string {

@@ -38,6 +38,8 @@ type Options struct {
 	Edges      map[string]Edge   // CDNs and balancers by name (fleet.Endpoint.Behind)
 	Hooks      map[string]string // unit to validator, where the reader is none of those that are known
 	Drill      bool
+	Vantage    []string // hosts of the fleet that look as well when something has to be seen from outside
+	Voters     int      // people who may vote; 0: not known
 }
 
 // Issuer is a way to a certificate that is not ACME.
@@ -83,6 +85,8 @@ type At struct {
 	Key          string       `json:"key,omitempty"`
 	Edge         string       `json:"edge,omitempty"`
 	Serials      []string     `json:"serials,omitempty"`
+	Old          string       `json:"old_spki,omitempty"`
+	From         []string     `json:"from,omitempty"` // hosts that look as well, beside the machine that carries the plan out
 	// Override is in force only for what it names, and only with the votes of two custodians, who sign it by signing the plan.
 	Override *cert.Override `json:"override,omitempty"`
 }

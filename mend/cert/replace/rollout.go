@@ -45,6 +45,7 @@ type swap struct {
 	hosts  []string
 	before []string // steps before anything is served: pins, TLSA
 	all    []string // everything that the proof waits for
+	active []string // edges that are switched over by a step
 }
 
 // RollOut is the second plan: the new bundles ring by ring, the edges, the proof from outside, and only then the revocation.
@@ -68,6 +69,9 @@ func RollOut(keys []cert.Key, made []Made, o Options) (plan.Plan, error) {
 	for _, s := range swaps {
 		d.edges(s, gates)
 		d.end(s, gates)
+	}
+	if len(d.Steps) > 0 {
+		d.unseen("elsewhere", "endpoints are looked at from %s; whoever meets them from another place may meet another address of the same name, which nobody here has seen", strings.Join(append([]string{"the machine that carries the plan out"}, d.o.Vantage...), ", "))
 	}
 	if d.err == nil && len(d.Steps) == 0 {
 		d.err = fault.New(fault.NotFound, "there is nothing to roll out%s", d.because())
@@ -176,10 +180,14 @@ func (d *draft) seen(s *swap, id, ring string, points []cert.Point, after []stri
 	for _, p := range points {
 		targets = append(targets, plan.Target{Endpoint: p.String()})
 	}
+	says := fmt.Sprintf("%d addresses are seen from outside with the new key for %s", len(points), subject(s.old))
+	if proves[0].Kind == plan.NotServed {
+		says = fmt.Sprintf("%d addresses are seen from outside without the old key for %s", len(points), subject(s.old))
+	}
 	return d.add(plan.Step{
-		ID: id, Kind: plan.Gate, Says: fmt.Sprintf("%d addresses are seen from outside with the new key for %s", len(points), subject(s.old)), Ring: ring, Targets: targets, After: after,
+		ID: id, Kind: plan.Gate, Says: says, Ring: ring, Targets: targets, After: after,
 		Proves: proves, SoakMS: soak, DeadlineMS: day.Milliseconds(), Public: true,
-	}, At{Points: points, Key: s.made.Name})
+	}, At{Points: points, Key: s.made.Name, Override: d.o.Override, From: d.o.Vantage})
 }
 
 // onHost brings one key to one host: sealed to its store, then the bundle with a check of the configuration, then a reload.
