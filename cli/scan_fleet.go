@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/inventory"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/see/advisory"
@@ -16,11 +17,12 @@ import (
 
 // fleetScan is what a scan of many hosts found: a document for each host that answered, a reason for each that did not.
 type fleetScan struct {
-	on    string
-	known int
-	hosts []fleet.Host
-	docs  map[string]*verdict.Document
-	mute  []silent
+	on      string
+	known   int
+	hosts   []fleet.Host
+	docs    map[string]*verdict.Document
+	mute    []silent
+	outside map[string]fleet.Outside
 }
 
 // silent is a host that could not be looked at: in JSON it stands where its document would.
@@ -45,7 +47,7 @@ func runFleetScan(ctx context.Context, env *Env, f scanFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := scanFleet(ctx, env, f, hosts)
+	s, err := scanFleet(ctx, env, f, known, hosts)
 	if err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func runFleetScan(ctx context.Context, env *Env, f scanFlags) error {
 	return nil
 }
 
-func scanFleet(ctx context.Context, env *Env, f scanFlags, hosts []fleet.Host) (*fleetScan, error) {
+func scanFleet(ctx context.Context, env *Env, f scanFlags, known *fleet.Fleet, hosts []fleet.Host) (*fleetScan, error) {
 	rules, err := loadRules(env)
 	if err != nil {
 		return nil, err
@@ -88,7 +90,7 @@ func scanFleet(ctx context.Context, env *Env, f scanFlags, hosts []fleet.Host) (
 			return nil, err
 		}
 	}
-	s := &fleetScan{hosts: hosts, docs: map[string]*verdict.Document{}}
+	s := &fleetScan{hosts: hosts, outside: known.Outside(), docs: map[string]*verdict.Document{}}
 	for _, a := range all {
 		s.judge(a, catalogue, f)
 	}
@@ -101,7 +103,7 @@ func (s *fleetScan) judge(a told[*scan.Report], catalogue *advisory.Catalogue, f
 		return
 	}
 	a.Got.Host = a.Host.Name
-	doc := verdict.Judge(a.Got, catalogue, verdict.Options{Advisory: f.advisory})
+	doc := verdict.Judge(a.Got, catalogue, verdict.Options{Advisory: f.advisory, Public: inventory.Reached(s.outside, a.Host.Name)})
 	s.docs[a.Host.Name] = &doc
 }
 

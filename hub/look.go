@@ -158,11 +158,12 @@ func (h *Hub) answer(s *incident.Incident) (incident.Look, error) {
 		return incident.Look{}, err
 	}
 	look := incident.Look{Answer: a, Units: map[string][]incident.UnitState{}}
+	outside := h.Fleet.Outside()
 	for _, one := range a.Hosts {
 		if one.State == inventory.Clean || one.Taken.IsZero() || q.Advisory == "" {
 			continue
 		}
-		doc, err := h.Inventory.Document(one.Host, h.Catalogue, q.Advisory)
+		doc, err := h.Inventory.Document(one.Host, h.Catalogue, outside, q.Advisory)
 		if err != nil {
 			return incident.Look{}, err
 		}
@@ -237,7 +238,7 @@ func (h *Hub) trace(ctx context.Context, s *incident.Incident, name string, t *i
 	if s.Advisory == nil {
 		return fault.New(fault.Unsupported, "which processes are affected is not known without an advisory")
 	}
-	doc, err := h.Inventory.Document(name, h.Catalogue, s.Advisory.ID)
+	doc, err := h.Inventory.Document(name, h.Catalogue, h.Fleet.Outside(), s.Advisory.ID)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"staunch/incident"
 	"staunch/inventory"
 	"staunch/mend/patch"
+	"staunch/reach/fleet"
 	"staunch/see/advisory"
 	"staunch/steer/plan"
 )
@@ -91,8 +92,9 @@ func (h *Hub) wish(s *incident.Incident, m Making) (patch.Wish, error) {
 	if m.Delay > 0 {
 		w.NotBefore = w.Now.Add(m.Delay)
 	}
+	outside := h.Fleet.Outside()
 	for _, one := range a.Hosts {
-		known, err := h.known(one, s.Advisory.ID)
+		known, err := h.known(one, outside, s.Advisory.ID)
 		if err != nil {
 			return w, err
 		}
@@ -102,7 +104,7 @@ func (h *Hub) wish(s *incident.Incident, m Making) (patch.Wish, error) {
 }
 
 // known is what a plan may be made from on one host: a fresh report, or the reason why there is none. An old report plans nothing.
-func (h *Hub) known(one inventory.HostAnswer, advisoryID string) (patch.Host, error) {
+func (h *Hub) known(one inventory.HostAnswer, outside map[string]fleet.Outside, advisoryID string) (patch.Host, error) {
 	fresh := cmp.Or(h.Fresh, 24*time.Hour)
 	switch {
 	case one.Taken.IsZero():
@@ -110,7 +112,7 @@ func (h *Hub) known(one inventory.HostAnswer, advisoryID string) (patch.Host, er
 	case h.Now().Sub(one.Taken) > fresh:
 		return patch.Host{Name: one.Host, Silent: cmp.Or(one.Why, "its last report is older than "+fresh.String())}, nil
 	}
-	doc, err := h.Inventory.Document(one.Host, h.Catalogue, advisoryID)
+	doc, err := h.Inventory.Document(one.Host, h.Catalogue, outside, advisoryID)
 	if err != nil {
 		return patch.Host{}, err
 	}

@@ -53,7 +53,7 @@ func (x *Executor) clean(ctx context.Context, where fleet.Host, p plan.Predicate
 	if _, known := x.Hub.Catalogue.Find(p.Advisory); !known {
 		return unsure("the catalogue does not know %s any more", p.Advisory)
 	}
-	doc, err := x.Hub.Inventory.Document(where.Name, x.Hub.Catalogue, p.Advisory)
+	doc, err := x.Hub.Inventory.Document(where.Name, x.Hub.Catalogue, x.Hub.Fleet.Outside(), p.Advisory)
 	if err != nil {
 		return silence(err)
 	}

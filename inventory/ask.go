@@ -124,8 +124,13 @@ func (inv *Inventory) Ask(q Question) (*Answer, error) {
 		ranks = inv.holding(q.Component)
 	}
 	a := &Answer{Advisory: adv, Asked: q.Now, Catalogue: q.Catalogue.Date(), Known: len(q.Fleet.Hosts), Hosts: make([]HostAnswer, len(q.Fleet.Hosts))}
+	outside := q.Fleet.Outside()
 	for i := range q.Fleet.Hosts {
-		a.Hosts[i] = inv.answer(&q, &q.Fleet.Hosts[i], ranks)
+		where := &q.Fleet.Hosts[i]
+		a.Hosts[i] = inv.answer(&q, where, ranks)
+		if out, some := outside[where.Name]; some && a.Hosts[i].Affected+a.Hosts[i].Stale > 0 {
+			a.Hosts[i].Facing = inv.facing(inv.hosts[where.Name], ranks, out)
+		}
 		if taken := a.Hosts[i].Taken; !taken.IsZero() && q.Now.Sub(taken) <= q.Fresh {
 			a.Seen++
 		}
@@ -152,6 +157,25 @@ func (inv *Inventory) answer(q *Question, where *fleet.Host, ranks []rank) HostA
 	}
 	a.settle(inv, h, q)
 	return a
+}
+
+// facing counts the affected processes that strangers reach, also those of which only the fleet's description says so.
+func (inv *Inventory) facing(h *host, ranks []rank, out fleet.Outside) int {
+	n := 0
+	for i := range h.processes {
+		p := &h.processes[i]
+		if ranks[p.set] < stale {
+			continue
+		}
+		reached := p.exposure.Facing() || out.Reaches(inv.words.all[p.unit])
+		if !reached && p.extra >= 0 {
+			reached = out.Reaches("", ports(h.extras[p.extra].listens)...)
+		}
+		if reached {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *HostAnswer) count(r rank, t tally) {

@@ -117,6 +117,35 @@ func TestFleetAgainstOneAdvisory(t *testing.T) {
 	}
 }
 
+// Behind a balancer no address of a web server is public; the fleet's description says that strangers reach it all the same.
+func TestWhatTheFleetCallsPublicFacesStrangers(t *testing.T) {
+	inv := inventory.New()
+	tell(t, inv, machine("web1", noon, libraries(), "nginx ssl-old", "nginx ssl-old", "cron ssl-old", "app ssl-new"))
+	tell(t, inv, machine("db1", noon, libraries(), "postgres ssl-old"))
+	f := hosts("web1", "db1")
+	f.Services = []fleet.Service{{Name: "shop", Hosts: []string{"web1"}, Units: []string{"nginx.service"}}, {Name: "orders", Hosts: []string{"db1"}, Units: []string{"postgres.service"}}}
+	f.Endpoints = []fleet.Endpoint{{Name: "shop.example", Addresses: []string{"192.0.2.1:443"}, Service: "shop", Public: true}}
+	a, err := inv.Ask(inventory.Question{Advisory: "heartbleed", Catalogue: catalogue(), Fleet: f, Now: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if web, db := a.Hosts[0], a.Hosts[1]; web.Affected != 3 || web.Facing != 2 || db.Affected != 1 || db.Facing != 0 {
+		t.Errorf("web1: %+v, want 2 of 3 facing; db1: %+v, want none", web, db)
+	}
+	doc, err := inv.Document("web1", catalogue(), f.Outside(), "heartbleed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range doc.Findings {
+		if want := map[string]string{"nginx.service": "public"}[finding.Unit]; finding.Exposure.In != max(want, "none") {
+			t.Errorf("%s is exposed %q", finding.Unit, finding.Exposure.In)
+		}
+	}
+	if first := doc.Findings[0]; first.Unit != "nginx.service" {
+		t.Errorf("%s stands first, not what strangers reach", first.Unit)
+	}
+}
+
 func TestReportComesBackWhole(t *testing.T) {
 	inv := inventory.New()
 	r := machine("web1", noon, libraries(), "nginx* ssl-old zlib", "cron zlib", "cron zlib")
@@ -210,13 +239,16 @@ func FuzzUnpack(f *testing.F) {
 // BenchmarkAsk judges a new advisory over 10,000 hosts of 300 processes.
 func BenchmarkAsk(b *testing.B) {
 	inv, f := inventory.New(), &fleet.Fleet{}
+	shop := fleet.Service{Name: "shop", Units: []string{"unit0.service"}, Public: true}
 	for n := range 10_000 {
 		r := big(n)
 		f.Hosts = append(f.Hosts, fleet.Host{Name: r.Host})
+		shop.Hosts = append(shop.Hosts, r.Host)
 		if err := inv.Tell(r.Host, r); err != nil {
 			b.Fatal(err)
 		}
 	}
+	f.Services = []fleet.Service{shop} // every host has something public
 	c := catalogue()
 	for b.Loop() {
 		a, err := inv.Ask(inventory.Question{Advisory: "Heartbleed", Catalogue: c, Fleet: f, Now: noon})

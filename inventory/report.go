@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/fleet"
 	"staunch/see/advisory"
 	"staunch/see/scan"
 	"staunch/see/verdict"
@@ -20,13 +21,31 @@ func (inv *Inventory) Report(name string) (*scan.Report, error) {
 	return inv.report(h), nil
 }
 
-// Document judges a host's newest report.
-func (inv *Inventory) Document(name string, catalogue *advisory.Catalogue, advisoryID string) (verdict.Document, error) {
+// Document judges a host's newest report. What the fleet's description calls public counts as public, whatever the addresses look like;
+// outside is its fleet.Outside, made once for many documents.
+func (inv *Inventory) Document(name string, catalogue *advisory.Catalogue, outside map[string]fleet.Outside, advisoryID string) (verdict.Document, error) {
 	r, err := inv.Report(name)
 	if err != nil {
 		return verdict.Document{}, err
 	}
-	return verdict.Judge(r, catalogue, verdict.Options{Advisory: advisoryID}), nil
+	return verdict.Judge(r, catalogue, verdict.Options{Advisory: advisoryID, Public: Reached(outside, name)}), nil
+}
+
+// Reached tells which processes of a host strangers reach by the fleet's description.
+func Reached(outside map[string]fleet.Outside, host string) func(*scan.Process) bool {
+	here, some := outside[host]
+	if !some {
+		return nil
+	}
+	return func(p *scan.Process) bool { return here.Reaches(p.Unit, ports(p.Listens)...) }
+}
+
+func ports(listens []scan.Listen) []int {
+	list := make([]int, len(listens))
+	for i := range listens {
+		list[i] = listens[i].Port
+	}
+	return list
 }
 
 func (inv *Inventory) report(h *host) *scan.Report {

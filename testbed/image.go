@@ -38,7 +38,7 @@ var users = [...]string{"op", "pass", "plain"}
 
 const firstUID = 1001
 
-// images finds or builds the read-only layers that all hosts share: Debian, then the asked packages, then libtally.
+// images finds or builds the read-only layers that all hosts share: Debian, then the asked packages, then libtally, then the modules linked to it.
 func (b *bed) images(t testing.TB) {
 	t.Helper()
 	base := filepath.Join(b.cache, "base-"+digest(suite, include, prepare))
@@ -54,6 +54,10 @@ func (b *bed) images(t testing.TB) {
 	if !b.bare {
 		debs := tally(t, b.cache)
 		b.layer(t, "tally", digest(append(b.lower, debs)...), func(root string) { installTally(t, root, debs) })
+	}
+	if b.modules {
+		debs := b.moduleDebs(t)
+		b.layer(t, "modules", digest(append(b.lower, debs)...), func(root string) { installDebs(t, root, debs, "libnginx-mod-http-tally", "lua-tally") })
 	}
 }
 

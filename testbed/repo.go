@@ -98,8 +98,8 @@ func pack(t testing.TB, repo, built string, d deb) {
 		must(t, os.WriteFile(filepath.Join(root, path), []byte(text), 0o644))
 	}
 	source := "tally"
-	if d.name == "tallyd" {
-		source = d.name // another vendor's program: its own package has nothing to do with the library's fix
+	if !strings.HasPrefix(d.name, "libtally") && d.name != "tallyd-static" {
+		source = d.name // other vendors' programs and add-ons: their own packages have nothing to do with the library's fix
 	}
 	control := "Package: " + d.name + "\nSource: " + source + "\nVersion: " + d.version + "\nArchitecture: amd64\nMaintainer: Tests <tests@example.invalid>\nDescription: made for tests\n"
 	if d.depends != "" {
@@ -124,15 +124,8 @@ func pack(t testing.TB, repo, built string, d deb) {
 
 func installTally(t testing.TB, root, repo string) {
 	t.Helper()
-	for _, name := range []string{"libtally1", "tallyd", "tallyd-static"} {
-		content, err := os.ReadFile(filepath.Join(repo, name+"_"+Old+"_amd64.deb"))
-		must(t, err)
-		must(t, os.WriteFile(filepath.Join(root, name+".deb"), content, 0o644))
-	}
-	chroot(t, root, `set -eu
-dpkg --force-unsafe-io -i libtally1.deb tallyd.deb tallyd-static.deb
-rm -f /*.deb
-systemctl enable tallyd.service tallyd-static.service`)
+	installDebs(t, root, repo, "libtally1", "tallyd", "tallyd-static")
+	chroot(t, root, "systemctl enable tallyd.service tallyd-static.service")
 }
 
 // serveRepo serves the repository to the hosts until the test ends.

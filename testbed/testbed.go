@@ -57,6 +57,7 @@ type bed struct {
 	cache    string
 	packages []string
 	bare     bool
+	modules  bool
 	lower    []string // image directories, the topmost first
 	signer   ssh.Signer
 	public   string // authorized_keys line

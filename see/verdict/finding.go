@@ -24,6 +24,9 @@ func (j *judge) finding(p *scan.Process, s *subject, v *verdict, h *held) Findin
 	f := *v.base
 	f.PID, f.Process, f.Unit, f.Container = p.PID, p.Name, p.Unit, p.Container
 	f.Exposure = exposure(p)
+	if j.public != nil && j.public(p) {
+		f.Exposure.In = "public"
+	}
 	for i, other := range h.subjects {
 		if other != s && (other.path != s.path || other.component.Name != s.component.Name) {
 			f.Evidence = append(f.Evidence, elf.Evidence{

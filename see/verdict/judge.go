@@ -14,6 +14,8 @@ type Options struct {
 	// Advisory asks about one advisory (id, alias or name): then every process that holds the component gets a finding, whatever its state.
 	Advisory string
 	Probes   []Probe // what live probes saw, if any
+	// Public tells of processes that strangers reach although no address of theirs shows it; nil: none. It is where the fleet's description speaks.
+	Public func(*scan.Process) bool
 }
 
 // Probe is what a live probe said about one process. A positive one outweighs everything; a negative one never lowers code evidence.
@@ -50,7 +52,8 @@ type judge struct {
 	report     *scan.Report
 	catalogue  *advisory.Catalogue
 	asked      *advisory.Advisory // the one advisory asked about; nil: all
-	nothing    bool               // an advisory was asked about that the catalogue does not know
+	public     func(*scan.Process) bool
+	nothing    bool // an advisory was asked about that the catalogue does not know
 	objects    map[string]*scan.Object
 	memo       map[subjectKey]*weighed
 	covered    map[coverKey]covered
@@ -64,7 +67,7 @@ type judge struct {
 
 func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Options) *judge {
 	j := &judge{
-		report: report, catalogue: catalogue, probes: options.Probes, findings: []Finding{},
+		report: report, catalogue: catalogue, probes: options.Probes, public: options.Public, findings: []Finding{},
 		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{}, covered: map[coverKey]covered{},
 		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{}, opaque: opaque{},
 	}

@@ -2,6 +2,8 @@ package story_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,23 +12,28 @@ import (
 	"time"
 )
 
-// visit begins to ask the shop behind the balancer for its page, again and again, each time on a new connection, as customers do.
-// The function that it returns ends that, and tells how many requests there were and which of them failed.
-func visit(balancer string) func() (served int, failed []string) {
+// customers ask the shop for its page, again and again, each time on a new connection with a new handshake.
+type customers struct {
+	mu     sync.Mutex
+	served int
+	failed []string        // the first twenty that failed
+	ran    map[string]bool // versions of the library that answered, front and back
+	stop   func()
+}
+
+// visit begins it.
+func visit(address, name string, trusted *x509.CertPool) *customers {
 	ctx, cancel := context.WithCancel(context.Background())
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	c := &customers{ran: map[string]bool{}}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: trusted, ServerName: name},
+	}}
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	served, failed := 0, []string(nil)
 	for range 2 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				err := page(client, "http://"+balancer+":8080/")
-				mu.Lock()
-				if served++; err != nil && len(failed) < 20 {
-					failed = append(failed, time.Now().UTC().Format("15:04:05.000")+" "+err.Error())
-				}
-				mu.Unlock()
+				ran, err := page(client, "https://"+address+"/")
+				c.note(ran, err)
 				select {
 				case <-ctx.Done():
 				case <-time.After(40 * time.Millisecond):
@@ -34,25 +41,45 @@ func visit(balancer string) func() (served int, failed []string) {
 			}
 		})
 	}
-	return func() (int, []string) {
+	c.stop = func() {
 		cancel()
 		wg.Wait()
-		return served, failed
 	}
+	return c
 }
 
-func page(client *http.Client, url string) error {
+func (c *customers) note(ran string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.served++
+	if err != nil {
+		if len(c.failed) < 20 {
+			c.failed = append(c.failed, time.Now().UTC().Format("15:04:05.000")+" "+err.Error())
+		}
+		return
+	}
+	c.ran[ran] = true
+}
+
+// ended stops the customers, and tells how many requests there were and which of them failed.
+func (c *customers) ended() (served int, failed []string) {
+	c.stop()
+	return c.served, c.failed
+}
+
+// page asks once, and returns which versions of the library answered: the balancer's and the web server's.
+func page(client *http.Client, url string) (ran string, err error) {
 	answer, err := client.Get(url)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
 	if err != nil {
-		return err
+		return "", err
 	}
 	if answer.StatusCode != http.StatusOK || strings.TrimSpace(string(body)) != "shop" {
-		return fmt.Errorf("answered %d %q", answer.StatusCode, body)
+		return "", fmt.Errorf("answered %d %q", answer.StatusCode, body)
 	}
-	return nil
+	return "front " + answer.Header.Get("X-Tally-Front") + ", web " + answer.Header.Get("X-Tally"), nil
 }
