@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/mend/cert"
 	"staunch/tame"
 
@@ -87,7 +88,7 @@ func tableOfKeys(env *Env, c cert.Catalogue) error {
 		if len(k.Exposed) > 0 {
 			exposed = "incident " + k.Exposed[0].Incident
 		}
-		fmt.Fprintf(t, "%.12s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", k.SPKI, typeOf(k), len(k.Certificates), len(k.Files), len(k.Served), endOf(k), exposed, tame.Line(few(k.Names(), 3)))
+		fmt.Fprintf(t, "%.12s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", k.SPKI, typeOf(k), len(k.Certificates), len(k.Files), len(k.Served), endOf(k), exposed, tame.Line(ink.Few(k.Names(), 3)))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -127,14 +128,14 @@ func endOf(k cert.Key) string {
 
 // drawKeys is the picture: what hangs on each key.
 func drawKeys(env *Env, c cert.Catalogue, settings *certsFile) error {
-	w, paint := &lines{w: env.Stdout}, painter(colour(env))
+	w, paint := &lines{w: env.Stdout}, ink.Paint(colour(env))
 	for _, k := range c.Keys {
-		w.say("%s", paint.bold(fmt.Sprintf("key %.16s (%s)", k.SPKI, typeOf(k))))
+		w.say("%s", paint.Bold(fmt.Sprintf("key %.16s (%s)", k.SPKI, typeOf(k))))
 		for _, e := range k.Exposed {
-			w.say("%s", paint.red(fmt.Sprintf("|- EXPOSED by incident %s on %s: %s %s", e.Incident, tame.Line(e.Host), tame.Line(e.Unit), tame.Line(e.How))))
+			w.say("%s", paint.Red(fmt.Sprintf("|- EXPOSED by incident %s on %s: %s %s", e.Incident, tame.Line(e.Host), tame.Line(e.Unit), tame.Line(e.How))))
 		}
 		for _, x := range k.Certificates {
-			w.say("|- certificate %s for %s, by %s, ends %s (from %s)", tame.Line(x.Serial), tame.Line(few(x.Names, 4)), tame.Line(x.Issuer), x.NotAfter.Format(time.DateOnly), strings.Join(x.From, ", "))
+			w.say("|- certificate %s for %s, by %s, ends %s (from %s)", tame.Line(x.Serial), tame.Line(ink.Few(x.Names, 4)), tame.Line(x.Issuer), x.NotAfter.Format(time.DateOnly), strings.Join(x.From, ", "))
 			w.say("|    can be replaced or revoked by: %s", tame.Line(settings.who(x.Issuer)))
 		}
 		for _, f := range k.Files {
@@ -154,7 +155,7 @@ func drawKeys(env *Env, c cert.Catalogue, settings *certsFile) error {
 			w.say("|- held by %s", tame.Line(e))
 		}
 		for _, p := range k.Pinned {
-			w.say("%s", paint.yellow("|- a new key breaks "+tame.Line(p)))
+			w.say("%s", paint.Yellow("|- a new key breaks "+tame.Line(p)))
 		}
 		w.say("")
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/ledger"
 	"staunch/mend/cert"
 	"staunch/mend/cert/errand"
@@ -82,7 +83,7 @@ func (d *desk) watchCerts(ctx context.Context, soon time.Duration) error {
 	for _, u := range unseen {
 		w.say("not seen: %s: %s", tame.Line(u.Where), tame.Line(u.Why))
 	}
-	w.say("%s looked at, %s, %d not seen; %d old keys watched for", count(len(all), "address", "addresses"), count(alarms, "alarm", "alarms"), len(unseen), len(old))
+	w.say("%s looked at, %s, %d not seen; %d old keys watched for", ink.Count(len(all), "address", "addresses"), ink.Count(alarms, "alarm", "alarms"), len(unseen), len(old))
 	switch {
 	case w.err != nil:
 		return w.err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/reach/act"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
@@ -294,7 +295,7 @@ func printGroups[T any](w io.Writer, all []told[T], text func(told[T]) string) {
 		hosts[t] = append(hosts[t], one.Host.Name)
 	}
 	for _, t := range order {
-		fmt.Fprintf(w, "%s (%s)\n%s", few(hosts[t], 8), count(len(hosts[t]), "host", "hosts"), t)
+		fmt.Fprintf(w, "%s (%s)\n%s", ink.Few(hosts[t], 8), ink.Count(len(hosts[t]), "host", "hosts"), t)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 )
@@ -143,7 +144,7 @@ func (c *cells) draw() {
 	}
 	legend := fmt.Sprintf("%d hosts: # %d done, ! %d failed, o %d looking, ~ %d connecting, · %d waiting", len(c.state), counts[rune(cellDone)],
 		counts[rune(cellFailed)], counts[rune(cellWorking)], counts[rune(cellConnecting)], counts[rune(cellWaiting)])
-	b.WriteString(fit(legend, width))
+	b.WriteString(ink.Fit(legend, width))
 	c.lines = lines + 1
 	fmt.Fprint(c.env.Stderr, b.String())
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,8 +13,10 @@ import (
 	"staunch/fault"
 	"staunch/hub"
 	"staunch/incident"
+	"staunch/ink"
 	"staunch/inventory"
 	"staunch/reach/fleet"
+	"staunch/see/heard"
 	"staunch/tame"
 
 	"github.com/spf13/cobra"
@@ -107,7 +108,11 @@ func (o *opening) command(d *desk, what string) (incident.Open, error) {
 		}
 	}
 	if o.heard != "" {
-		r, err := readRumour(d.env, o.heard)
+		dir, err := stateDir(d.env)
+		if err != nil {
+			return open, err
+		}
+		r, err := heard.Read(filepath.Join(dir, "heard"), o.heard)
 		if err != nil {
 			return open, err
 		}
@@ -133,30 +138,6 @@ func (o *opening) command(d *desk, what string) (incident.Open, error) {
 // looksLikeID: a single word with a digit in it was meant as an advisory's id, and must not silently become an incident by words.
 func looksLikeID(s string) bool {
 	return s != "" && !strings.ContainsAny(s, " \t") && strings.ContainsAny(s, "0123456789-")
-}
-
-func readRumour(env *Env, id string) (rumour, error) {
-	var r rumour
-	dir, err := stateDir(env)
-	if err != nil {
-		return r, err
-	}
-	names, err := filepath.Glob(filepath.Join(dir, "heard", "*.json"))
-	if err != nil {
-		return r, err
-	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(filepath.Base(n), id) })
-	if len(names) != 1 {
-		return r, fault.New(fault.NotFound, "%d notes of `staunch heard` begin with %q", len(names), id).Hinted("its id stands at the end of what `staunch heard` prints")
-	}
-	b, err := os.ReadFile(names[0])
-	if err != nil {
-		return r, fault.New(fault.Denied, "%v", err)
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fault.New(fault.Corrupt, "the note %s: %v", names[0], err)
-	}
-	return r, nil
 }
 
 // look scans the fleet (or the incident's part of it), judges, traces, and prints.
@@ -285,9 +266,9 @@ func newIncidentShow(env *Env, f *deskFlags) *cobra.Command {
 const mostRows = 40
 
 func printIncident(env *Env, s *incident.Incident) error {
-	paint := painter(colour(env))
+	paint := ink.Paint(colour(env))
 	w := &lines{w: env.Stdout}
-	w.say("%s", paint.bold(fmt.Sprintf("incident %s: %s", s.Opened.ID, tame.Line(s.Opened.Title))))
+	w.say("%s", paint.Bold(fmt.Sprintf("incident %s: %s", s.Opened.ID, tame.Line(s.Opened.Title))))
 	w.say("opened %s by %s", s.OpenedAt.Local().Format("2006-01-02 15:04 MST"), tame.Line(s.OpenedBy))
 	w.say("it can: %s", s.Impact.Harm.Says())
 	w.say("must follow: %s", s.Impact.Follows.Says())
@@ -296,14 +277,14 @@ func printIncident(env *Env, s *incident.Incident) error {
 		return w.err
 	}
 	affected, unknown, dormant := s.In(inventory.Affected), s.In(inventory.Unknown), s.In(inventory.Dormant)
-	w.hosts(paint.red(fmt.Sprintf("\naffected: %s, %d of the processes face strangers", incident.Count(len(affected), "host", "hosts"), s.Facing())), affected)
-	w.hosts(paint.yellow("\nunknown: "+incident.Count(len(unknown), "host", "hosts")), unknown)
+	w.hosts(paint.Red(fmt.Sprintf("\naffected: %s, %d of the processes face strangers", incident.Count(len(affected), "host", "hosts"), s.Facing())), affected)
+	w.hosts(paint.Yellow("\nunknown: "+incident.Count(len(unknown), "host", "hosts")), unknown)
 	w.hosts("\ndormant only: "+incident.Count(len(dormant), "host", "hosts"), dormant)
 	if s.Blast != nil {
 		w.blast(s.Blast)
 	}
 	for _, m := range s.Milestones {
-		w.say("%s", paint.green(m.At.Local().Format("15:04 ")+tame.Line(m.Says)))
+		w.say("%s", paint.Green(m.At.Local().Format("15:04 ")+tame.Line(m.Says)))
 	}
 	for _, p := range s.Plans {
 		w.say("plan %s: %s, %d steps, %d votes%s", p.Plan, tame.Line(p.Title), p.Steps, len(p.Votes), map[bool]string{true: ", replaced"}[p.Void])

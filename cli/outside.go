@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"staunch/ink"
 	"staunch/see/probe"
 	"staunch/steer/plan"
 	"staunch/steer/run"
@@ -57,5 +58,5 @@ func judgeOutside(endpoint string, results []probe.Result) run.Seen {
 	if len(unclear) > 0 {
 		return run.Seen{Truth: run.Unknown, Says: strings.Join(unclear, "; ")}
 	}
-	return run.Seen{Truth: run.Yes, Says: fmt.Sprintf("%s of %s show nothing from here", count(len(results), "address", "addresses"), endpoint)}
+	return run.Seen{Truth: run.Yes, Says: fmt.Sprintf("%s of %s show nothing from here", ink.Count(len(results), "address", "addresses"), endpoint)}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"staunch/incident"
+	"staunch/ink"
 	"staunch/steer/plan"
 	"staunch/tame"
 
@@ -62,20 +63,20 @@ func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
 }
 
 func printPlan(env *Env, sealed *plan.Sealed) error {
-	p, paint := sealed.Plan(), painter(colour(env))
+	p, paint := sealed.Plan(), ink.Paint(colour(env))
 	w := &lines{w: env.Stdout}
-	w.say("%s", paint.bold(fmt.Sprintf("plan %s: %s", p.ID, tame.Line(p.Title))))
+	w.say("%s", paint.Bold(fmt.Sprintf("plan %s: %s", p.ID, tame.Line(p.Title))))
 	w.say("digest %s", sealed.Digest)
 	w.say("made %s by %s; no step begins after %s", p.Made.Local().Format("2006-01-02 15:04 MST"), tame.Line(p.MadeBy), p.Expires.Local().Format("2006-01-02 15:04 MST"))
 	w.say("urgency %s: %s after each ring, stops after %s", p.Pace.Urgency, waited(p.Pace.SoakMS), incident.Count(max(p.Pace.StopAfter, 1), "failure", "failures"))
 	for _, g := range p.Pace.GaveUp {
-		w.say("%s", paint.yellow("  given up for speed: "+tame.Line(g)))
+		w.say("%s", paint.Yellow("  given up for speed: "+tame.Line(g)))
 	}
 	for _, u := range p.Unseen {
-		w.say("%s", paint.yellow(fmt.Sprintf("  not reached: %s (%s)", tame.Line(u.Host), tame.Line(u.Why))))
+		w.say("%s", paint.Yellow(fmt.Sprintf("  not reached: %s (%s)", tame.Line(u.Host), tame.Line(u.Why))))
 	}
 	for _, x := range p.Waivers {
-		w.say("%s", paint.red(fmt.Sprintf("  waiver: %s may be vulnerable to %s until %s: %s (%s)", tame.Line(x.Host), x.Advisory, x.Until.Local().Format("2006-01-02 15:04"), tame.Line(x.Reason), tame.Line(x.By))))
+		w.say("%s", paint.Red(fmt.Sprintf("  waiver: %s may be vulnerable to %s until %s: %s (%s)", tame.Line(x.Host), x.Advisory, x.Until.Local().Format("2006-01-02 15:04"), tame.Line(x.Reason), tame.Line(x.By))))
 	}
 	for _, ring := range append(ringNames(p), "") {
 		w.ring(p, ring, paint)
@@ -101,7 +102,7 @@ func ringNames(p *plan.Plan) []string {
 	return names
 }
 
-func (l *lines) ring(p *plan.Plan, name string, paint painter) {
+func (l *lines) ring(p *plan.Plan, name string, paint ink.Paint) {
 	title := "outside of the rings"
 	if r, at := p.RingOf(name); at >= 0 {
 		title = fmt.Sprintf("ring %s: %s at once, %s needed", name, incident.Count(r.Width, "host", "hosts"), incident.Count(max(r.Quorum, 1), "vote", "votes"))
@@ -113,7 +114,7 @@ func (l *lines) ring(p *plan.Plan, name string, paint painter) {
 			continue
 		}
 		if first {
-			l.say("\n%s", paint.bold(title))
+			l.say("\n%s", paint.Bold(title))
 			first = false
 		}
 		l.step(s)

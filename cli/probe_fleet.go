@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/reach/host"
 	"staunch/see/probe"
 	"staunch/tame"
@@ -109,7 +110,7 @@ func (p *probing) tableFrom(all []told[[]probe.Result]) error {
 		}
 		w.line("")
 	}
-	fmt.Fprintf(w, "seen from %d of %s\n", seen, count(len(all), "host", "hosts"))
+	fmt.Fprintf(w, "seen from %d of %s\n", seen, ink.Count(len(all), "host", "hosts"))
 	return w.err
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"staunch/ink"
 	"staunch/see/scan"
 	"staunch/tame"
 )
@@ -42,7 +43,7 @@ func (p *progress) say(says string, done, total int64) {
 	} else if done > 0 {
 		line += fmt.Sprintf(" %d", done)
 	}
-	fmt.Fprintf(p.env.Stderr, "\r\x1b[K%s", fit(line, terminalWidth(p.env)-1))
+	fmt.Fprintf(p.env.Stderr, "\r\x1b[K%s", ink.Fit(line, terminalWidth(p.env)-1))
 }
 
 // done takes the line away.

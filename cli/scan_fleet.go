@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"slices"
 	"time"
 
 	"staunch/fault"
@@ -12,27 +10,9 @@ import (
 	"staunch/reach/host"
 	"staunch/see/advisory"
 	"staunch/see/scan"
+	"staunch/see/tell"
 	"staunch/see/verdict"
 )
-
-// fleetScan is what a scan of many hosts found: a document for each host that answered, a reason for each that did not.
-type fleetScan struct {
-	on      string
-	known   int
-	hosts   []fleet.Host
-	docs    map[string]*verdict.Document
-	mute    []silent
-	outside map[string]fleet.Outside
-}
-
-// silent is a host that could not be looked at: in JSON it stands where its document would.
-type silent struct {
-	Schema int          `json:"schema"`
-	Kind   string       `json:"kind,omitempty"` // "unreachable" in JSON lines
-	Host   string       `json:"host"`
-	Taken  time.Time    `json:"taken"`
-	Error  *fault.Error `json:"error"`
-}
 
 // runFleetScan looks at all chosen hosts at once, judges each, and prints them as one.
 func runFleetScan(ctx context.Context, env *Env, f scanFlags) error {
@@ -51,17 +31,17 @@ func runFleetScan(ctx context.Context, env *Env, f scanFlags) error {
 	if err != nil {
 		return err
 	}
-	s.on, s.known = f.on, len(known.Hosts)
+	s.On, s.Known = f.on, len(known.Hosts)
 	if err := print(env, f, s); err != nil {
 		return err
 	}
-	if code := s.exit(f); code != ExitClean {
+	if code := fleetExit(s, f); code != ExitClean {
 		return exit(code)
 	}
 	return nil
 }
 
-func scanFleet(ctx context.Context, env *Env, f scanFlags, known *fleet.Fleet, hosts []fleet.Host) (*fleetScan, error) {
+func scanFleet(ctx context.Context, env *Env, f scanFlags, known *fleet.Fleet, hosts []fleet.Host) (*tell.Fleet, error) {
 	rules, err := loadRules(env)
 	if err != nil {
 		return nil, err
@@ -90,33 +70,38 @@ func scanFleet(ctx context.Context, env *Env, f scanFlags, known *fleet.Fleet, h
 			return nil, err
 		}
 	}
-	s := &fleetScan{hosts: hosts, outside: known.Outside(), docs: map[string]*verdict.Document{}}
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = h.Name
+	}
+	s := &tell.Fleet{Hosts: names, Docs: map[string]*verdict.Document{}}
+	outside := known.Outside()
 	for _, a := range all {
-		s.judge(a, catalogue, f)
+		judgeHost(s, a, catalogue, f, outside)
 	}
 	return s, nil
 }
 
-func (s *fleetScan) judge(a told[*scan.Report], catalogue *advisory.Catalogue, f scanFlags) {
+func judgeHost(s *tell.Fleet, a told[*scan.Report], catalogue *advisory.Catalogue, f scanFlags, outside map[string]fleet.Outside) {
 	if a.Err != nil {
-		s.mute = append(s.mute, silent{Schema: scan.Schema, Host: a.Host.Name, Taken: time.Now().UTC().Truncate(time.Millisecond), Error: fault.From(a.Err, fault.Bug)})
+		s.Mute = append(s.Mute, tell.Silent{Schema: scan.Schema, Host: a.Host.Name, Taken: time.Now().UTC().Truncate(time.Millisecond), Error: fault.From(a.Err, fault.Bug)})
 		return
 	}
 	a.Got.Host = a.Host.Name
-	doc := verdict.Judge(a.Got, catalogue, verdict.Options{Advisory: f.advisory, Public: inventory.Reached(s.outside, a.Host.Name)})
-	s.docs[a.Host.Name] = &doc
+	doc := verdict.Judge(a.Got, catalogue, verdict.Options{Advisory: f.advisory, Public: inventory.Reached(outside, a.Host.Name)})
+	s.Docs[a.Host.Name] = &doc
 }
 
-// exit: what was found counts more than what was not seen; no host seen at all is no scan.
-func (s *fleetScan) exit(f scanFlags) int {
-	if len(s.docs) == 0 {
+// fleetExit: what was found counts more than what was not seen; no host seen at all is no scan.
+func fleetExit(s *tell.Fleet, f scanFlags) int {
+	if len(s.Docs) == 0 {
 		return ExitCannot
 	}
 	code := ExitClean
-	if len(s.mute) > 0 {
+	if len(s.Mute) > 0 {
 		code = ExitIncomplete
 	}
-	for _, doc := range s.docs {
+	for _, doc := range s.Docs {
 		switch scanExit(doc, f) {
 		case ExitFound:
 			return ExitFound
@@ -127,43 +112,10 @@ func (s *fleetScan) exit(f scanFlags) int {
 	return code
 }
 
-func fleetFormats() map[string]func(*Env, scanFlags, *fleetScan) error {
-	return map[string]func(*Env, scanFlags, *fleetScan) error{
-		"table": func(env *Env, f scanFlags, s *fleetScan) error { return printFleet(env, f, s) },
-		"json":  func(env *Env, _ scanFlags, s *fleetScan) error { return indented(env.Stdout, s.inOrder()) },
-		"jsonl": fleetLines,
+func fleetFormats() map[string]func(*Env, scanFlags, *tell.Fleet) error {
+	return map[string]func(*Env, scanFlags, *tell.Fleet) error{
+		"table": func(env *Env, f scanFlags, s *tell.Fleet) error { return newTable(env, f).PrintFleet(env.Stdout, s) },
+		"json":  func(env *Env, _ scanFlags, s *tell.Fleet) error { return indented(env.Stdout, s.InOrder()) },
+		"jsonl": func(env *Env, _ scanFlags, s *tell.Fleet) error { return s.Lines(env.Stdout) },
 	}
-}
-
-// inOrder is one entry a host, in the fleet's order.
-func (s *fleetScan) inOrder() []any {
-	list := []any{}
-	for _, h := range s.hosts {
-		if doc := s.docs[h.Name]; doc != nil {
-			list = append(list, doc)
-			continue
-		}
-		if i := slices.IndexFunc(s.mute, func(m silent) bool { return m.Host == h.Name }); i >= 0 {
-			list = append(list, s.mute[i])
-		}
-	}
-	return list
-}
-
-func fleetLines(env *Env, _ scanFlags, s *fleetScan) error {
-	for _, h := range s.hosts {
-		if doc := s.docs[h.Name]; doc != nil {
-			if err := jsonLines(env.Stdout, doc); err != nil {
-				return err
-			}
-		}
-	}
-	out := json.NewEncoder(env.Stdout)
-	for _, m := range s.mute {
-		m.Kind = "unreachable"
-		if err := out.Encode(m); err != nil {
-			return err
-		}
-	}
-	return nil
 }

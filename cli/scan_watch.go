@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/ink"
+	"staunch/see/tell"
 	"staunch/see/verdict"
 )
 
@@ -89,31 +91,30 @@ func changeSet(doc *verdict.Document) map[string]verdict.Finding {
 
 func printChanges(env *Env, f scanFlags, known map[string]verdict.Finding, doc *verdict.Document, first bool) error {
 	now := changeSet(doc)
-	t := newTable(env, f)
 	if first {
 		known = map[string]verdict.Finding{}
 	}
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		if _, old := known[key]; !old {
-			if err := t.change(env, f, doc, "+", now[key]); err != nil {
+			if err := change(env, f, doc, "+", now[key]); err != nil {
 				return err
 			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(known)) {
 		if _, still := now[key]; !still {
-			if err := t.change(env, f, doc, "-", known[key]); err != nil {
+			if err := change(env, f, doc, "-", known[key]); err != nil {
 				return err
 			}
 		}
 	}
 	if first && f.format == "table" {
-		fmt.Fprintf(env.Stdout, "watching: %s now; changes follow\n", count(len(now), "finding", "findings"))
+		fmt.Fprintf(env.Stdout, "watching: %s now; changes follow\n", ink.Count(len(now), "finding", "findings"))
 	}
 	return nil
 }
 
-func (t *table) change(env *Env, f scanFlags, doc *verdict.Document, sign string, one verdict.Finding) error {
+func change(env *Env, f scanFlags, doc *verdict.Document, sign string, one verdict.Finding) error {
 	if f.format == "jsonl" {
 		out := json.NewEncoder(env.Stdout)
 		out.SetEscapeHTML(false)
@@ -124,6 +125,6 @@ func (t *table) change(env *Env, f scanFlags, doc *verdict.Document, sign string
 			Finding verdict.Finding `json:"finding"`
 		}{"change", map[string]string{"+": "appeared", "-": "gone"}[sign], doc.Taken, one})
 	}
-	_, err := fmt.Fprintf(env.Stdout, "%s %s %s  %s  %s: %s\n", doc.Taken.Local().Format("15:04:05"), sign, stateWord(one.State), unitTitle(one), title(one), holds(one))
+	_, err := fmt.Fprintf(env.Stdout, "%s %s %s\n", doc.Taken.Local().Format("15:04:05"), sign, tell.Finding(one))
 	return err
 }

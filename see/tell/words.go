@@ -1,4 +1,4 @@
-package cli
+package tell
 
 import (
 	"fmt"
@@ -6,85 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"staunch/ink"
 	"staunch/see/verdict"
 	"staunch/tame"
 )
 
-// painter colours words when it is true.
-type painter bool
-
-func (p painter) wrap(code, s string) string {
-	if !p {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-func (p painter) bold(s string) string   { return p.wrap("1", s) }
-func (p painter) dim(s string) string    { return p.wrap("2", s) }
-func (p painter) red(s string) string    { return p.wrap("1;31", s) }
-func (p painter) yellow(s string) string { return p.wrap("1;33", s) }
-func (p painter) green(s string) string  { return p.wrap("32", s) }
-
-// wrap prints text in lines that fit, each behind the indent.
-func (t *table) wrap(b *strings.Builder, indent, text string) {
-	room := max(t.width-len(indent), 20)
-	line, length := indent, 0
-	for i, word := range strings.Split(text, " ") {
-		n := printed(word)
-		if length > 0 && length+1+n > room {
-			fmt.Fprintln(b, strings.TrimRight(line, " "))
-			line, length = indent+"    ", 4
-		} else if i > 0 {
-			line += " "
-			length++
-		}
-		line += word
-		length += n
-	}
-	fmt.Fprintln(b, strings.TrimRight(line, " "))
-}
-
-// printed is how many columns a word takes; our own colours take none.
-func printed(word string) int {
-	n := utf8.RuneCountInString(word)
-	for rest := word; ; {
-		at := strings.Index(rest, "\x1b[")
-		if at < 0 {
-			return n
-		}
-		end := strings.IndexByte(rest[at:], 'm')
-		if end < 0 {
-			return n
-		}
-		n -= end + 1
-		rest = rest[at+end+1:]
-	}
-}
-
-// fit cuts a text to some columns.
-func fit(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return string([]rune(s)[:max(width-1, 0)]) + "…"
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-// few joins the first words and counts the rest.
-func few(list []string, n int) string {
-	if len(list) <= n+1 {
-		return strings.Join(list, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:n], ", "), len(list)-n)
+// Finding is one line: its state, who runs it, which advisory, and which code where.
+func Finding(f verdict.Finding) string {
+	return fmt.Sprintf("%s  %s  %s: %s", stateWord(f.State), unitTitle(f), title(f), holds(f))
 }
 
 func stateWord(s verdict.State) string { return strings.ReplaceAll(string(s), "_", " ") }
@@ -92,13 +22,13 @@ func stateWord(s verdict.State) string { return strings.ReplaceAll(string(s), "_
 // title is what people call the finding's advisory.
 func title(f verdict.Finding) string {
 	if f.Advisory == "" {
-		return count(f.Candidates, "advisory", "advisories")
+		return ink.Count(f.Candidates, "advisory", "advisories")
 	}
 	return tame.Line(strings.TrimSpace(f.Advisory + " " + strings.Join(f.Names, ", ")))
 }
 
 // unitKey names what is restarted together: the container, the service, or what one program file runs without either.
-func (t *table) unitKey(f verdict.Finding) string {
+func (t Table) unitKey(f verdict.Finding) string {
 	switch {
 	case f.Container != nil:
 		return "container " + f.Container.ID
@@ -123,7 +53,7 @@ func unitTitle(list ...verdict.Finding) string {
 				pids = append(pids, pid)
 			}
 		}
-		return tame.Line(fmt.Sprintf("%s (pid %s)", f.Process, few(pids, 5)))
+		return tame.Line(fmt.Sprintf("%s (pid %s)", f.Process, ink.Few(pids, 5)))
 	}
 	return tame.Line(f.Process)
 }
@@ -148,7 +78,7 @@ func about(doc *verdict.Document, list []verdict.Finding) string {
 	e := list[0].Exposure
 	line := map[string]string{"public": "PUBLIC", "internal": "internal network", "loopback": "loopback only", "none": "does not listen"}[e.In]
 	if len(ports) > 0 {
-		line = "listens: " + few(ports, 4)
+		line = "listens: " + ink.Few(ports, 4)
 	}
 	if e.Out == "internet" {
 		line += ", talks to the internet"
@@ -209,7 +139,7 @@ func advisoryWords(list []verdict.Finding, n int) string {
 			all = append(all, text)
 		}
 	}
-	return few(all, n)
+	return ink.Few(all, n)
 }
 
 // groupBy gathers what has the same key, in the order of its first appearance.

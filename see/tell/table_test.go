@@ -1,4 +1,4 @@
-package cli
+package tell
 
 import (
 	"bytes"
@@ -65,22 +65,22 @@ func judged(t *testing.T, id string) *verdict.Document {
 	return &doc
 }
 
-// The table is read by tired people: every change of it is looked at (go test ./cli -run Golden -update).
+// The table is read by tired people: every change of it is looked at (go test ./see/tell -run Golden -update).
 func TestGoldenTables(t *testing.T) {
-	for name, f := range map[string]scanFlags{
-		"scan":             {format: "table"},
-		"scan-advisory":    {format: "table", advisory: "heartbleed"},
-		"scan-advisory-v":  {format: "table", advisory: "heartbleed", verbose: true},
-		"scan-narrow":      {format: "table", advisory: "heartbleed"},
-		"scan-clean-other": {format: "table", advisory: "CVE-2024-3094"},
+	for name, table := range map[string]Table{
+		"scan":             {},
+		"scan-advisory":    {Advisory: "heartbleed"},
+		"scan-advisory-v":  {Advisory: "heartbleed", Verbose: true},
+		"scan-narrow":      {Advisory: "heartbleed"},
+		"scan-clean-other": {Advisory: "CVE-2024-3094"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := &table{flags: f, width: 100}
+			table.Width = 100
 			if name == "scan-narrow" {
-				table.width = 60
+				table.Width = 60
 			}
 			var b bytes.Buffer
-			if err := table.print(&b, judged(t, f.advisory)); err != nil {
+			if err := table.Print(&b, judged(t, table.Advisory)); err != nil {
 				t.Fatal(err)
 			}
 			if strings.ContainsAny(b.String(), "\x1b\x07") {
@@ -103,17 +103,16 @@ func TestGoldenTables(t *testing.T) {
 	}
 }
 
-func TestColoursOnlyForTerminals(t *testing.T) {
+func TestColoursOnlyWhenAskedFor(t *testing.T) {
 	var b bytes.Buffer
-	env := &Env{Stdout: &b, Getenv: func(string) string { return "" }}
-	if err := newTable(env, scanFlags{}).print(&b, judged(t, "")); err != nil {
+	if err := (Table{Width: 100}).Print(&b, judged(t, "")); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(b.String(), "\x1b") {
 		t.Error("colour without a terminal")
 	}
 	b.Reset()
-	if err := (&table{width: 100, paint: true}).print(&b, judged(t, "")); err != nil {
+	if err := (Table{Width: 100, Paint: true}).Print(&b, judged(t, "")); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "\x1b[1;31m") {
@@ -121,43 +120,10 @@ func TestColoursOnlyForTerminals(t *testing.T) {
 	}
 }
 
-func TestExitCodes(t *testing.T) {
-	bad := func(s advisory.Severity, exploited bool) verdict.Finding {
-		return verdict.Finding{Advisory: "X", State: verdict.Affected, Severity: s, KnownExploited: exploited}
-	}
-	whole := verdict.Coverage{ProcessesSeen: 2, ProcessesKnown: 2}
-	for name, test := range map[string]struct {
-		doc   verdict.Document
-		flags scanFlags
-		want  int
-	}{
-		"clean":                       {verdict.Document{Coverage: whole}, scanFlags{}, ExitClean},
-		"high":                        {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.High, false)}}, scanFlags{}, ExitFound},
-		"moderate is below":           {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Moderate, false)}}, scanFlags{}, ExitClean},
-		"moderate, but exploited":     {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Moderate, true)}}, scanFlags{}, ExitFound},
-		"not rated counts as high":    {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad("", false)}}, scanFlags{}, ExitFound},
-		"moderate when asked about":   {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Low, false)}}, scanFlags{advisory: "X"}, ExitFound},
-		"high is below critical":      {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.High, false)}}, scanFlags{failOn: "critical"}, ExitClean},
-		"never":                       {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Critical, true)}}, scanFlags{failOn: "never"}, ExitClean},
-		"only exploited":              {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Critical, false)}}, scanFlags{failOn: "exploited"}, ExitClean},
-		"stale counts":                {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Stale, Severity: advisory.High}}}, scanFlags{}, ExitFound},
-		"unknown is incomplete":       {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Unknown}}}, scanFlags{}, ExitIncomplete},
-		"unseen is incomplete":        {verdict.Document{Coverage: verdict.Coverage{ProcessesSeen: 1, ProcessesKnown: 2}}, scanFlags{}, ExitIncomplete},
-		"no data is incomplete":       {verdict.Document{Coverage: verdict.Coverage{ComponentsWithoutData: 1}}, scanFlags{}, ExitIncomplete},
-		"found wins over incomplete":  {verdict.Document{Findings: []verdict.Finding{{State: verdict.Unknown}, bad(advisory.High, false)}}, scanFlags{}, ExitFound},
-		"dormant alone does not fail": {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Dormant, Severity: advisory.Critical}}}, scanFlags{}, ExitClean},
-		"dormant in an image does":    {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Dormant, Severity: advisory.Critical}}}, scanFlags{question: scan.Question{Root: "/image"}}, ExitFound},
-	} {
-		if got := scanExit(&test.doc, test.flags); got != test.want {
-			t.Errorf("%s: exit %d, want %d", name, got, test.want)
-		}
-	}
-}
-
 func TestJSONLinesAreOneFindingALine(t *testing.T) {
 	var b bytes.Buffer
 	doc := judged(t, "heartbleed")
-	if err := jsonLines(&b, doc); err != nil {
+	if err := Lines(&b, doc); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
@@ -172,28 +138,5 @@ func TestJSONLinesAreOneFindingALine(t *testing.T) {
 		if want := map[bool]string{true: "coverage", false: "finding"}[i == len(lines)-1]; m["kind"] != want {
 			t.Errorf("line %d is a %v", i, m["kind"])
 		}
-	}
-}
-
-func TestWatchPrintsOnlyChanges(t *testing.T) {
-	var b bytes.Buffer
-	env := &Env{Stdout: &b, Getenv: func(string) string { return "" }}
-	doc := judged(t, "heartbleed")
-	f := scanFlags{format: "table", advisory: "heartbleed"}
-	if err := printChanges(env, f, nil, doc, true); err != nil {
-		t.Fatal(err)
-	}
-	first := b.String()
-	b.Reset()
-	if err := printChanges(env, f, changeSet(doc), doc, false); err != nil || b.Len() != 0 {
-		t.Errorf("nothing changed, printed %q (%v)", b.String(), err)
-	}
-	fewer := *doc
-	fewer.Findings = doc.Findings[1:]
-	if err := printChanges(env, f, changeSet(doc), &fewer, false); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(first, "watching:") || strings.Count(b.String(), "\n") != 1 || !strings.Contains(b.String(), " - affected") {
-		t.Errorf("first %q, then %q", first, b.String())
 	}
 }

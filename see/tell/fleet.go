@@ -1,4 +1,4 @@
-package cli
+package tell
 
 import (
 	"cmp"
@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/see/verdict"
 	"staunch/tame"
 )
@@ -19,9 +21,26 @@ type fleetFinding struct {
 	host string
 }
 
-// printFleet groups by object: one piece of code is fixed once, however many hosts run it.
-func printFleet(env *Env, f scanFlags, s *fleetScan) error {
-	t := newTable(env, f)
+// Fleet is what a scan of many hosts found: a document for each host that answered, a reason for each that did not.
+type Fleet struct {
+	On    string   // the selector, as the person wrote it
+	Known int      // hosts that exist
+	Hosts []string // hosts that were chosen, in the fleet's order
+	Docs  map[string]*verdict.Document
+	Mute  []Silent
+}
+
+// Silent is a host that could not be looked at: in JSON it stands where its document would.
+type Silent struct {
+	Schema int          `json:"schema"`
+	Kind   string       `json:"kind,omitempty"` // "unreachable" in JSON lines
+	Host   string       `json:"host"`
+	Taken  time.Time    `json:"taken"`
+	Error  *fault.Error `json:"error"`
+}
+
+// PrintFleet groups by object: one piece of code is fixed once, however many hosts run it.
+func (t Table) PrintFleet(w io.Writer, s *Fleet) error {
 	var b strings.Builder
 	bad, dormant, unknown := s.findings()
 	t.fleetHeadline(&b, s, bad)
@@ -32,18 +51,18 @@ func printFleet(env *Env, f scanFlags, s *fleetScan) error {
 	t.fleetUnknown(&b, s, unknown)
 	t.fleetSilent(&b, s)
 	t.fleetCoverage(&b, s)
-	_, err := io.WriteString(env.Stdout, b.String())
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (s *fleetScan) findings() (bad, dormant, unknown []fleetFinding) {
-	for _, h := range s.hosts {
-		doc := s.docs[h.Name]
+func (s *Fleet) findings() (bad, dormant, unknown []fleetFinding) {
+	for _, h := range s.Hosts {
+		doc := s.Docs[h]
 		if doc == nil {
 			continue
 		}
 		for _, f := range doc.Findings {
-			one := fleetFinding{f, h.Name}
+			one := fleetFinding{f, h}
 			switch {
 			case f.Bad():
 				bad = append(bad, one)
@@ -109,13 +128,13 @@ func processesOf(list []fleetFinding) int {
 	return len(seen)
 }
 
-func (t *table) fleetHeadline(b *strings.Builder, s *fleetScan, bad []fleetFinding) {
+func (t Table) fleetHeadline(b *strings.Builder, s *Fleet, bad []fleetFinding) {
 	subject := ""
-	if t.flags.advisory != "" {
-		subject = " by " + tame.Line(t.flags.advisory)
+	if t.Advisory != "" {
+		subject = " by " + tame.Line(t.Advisory)
 	}
 	if len(bad) == 0 {
-		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No running process was found to be affected%s on %d of %s.", subject, len(s.docs), s.whole())))
+		fmt.Fprintln(b, t.Paint.Bold(fmt.Sprintf("No running process was found to be affected%s on %d of %s.", subject, len(s.Docs), s.whole())))
 		return
 	}
 	var public []fleetFinding
@@ -124,41 +143,41 @@ func (t *table) fleetHeadline(b *strings.Builder, s *fleetScan, bad []fleetFindi
 			public = append(public, f)
 		}
 	}
-	line := fmt.Sprintf("AFFECTED%s: %s on %d of %s", subject, count(processesOf(bad), "process", "processes"), len(hostsOf(bad)), s.whole())
+	line := fmt.Sprintf("AFFECTED%s: %s on %d of %s", subject, ink.Count(processesOf(bad), "process", "processes"), len(hostsOf(bad)), s.whole())
 	if len(public) > 0 {
-		line += fmt.Sprintf(", %d of them public on %s", processesOf(public), count(len(hostsOf(public)), "host", "hosts"))
+		line += fmt.Sprintf(", %d of them public on %s", processesOf(public), ink.Count(len(hostsOf(public)), "host", "hosts"))
 	}
-	fmt.Fprintln(b, t.paint.red(line))
+	fmt.Fprintln(b, t.Paint.Red(line))
 }
 
 // whole says of how many hosts everything is a fraction.
-func (s *fleetScan) whole() string {
-	if s.on == "" || s.known == len(s.hosts) {
-		return count(len(s.hosts), "known host", "known hosts")
+func (s *Fleet) whole() string {
+	if s.On == "" || s.Known == len(s.Hosts) {
+		return ink.Count(len(s.Hosts), "known host", "known hosts")
 	}
-	return fmt.Sprintf("%s chosen by %s (%d known)", count(len(s.hosts), "host", "hosts"), tame.Line(s.on), s.known)
+	return fmt.Sprintf("%s chosen by %s (%d known)", ink.Count(len(s.Hosts), "host", "hosts"), tame.Line(s.On), s.Known)
 }
 
 // fleetObject is one piece of code on all hosts that run it.
-func (t *table) fleetObject(b *strings.Builder, s *fleetScan, list []fleetFinding) {
+func (t Table) fleetObject(b *strings.Builder, s *Fleet, list []fleetFinding) {
 	f := list[0]
-	state := t.paint.red("affected")
+	state := t.Paint.Red("affected")
 	if f.State == verdict.Stale {
-		state = t.paint.yellow("stale")
+		state = t.Paint.Yellow("stale")
 	}
 	name := tame.Line(filepath.Base(f.Path))
 	if f.Path == "" {
 		name = tame.Line(f.Process)
 	}
 	fmt.Fprintln(b)
-	t.wrap(b, "", fmt.Sprintf("%s  %s in %s on %d of %s", t.paint.bold(name), tame.Line(strings.TrimSpace(f.Component+" "+f.Version)),
-		count(processesOf(list), "process", "processes"), len(hostsOf(list)), count(len(s.docs), "host", "hosts")))
+	ink.Wrap(b, t.Width, "", fmt.Sprintf("%s  %s in %s on %d of %s", t.Paint.Bold(name), tame.Line(strings.TrimSpace(f.Component+" "+f.Version)),
+		ink.Count(processesOf(list), "process", "processes"), len(hostsOf(list)), ink.Count(len(s.Docs), "host", "hosts")))
 	plain := findingsOf(list)
-	t.wrap(b, "  ", fmt.Sprintf("%s  %s  %s", state, holds(f.Finding), advisoryWords(plain, 4)))
+	ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s  %s  %s", state, holds(f.Finding), advisoryWords(plain, 4)))
 	for _, cure := range groupBy(list, func(f fleetFinding) string { return string(f.Fix.Kind) + f.Fix.Package + f.Fix.Version + f.Unit }) {
-		t.wrap(b, "    ", fmt.Sprintf("%s on %s: %s", unitOf(cure[0]), t.hostWords(hostsOf(cure)), tame.Line(verdict.Together(findingsOf(cure)).What)))
+		ink.Wrap(b, t.Width, "    ", fmt.Sprintf("%s on %s: %s", unitOf(cure[0]), t.hostWords(hostsOf(cure)), tame.Line(verdict.Together(findingsOf(cure)).What)))
 	}
-	if t.flags.verbose {
+	if t.Verbose {
 		for _, g := range groupBy(list, func(f fleetFinding) string { return f.Advisory }) {
 			t.explain(b, g[0].Finding)
 		}
@@ -181,34 +200,34 @@ func findingsOf(list []fleetFinding) []verdict.Finding {
 	return plain
 }
 
-func (t *table) hostWords(hosts []string) string {
-	if t.flags.verbose {
+func (t Table) hostWords(hosts []string) string {
+	if t.Verbose {
 		return tame.Line(strings.Join(hosts, ", "))
 	}
-	return tame.Line(few(hosts, 8))
+	return tame.Line(ink.Few(hosts, 8))
 }
 
-func (t *table) fleetDormant(b *strings.Builder, list []fleetFinding) {
+func (t Table) fleetDormant(b *strings.Builder, list []fleetFinding) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.bold("Does not run, but can start:"))
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Bold("Does not run, but can start:"))
 	groups := groupBy(list, func(f fleetFinding) string { return f.Object + f.Path + f.Component + f.Version })
 	for i, g := range groups {
-		if i == 20 && !t.flags.verbose {
+		if i == 20 && !t.Verbose {
 			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(groups)-i)
 			return
 		}
-		t.wrap(b, "  ", fmt.Sprintf("%s on %s: %s: %s", holds(g[0].Finding), t.hostWords(hostsOf(g)), advisoryWords(findingsOf(g), 2), tame.Line(verdict.Together(findingsOf(g)).What)))
+		ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s on %s: %s: %s", holds(g[0].Finding), t.hostWords(hostsOf(g)), advisoryWords(findingsOf(g), 2), tame.Line(verdict.Together(findingsOf(g)).What)))
 	}
 }
 
 // fleetUnknown is one line a cause, not one a host.
-func (t *table) fleetUnknown(b *strings.Builder, s *fleetScan, list []fleetFinding) {
+func (t Table) fleetUnknown(b *strings.Builder, s *Fleet, list []fleetFinding) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.yellow("Unknown:"))
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Yellow("Unknown:"))
 	for _, g := range groupBy(list, func(f fleetFinding) string { return cause(f.Finding) + string(f.Fix.Kind) }) {
 		var things []string
 		for _, f := range g {
@@ -221,34 +240,34 @@ func (t *table) fleetUnknown(b *strings.Builder, s *fleetScan, list []fleetFindi
 			}
 		}
 		short, _, _ := strings.Cut(cause(g[0].Finding), ";")
-		t.wrap(b, "  ", fmt.Sprintf("%s in %s on %d of %s: %s", few(things, 6), count(processesOf(g), "process", "processes"), len(hostsOf(g)), count(len(s.docs), "host", "hosts"), short))
-		t.wrap(b, "    ", "do: "+tame.Line(g[0].Fix.What))
+		ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s in %s on %d of %s: %s", ink.Few(things, 6), ink.Count(processesOf(g), "process", "processes"), len(hostsOf(g)), ink.Count(len(s.Docs), "host", "hosts"), short))
+		ink.Wrap(b, t.Width, "    ", "do: "+tame.Line(g[0].Fix.What))
 	}
 }
 
 // fleetSilent names the hosts that nothing is known of, grouped by reason.
-func (t *table) fleetSilent(b *strings.Builder, s *fleetScan) {
-	if len(s.mute) == 0 {
+func (t Table) fleetSilent(b *strings.Builder, s *Fleet) {
+	if len(s.Mute) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.yellow(fmt.Sprintf("Not seen, so nothing is known of %s:", count(len(s.mute), "host", "hosts"))))
-	for i, m := range s.mute {
-		if i == 20 && !t.flags.verbose {
-			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(s.mute)-i)
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Yellow(fmt.Sprintf("Not seen, so nothing is known of %s:", ink.Count(len(s.Mute), "host", "hosts"))))
+	for i, m := range s.Mute {
+		if i == 20 && !t.Verbose {
+			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(s.Mute)-i)
 			return
 		}
-		t.wrap(b, "  ", tame.Line(m.Error.What))
+		ink.Wrap(b, t.Width, "  ", tame.Line(m.Error.What))
 		if hint := fault.HintOf(m.Error); hint != "" {
-			t.wrap(b, "    ", "do: "+tame.Line(hint))
+			ink.Wrap(b, t.Width, "    ", "do: "+tame.Line(hint))
 		}
 	}
 }
 
-func (t *table) fleetCoverage(b *strings.Builder, s *fleetScan) {
+func (t Table) fleetCoverage(b *strings.Builder, s *Fleet) {
 	var seen, known, partly, without int
 	date := ""
-	for _, h := range s.hosts {
-		doc := s.docs[h.Name]
+	for _, h := range s.Hosts {
+		doc := s.Docs[h]
 		if doc == nil {
 			continue
 		}
@@ -261,16 +280,16 @@ func (t *table) fleetCoverage(b *strings.Builder, s *fleetScan) {
 		date = doc.CatalogueDate.Format("2006-01-02")
 	}
 	fmt.Fprintln(b)
-	line := fmt.Sprintf("%d of %s seen", len(s.docs), s.whole())
+	line := fmt.Sprintf("%d of %s seen", len(s.Docs), s.whole())
 	if partly > 0 {
 		line += fmt.Sprintf(" (%d of them not fully)", partly)
 	}
 	line += fmt.Sprintf(", %d of %d processes", seen, known)
 	if without > 0 {
-		line += fmt.Sprintf(", up to %s a host without data", count(without, "component", "components"))
+		line += fmt.Sprintf(", up to %s a host without data", ink.Count(without, "component", "components"))
 	}
 	if date != "" {
 		line += ", catalogue of " + date
 	}
-	t.wrap(b, "", line)
+	ink.Wrap(b, t.Width, "", line)
 }

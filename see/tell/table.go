@@ -1,4 +1,5 @@
-package cli
+// Package tell prints what was seen and what is known, for people at a terminal and for programs that read lines.
+package tell
 
 import (
 	"fmt"
@@ -6,23 +7,23 @@ import (
 	"slices"
 	"strings"
 
+	"staunch/ink"
 	"staunch/see/verdict"
 	"staunch/tame"
 )
 
-// table prints a document for a tired person: bad and exposed first, one block a unit, ending with the coverage.
-type table struct {
-	flags scanFlags
-	width int
-	paint painter
-	exes  map[int]string // program file of each process
+// Table prints for a tired person: bad and exposed first, one block a unit, ending with the coverage.
+type Table struct {
+	Width    int // columns
+	Paint    ink.Paint
+	Advisory string // the only one that was asked about, as the person wrote it
+	Verbose  bool   // explain every finding step by step
+	Still    bool   // files that do not run were asked about: what could start is the answer
+	exes     map[int]string
 }
 
-func newTable(env *Env, f scanFlags) *table {
-	return &table{flags: f, width: min(terminalWidth(env), 140), paint: painter(colour(env))}
-}
-
-func (t *table) print(w io.Writer, doc *verdict.Document) error {
+// Print writes one machine's document.
+func (t Table) Print(w io.Writer, doc *verdict.Document) error {
 	var b strings.Builder
 	t.exes = map[int]string{}
 	for i := range doc.Processes {
@@ -42,7 +43,7 @@ func (t *table) print(w io.Writer, doc *verdict.Document) error {
 	t.minor(&b, minor)
 	t.dormant(&b, shown[verdict.Dormant])
 	t.unknown(&b, shown[verdict.Unknown])
-	if t.flags.advisory != "" {
+	if t.Advisory != "" {
 		t.cleared(&b, shown[verdict.Fixed], "fixed")
 		t.cleared(&b, shown[verdict.NotAffected], "not affected")
 	}
@@ -53,10 +54,10 @@ func (t *table) print(w io.Writer, doc *verdict.Document) error {
 }
 
 // headline is the one sentence to read when there is time for only one.
-func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
+func (t Table) headline(b *strings.Builder, doc *verdict.Document) {
 	units, processes, public := map[string]bool{}, map[int]bool{}, map[string]bool{}
 	for _, f := range doc.Findings {
-		if f.Bad() && (t.flags.advisory != "" || f.Fix.Kind != verdict.FixOff || !f.Minor(doc.Taken)) {
+		if f.Bad() && (t.Advisory != "" || f.Fix.Kind != verdict.FixOff || !f.Minor(doc.Taken)) {
 			units[t.unitKey(f)], processes[f.PID] = true, true
 			if f.Exposure.In == "public" {
 				public[t.unitKey(f)] = true
@@ -64,8 +65,8 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 		}
 	}
 	subject := ""
-	if t.flags.advisory != "" {
-		subject = " by " + tame.Line(t.flags.advisory)
+	if t.Advisory != "" {
+		subject = " by " + tame.Line(t.Advisory)
 		for _, f := range doc.Findings {
 			if f.Advisory != "" {
 				subject = " by " + title(f)
@@ -74,30 +75,30 @@ func (t *table) headline(b *strings.Builder, doc *verdict.Document) {
 		}
 	}
 	switch {
-	case len(doc.Findings) == 0 && t.flags.advisory != "":
-		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No process that was seen holds what %s is about.", tame.Line(t.flags.advisory))))
-	case t.flags.still():
+	case len(doc.Findings) == 0 && t.Advisory != "":
+		fmt.Fprintln(b, t.Paint.Bold(fmt.Sprintf("No process that was seen holds what %s is about.", tame.Line(t.Advisory))))
+	case t.Still:
 		bad := groupBy(dormantOnly(doc.Findings), func(f verdict.Finding) string { return f.Process + "\x00" + f.Path })
 		if len(bad) == 0 {
-			fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("Nothing in there was found to be affected%s.", subject)))
+			fmt.Fprintln(b, t.Paint.Bold(fmt.Sprintf("Nothing in there was found to be affected%s.", subject)))
 		} else {
-			fmt.Fprintln(b, t.paint.red(fmt.Sprintf("AFFECTED%s: %s", subject, count(len(bad), "program", "programs"))))
+			fmt.Fprintln(b, t.Paint.Red(fmt.Sprintf("AFFECTED%s: %s", subject, ink.Count(len(bad), "program", "programs"))))
 		}
 	case len(units) == 0:
-		fmt.Fprintln(b, t.paint.bold(fmt.Sprintf("No running process was found to be affected%s.", subject)))
+		fmt.Fprintln(b, t.Paint.Bold(fmt.Sprintf("No running process was found to be affected%s.", subject)))
 	default:
-		line := fmt.Sprintf("AFFECTED%s: %s, %s", subject, count(len(processes), "process", "processes"), count(len(units), "unit or program", "units or programs"))
+		line := fmt.Sprintf("AFFECTED%s: %s, %s", subject, ink.Count(len(processes), "process", "processes"), ink.Count(len(units), "unit or program", "units or programs"))
 		if len(public) > 0 {
 			line += fmt.Sprintf(", %d of them public", len(public))
 		}
-		fmt.Fprintln(b, t.paint.red(line))
+		fmt.Fprintln(b, t.Paint.Red(line))
 	}
 }
 
 // split sets aside what can wait and has no fix yet: hundreds of such lines would hide the one that matters tonight.
-func (t *table) split(doc *verdict.Document, list []verdict.Finding) (grave, minor []verdict.Finding) {
+func (t Table) split(doc *verdict.Document, list []verdict.Finding) (grave, minor []verdict.Finding) {
 	for _, f := range list {
-		if t.flags.advisory == "" && f.Fix.Kind == verdict.FixOff && f.Minor(doc.Taken) {
+		if t.Advisory == "" && f.Fix.Kind == verdict.FixOff && f.Minor(doc.Taken) {
 			minor = append(minor, f)
 		} else {
 			grave = append(grave, f)
@@ -107,7 +108,7 @@ func (t *table) split(doc *verdict.Document, list []verdict.Finding) (grave, min
 }
 
 // minor sums up what can wait: one line, or with -v one a package.
-func (t *table) minor(b *strings.Builder, list []verdict.Finding) {
+func (t Table) minor(b *strings.Builder, list []verdict.Finding) {
 	if len(list) == 0 {
 		return
 	}
@@ -116,20 +117,20 @@ func (t *table) minor(b *strings.Builder, list []verdict.Finding) {
 	for _, f := range list {
 		ids[f.Advisory], pids[f.PID] = true, true
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.bold("Can wait (low, moderate, or left open by the distribution; nothing to install yet):"))
-	t.wrap(b, "  ", fmt.Sprintf("%s in %s, in %s", count(len(ids), "advisory", "advisories"), count(len(packages), "package", "packages"), count(len(pids), "process", "processes")))
-	if !t.flags.verbose {
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Bold("Can wait (low, moderate, or left open by the distribution; nothing to install yet):"))
+	ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s in %s, in %s", ink.Count(len(ids), "advisory", "advisories"), ink.Count(len(packages), "package", "packages"), ink.Count(len(pids), "process", "processes")))
+	if !t.Verbose {
 		return
 	}
 	for _, g := range packages {
-		t.wrap(b, "    ", fmt.Sprintf("%s  %s", holds(g[0]), advisoryWords(g, 8)))
+		ink.Wrap(b, t.Width, "    ", fmt.Sprintf("%s  %s", holds(g[0]), advisoryWords(g, 8)))
 	}
 }
 
 // blocks prints affected units, in the order of the findings: exposed and known-exploited first.
-func (t *table) blocks(b *strings.Builder, doc *verdict.Document, list []verdict.Finding) {
+func (t Table) blocks(b *strings.Builder, doc *verdict.Document, list []verdict.Finding) {
 	for _, unit := range groupBy(list, t.unitKey) {
-		fmt.Fprintf(b, "\n%s  %s\n", t.paint.bold(unitTitle(unit...)), t.paint.dim(about(doc, unit)))
+		fmt.Fprintf(b, "\n%s  %s\n", t.Paint.Bold(unitTitle(unit...)), t.Paint.Dim(about(doc, unit)))
 		for _, part := range groupBy(unit, partKey) {
 			t.part(b, part)
 		}
@@ -137,16 +138,16 @@ func (t *table) blocks(b *strings.Builder, doc *verdict.Document, list []verdict
 }
 
 // part is one component of one unit with everything that is wrong with it.
-func (t *table) part(b *strings.Builder, list []verdict.Finding) {
+func (t Table) part(b *strings.Builder, list []verdict.Finding) {
 	f := list[0]
-	state := t.paint.red("affected")
+	state := t.Paint.Red("affected")
 	if f.State == verdict.Stale {
-		state = t.paint.yellow("stale")
+		state = t.Paint.Yellow("stale")
 	}
-	t.wrap(b, "  ", fmt.Sprintf("%s  %s", state, holds(f)))
-	t.wrap(b, "    ", advisoryWords(list, 4))
-	t.wrap(b, "    ", "do: "+tame.Line(verdict.Together(list).What))
-	if t.flags.verbose {
+	ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s  %s", state, holds(f)))
+	ink.Wrap(b, t.Width, "    ", advisoryWords(list, 4))
+	ink.Wrap(b, t.Width, "    ", "do: "+tame.Line(verdict.Together(list).What))
+	if t.Verbose {
 		for _, one := range groupBy(list, func(f verdict.Finding) string { return f.Advisory }) {
 			t.explain(b, one[0])
 		}
@@ -154,8 +155,8 @@ func (t *table) part(b *strings.Builder, list []verdict.Finding) {
 }
 
 // explain is one finding step by step: the evidence in the order of its weight.
-func (t *table) explain(b *strings.Builder, f verdict.Finding) {
-	fmt.Fprintf(b, "    %s: %s, because\n", t.paint.bold(title(f)), stateWord(f.State))
+func (t Table) explain(b *strings.Builder, f verdict.Finding) {
+	fmt.Fprintf(b, "    %s: %s, because\n", t.Paint.Bold(title(f)), stateWord(f.State))
 	for i, e := range f.Evidence {
 		line := fmt.Sprintf("%2d. %s", i+1, tame.Line(e.Says))
 		if e.Detail != "" {
@@ -163,7 +164,7 @@ func (t *table) explain(b *strings.Builder, f verdict.Finding) {
 		} else {
 			line += "  [" + tame.Line(e.Kind) + "]"
 		}
-		t.wrap(b, "      ", line)
+		ink.Wrap(b, t.Width, "      ", line)
 	}
 }
 
@@ -177,23 +178,23 @@ func dormantOnly(list []verdict.Finding) []verdict.Finding {
 	return only
 }
 
-func (t *table) dormant(b *strings.Builder, list []verdict.Finding) {
+func (t Table) dormant(b *strings.Builder, list []verdict.Finding) {
 	if len(list) == 0 {
 		return
 	}
 	heading := "Does not run, but can start:"
-	if t.flags.still() {
+	if t.Still {
 		heading = "Affected:"
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.bold(heading))
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Bold(heading))
 	groups := groupBy(list, func(f verdict.Finding) string { return f.Process + "\x00" + f.Path + "\x00" + f.Component + f.Version })
 	for i, g := range groups {
-		if i == 20 && !t.flags.verbose {
+		if i == 20 && !t.Verbose {
 			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(groups)-i)
 			return
 		}
-		t.wrap(b, "  ", fmt.Sprintf("%s  %s: %s", holds(g[0]), advisoryWords(g, 2), tame.Line(verdict.Together(g).What)))
-		if t.flags.verbose {
+		ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s  %s: %s", holds(g[0]), advisoryWords(g, 2), tame.Line(verdict.Together(g).What)))
+		if t.Verbose {
 			for _, f := range g {
 				t.explain(b, f)
 			}
@@ -202,11 +203,11 @@ func (t *table) dormant(b *strings.Builder, list []verdict.Finding) {
 }
 
 // unknown puts everything that shares a cause into one line.
-func (t *table) unknown(b *strings.Builder, list []verdict.Finding) {
+func (t Table) unknown(b *strings.Builder, list []verdict.Finding) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.yellow("Unknown:"))
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Yellow("Unknown:"))
 	for _, g := range groupBy(list, func(f verdict.Finding) string { return cause(f) + string(f.Fix.Kind) }) {
 		pids := map[int]bool{}
 		things := []string{}
@@ -224,15 +225,15 @@ func (t *table) unknown(b *strings.Builder, list []verdict.Finding) {
 		}
 		delete(pids, 0)
 		short, _, _ := strings.Cut(cause(g[0]), ";")
-		where := " in " + count(len(pids), "process", "processes")
+		where := " in " + ink.Count(len(pids), "process", "processes")
 		if len(pids) == 0 {
 			where = ""
 		}
-		t.wrap(b, "  ", fmt.Sprintf("%s%s: %s", few(things, 6), where, short))
-		t.wrap(b, "    ", "do: "+tame.Line(g[0].Fix.What))
-		if t.flags.verbose {
+		ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s%s: %s", ink.Few(things, 6), where, short))
+		ink.Wrap(b, t.Width, "    ", "do: "+tame.Line(g[0].Fix.What))
+		if t.Verbose {
 			for _, f := range g {
-				t.wrap(b, "    ", t.paint.bold(unitTitle(f))+"  "+holds(f))
+				ink.Wrap(b, t.Width, "    ", t.Paint.Bold(unitTitle(f))+"  "+holds(f))
 				t.explain(b, f)
 			}
 		}
@@ -240,11 +241,11 @@ func (t *table) unknown(b *strings.Builder, list []verdict.Finding) {
 }
 
 // cleared lists, for one advisory, who is not affected and why: one line a reason.
-func (t *table) cleared(b *strings.Builder, list []verdict.Finding, word string) {
+func (t Table) cleared(b *strings.Builder, list []verdict.Finding, word string) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%s\n", t.paint.green(strings.ToUpper(word[:1])+word[1:]+":"))
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Green(strings.ToUpper(word[:1])+word[1:]+":"))
 	for _, g := range groupBy(list, func(f verdict.Finding) string { return f.Component + f.Version + f.Object + cause(f) }) {
 		var who []string
 		for _, f := range g {
@@ -256,15 +257,15 @@ func (t *table) cleared(b *strings.Builder, list []verdict.Finding, word string)
 				who = append(who, name)
 			}
 		}
-		t.wrap(b, "  ", fmt.Sprintf("%s: %s", holds(g[0]), few(who, 8)))
-		t.wrap(b, "    ", "why: "+cause(g[0]))
-		if t.flags.verbose {
+		ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s: %s", holds(g[0]), ink.Few(who, 8)))
+		ink.Wrap(b, t.Width, "    ", "why: "+cause(g[0]))
+		if t.Verbose {
 			t.explain(b, g[0])
 		}
 	}
 }
 
-func (t *table) unseen(b *strings.Builder, doc *verdict.Document) {
+func (t Table) unseen(b *strings.Builder, doc *verdict.Document) {
 	if len(doc.Unseen) == 0 {
 		return
 	}
@@ -274,33 +275,33 @@ func (t *table) unseen(b *strings.Builder, doc *verdict.Document) {
 	}
 	var list []string
 	for reason, n := range reasons {
-		list = append(list, fmt.Sprintf("%s: %s", count(n, "process", "processes"), reason))
+		list = append(list, fmt.Sprintf("%s: %s", ink.Count(n, "process", "processes"), reason))
 	}
 	slices.Sort(list)
-	fmt.Fprintf(b, "\n%s\n", t.paint.yellow("Not or not fully seen:"))
+	fmt.Fprintf(b, "\n%s\n", t.Paint.Yellow("Not or not fully seen:"))
 	for i, line := range list {
-		if i == 5 && !t.flags.verbose {
+		if i == 5 && !t.Verbose {
 			fmt.Fprintf(b, "  and %d more reasons: -v lists them\n", len(list)-i)
 			break
 		}
-		t.wrap(b, "  ", line)
+		ink.Wrap(b, t.Width, "  ", line)
 	}
 }
 
 // coverage is the last line: what all of the above is a fraction of.
-func (t *table) coverage(b *strings.Builder, doc *verdict.Document) {
+func (t Table) coverage(b *strings.Builder, doc *verdict.Document) {
 	c := doc.Coverage
 	line := fmt.Sprintf("%d of %d processes seen", c.ProcessesSeen, c.ProcessesKnown)
-	if t.flags.still() {
-		line = count(len(doc.Dormant), "program", "programs") + " looked at"
+	if t.Still {
+		line = ink.Count(len(doc.Dormant), "program", "programs") + " looked at"
 	}
-	line += fmt.Sprintf(", %s without data, catalogue of %s", count(c.ComponentsWithoutData, "component", "components"), doc.CatalogueDate.Format("2006-01-02"))
+	line += fmt.Sprintf(", %s without data, catalogue of %s", ink.Count(c.ComponentsWithoutData, "component", "components"), doc.CatalogueDate.Format("2006-01-02"))
 	if doc.Sight.DormantLeft > 0 {
 		line += fmt.Sprintf(", %d files that could start not reached in time", doc.Sight.DormantLeft)
 	}
 	fmt.Fprintln(b)
 	for _, note := range doc.Sight.Notes {
-		t.wrap(b, "", "note: "+tame.Line(note))
+		ink.Wrap(b, t.Width, "", "note: "+tame.Line(note))
 	}
-	t.wrap(b, "", line)
+	ink.Wrap(b, t.Width, "", line)
 }

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"staunch/see/advisory"
+	"staunch/see/scan"
+	"staunch/see/verdict"
+)
+
+func TestExitCodes(t *testing.T) {
+	bad := func(s advisory.Severity, exploited bool) verdict.Finding {
+		return verdict.Finding{Advisory: "X", State: verdict.Affected, Severity: s, KnownExploited: exploited}
+	}
+	whole := verdict.Coverage{ProcessesSeen: 2, ProcessesKnown: 2}
+	for name, test := range map[string]struct {
+		doc   verdict.Document
+		flags scanFlags
+		want  int
+	}{
+		"clean":                       {verdict.Document{Coverage: whole}, scanFlags{}, ExitClean},
+		"high":                        {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.High, false)}}, scanFlags{}, ExitFound},
+		"moderate is below":           {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Moderate, false)}}, scanFlags{}, ExitClean},
+		"moderate, but exploited":     {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Moderate, true)}}, scanFlags{}, ExitFound},
+		"not rated counts as high":    {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad("", false)}}, scanFlags{}, ExitFound},
+		"moderate when asked about":   {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Low, false)}}, scanFlags{advisory: "X"}, ExitFound},
+		"high is below critical":      {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.High, false)}}, scanFlags{failOn: "critical"}, ExitClean},
+		"never":                       {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Critical, true)}}, scanFlags{failOn: "never"}, ExitClean},
+		"only exploited":              {verdict.Document{Coverage: whole, Findings: []verdict.Finding{bad(advisory.Critical, false)}}, scanFlags{failOn: "exploited"}, ExitClean},
+		"stale counts":                {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Stale, Severity: advisory.High}}}, scanFlags{}, ExitFound},
+		"unknown is incomplete":       {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Unknown}}}, scanFlags{}, ExitIncomplete},
+		"unseen is incomplete":        {verdict.Document{Coverage: verdict.Coverage{ProcessesSeen: 1, ProcessesKnown: 2}}, scanFlags{}, ExitIncomplete},
+		"no data is incomplete":       {verdict.Document{Coverage: verdict.Coverage{ComponentsWithoutData: 1}}, scanFlags{}, ExitIncomplete},
+		"found wins over incomplete":  {verdict.Document{Findings: []verdict.Finding{{State: verdict.Unknown}, bad(advisory.High, false)}}, scanFlags{}, ExitFound},
+		"dormant alone does not fail": {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Dormant, Severity: advisory.Critical}}}, scanFlags{}, ExitClean},
+		"dormant in an image does":    {verdict.Document{Coverage: whole, Findings: []verdict.Finding{{State: verdict.Dormant, Severity: advisory.Critical}}}, scanFlags{question: scan.Question{Root: "/image"}}, ExitFound},
+	} {
+		if got := scanExit(&test.doc, test.flags); got != test.want {
+			t.Errorf("%s: exit %d, want %d", name, got, test.want)
+		}
+	}
+}
+
+func TestWatchPrintsOnlyChanges(t *testing.T) {
+	var b bytes.Buffer
+	env := &Env{Stdout: &b, Getenv: func(string) string { return "" }}
+	doc := &verdict.Document{Findings: []verdict.Finding{
+		{Advisory: "CVE-2014-0160", State: verdict.Affected, Component: "openssl", Version: "1.0.1e", PID: 100, Process: "nginx", Path: "/usr/lib/libssl.so.1.0.0"},
+		{Advisory: "CVE-2014-0160", State: verdict.Unknown, Component: "openssl", Version: "1.0.1e", PID: 200, Process: "mail", Path: "/usr/lib/libssl.so.1.0.0"},
+	}}
+	f := scanFlags{format: "table", advisory: "heartbleed"}
+	if err := printChanges(env, f, nil, doc, true); err != nil {
+		t.Fatal(err)
+	}
+	first := b.String()
+	b.Reset()
+	if err := printChanges(env, f, changeSet(doc), doc, false); err != nil || b.Len() != 0 {
+		t.Errorf("nothing changed, printed %q (%v)", b.String(), err)
+	}
+	fewer := *doc
+	fewer.Findings = doc.Findings[1:]
+	if err := printChanges(env, f, changeSet(doc), &fewer, false); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(first, "watching:") || strings.Count(b.String(), "\n") != 1 || !strings.Contains(b.String(), " - affected") {
+		t.Errorf("first %q, then %q", first, b.String())
+	}
+}
+
+func TestColoursOnlyForTerminals(t *testing.T) {
+	env := &Env{Stdout: &bytes.Buffer{}, Getenv: func(string) string { return "" }}
+	if newTable(env, scanFlags{}).Paint {
+		t.Error("colour without a terminal")
+	}
+}
