@@ -133,12 +133,12 @@ func readOwn(path string) ([]byte, error) {
 	return b, nil
 }
 
-// content answers for a key; the checksum must be of the kind that is wanted.
-func (c *cache) content(k contentKey, sumKind string) (indexed, bool) {
+// content answers for a key; the checksum must be of the kind that is wanted, where one is wanted in any case.
+func (c *cache) content(k contentKey, want checksum) (indexed, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.index[k]
-	if !ok || r.sumKind != sumKind && r.id != "" {
+	if !ok || r.id != "" && want.kind != "" && (!want.lazy && r.sum == "" || r.sum != "" && r.sumKind != want.kind) {
 		return indexed{}, false
 	}
 	if _, ok := c.objects[r.id]; !ok && r.id != "" {
@@ -187,7 +187,7 @@ func (c *cache) learn(x *content, now time.Time) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.index[x.key] = indexed{id: x.id, sumKind: x.sumKind, sum: x.sum, day: c.today}
+	c.index[x.key] = indexed{id: x.id, sumKind: x.want.kind, sum: x.sum, day: c.today}
 	c.objects[x.id] = stored{json: b}
 	c.changed = true
 	return nil

@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,16 +16,22 @@ import (
 
 // content is one file's content at one time: analysed once, whatever number of processes, roots and names lead to it.
 type content struct {
-	key     contentKey
-	sumKind string
-	fd      int         // open for reading until it is analysed; -1 afterwards
-	id      string      // elf.Object.ID; "" when there is none
-	sum     string      // of the whole file, lower-case hex, by sumKind; "" when it was not asked for or not read
-	object  *elf.Object // nil until it is asked for when the cache knew it
-	cached  bool        // object came from the cache
-	why     string      // why there is no id
-	noELF   bool        // no ELF file at all
-	left    bool        // the time for it was over before its turn
+	key    contentKey
+	want   checksum
+	fd     int         // open for reading until it is analysed; -1 afterwards
+	id     string      // elf.Object.ID; "" when there is none
+	sum    string      // of the whole file, lower-case hex, by want.kind; "" when it was not asked for or not read
+	object *elf.Object // nil until it is asked for when the cache knew it
+	cached bool        // object came from the cache
+	why    string      // why there is no id
+	noELF  bool        // no ELF file at all
+	left   bool        // the time for it was over before its turn
+}
+
+// checksum says which checksum of the whole file to take.
+type checksum struct {
+	kind string // md5, sha1, sha256; "" none
+	lazy bool   // only of objects that hold a component: nothing is ever said of the others
 }
 
 // contentKey identifies content on this machine. Device numbers of file systems without a device of their own (overlay, tmpfs) are
@@ -115,7 +122,7 @@ func (c *catalogue) finish() {
 
 // get returns the content behind a stat, opening it only if neither this look nor the cache knows it.
 // It may hang with the file system that open asks; it is called within a deadline.
-func (c *catalogue) get(st *unix.Statx_t, sumKind string, open func() (int, error)) *content {
+func (c *catalogue) get(st *unix.Statx_t, want checksum, open func() (int, error)) *content {
 	key := contentKeyOf(st)
 	mount := key.mount
 	key.mount = 0 // within one look a device number is one file system
@@ -125,10 +132,10 @@ func (c *catalogue) get(st *unix.Statx_t, sumKind string, open func() (int, erro
 	if ok {
 		return x
 	}
-	x = &content{key: key, sumKind: sumKind, fd: -1}
+	x = &content{key: key, want: want, fd: -1}
 	x.key.mount = mount
-	if r, ok := c.cache.content(x.key, sumKind); ok {
-		x.id, x.sum = r.id, r.sum
+	if r, ok := c.cache.content(x.key, want); ok {
+		x.id, x.sum, x.want.kind = r.id, r.sum, r.sumKind
 		if r.id == "" {
 			x.noELF, x.cached, x.why = true, true, elf.ErrNotELF.Error()
 		}
@@ -176,10 +183,11 @@ func (c *catalogue) analyse(x *content) {
 	ctx, cancel := context.WithTimeout(c.ctx, longest)
 	defer cancel()
 	done := make(chan analysis, 1)
+	want := x.want
 	go func() {
 		var a analysis
-		if a.object, a.err = c.analyser.Analyse(ctx, r, x.key.size); a.err == nil && a.object.ID != "" {
-			a.sum, a.err = r.sum(ctx, x.sumKind, x.key.size)
+		if a.object, a.err = c.analyser.Analyse(ctx, r, x.key.size); a.err == nil && a.object.ID != "" && (!want.lazy || holdsAny(a.object.Components)) {
+			a.sum, a.err = r.sum(ctx, want.kind, x.key.size)
 		}
 		r.file.Close()
 		done <- a
@@ -199,6 +207,11 @@ func (c *catalogue) analyse(x *content) {
 			}
 		}
 	}
+}
+
+// holdsAny tells whether anything can ever be said of an object's components: what is only mentioned is not in it.
+func holdsAny(list []elf.Component) bool {
+	return slices.ContainsFunc(list, func(c elf.Component) bool { return c.Linkage != elf.Headers })
 }
 
 func (c *catalogue) settle(x *content, a analysis) {

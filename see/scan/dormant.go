@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
+	"slices"
 	"time"
 
 	"staunch/fault"
+	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
+	"staunch/see/scan/loader"
 	"staunch/see/scan/owner"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +23,10 @@ type dormants struct {
 	root    *root
 	until   time.Time // zero: no limit
 	seen    map[string]bool
+	late    []starter // files so large that they wait for all others
 	entries []*dormant
-	libs    map[string]*file // path to library
+	entered map[*file]bool
+	files   map[string]*file // by the name that was asked for, and by the true one
 }
 
 type dormant struct {
@@ -49,13 +53,12 @@ func (l *look) dormant() {
 	d.until = time.Now().Add(budget)
 	l.catalogue.stopAt(d.until)
 	l.progress(Progress{Says: "looking at what can start"})
-	for _, list := range []func(*jail.Root) []starter{units, crons, inits} {
+	for _, list := range []func(*jail.Root) []starter{units, crons, inits, programs} {
 		d.takeAll(list(own.dir))
 	}
 	for _, dir := range []string{"/opt", "/srv", "/usr/local"} {
 		d.walk(dir, "opt")
 	}
-	d.takeAll(programs(own.dir))
 	d.finish()
 }
 
@@ -97,7 +100,7 @@ func (l *look) still() error {
 }
 
 func (l *look) newDormants(r *root) *dormants {
-	return &dormants{look: l, root: r, seen: map[string]bool{}, libs: map[string]*file{}}
+	return &dormants{look: l, root: r, seen: map[string]bool{}, entered: map[*file]bool{}, files: map[string]*file{}}
 }
 
 // start takes one file or directory of the question; unlike what is found by itself, it must be there.
@@ -144,12 +147,30 @@ func (d *dormants) takeAll(list []starter) {
 	}
 }
 
+// large is the size in bytes above which a file waits until all smaller ones had their turn: within a budget many programs tell more
+// than one.
+const large = 24 << 20
+
 // take looks at one file, if it is one that can hold code.
 func (d *dormants) take(s starter) {
 	if d.seen[s.path] {
 		return
 	}
 	d.seen[s.path] = true
+	d.enter(s, large)
+}
+
+// takeLate has the turn of the large files.
+func (d *dormants) takeLate() {
+	list := d.late
+	d.late = nil
+	for _, s := range list {
+		d.enter(s, 0)
+	}
+}
+
+// enter looks at one file that is not larger than most bytes; 0: no limit.
+func (d *dormants) enter(s starter, most uint64) {
 	if d.over() {
 		d.look.report.Sight.DormantLeft++
 		return
@@ -158,39 +179,64 @@ func (d *dormants) take(s starter) {
 		d.takeArchive(s)
 		return
 	}
-	if f := d.file(s.path, s.how != "opt" && s.how != "image"); f != nil {
+	f, later := d.file(s.path, s.how != "opt" && s.how != "image", most)
+	if later {
+		d.late = append(d.late, s)
+	} else if f != nil && !d.entered[f] { // not yet, under another name
+		d.entered[f] = true
 		d.entries = append(d.entries, &dormant{starter: s, file: f})
 	}
 }
 
-// file enters one path into the catalogue; nil when it is no program or library, or not there.
-func (d *dormants) file(name string, mustRun bool) *file {
-	if f, ok := d.libs[name]; ok {
-		return f
+// named is what a name leads to.
+type named struct {
+	content *content
+	name    string // the true one
+	later   bool
+}
+
+// file puts one path into the catalogue; nil when it is no program or library, or not there. later tells that it is larger than most.
+func (d *dormants) file(name string, mustRun bool, most uint64) (f *file, later bool) {
+	if f, ok := d.files[name]; ok {
+		return f, false
 	}
 	l := d.look
-	c, ok := within(l.limit, func() *content {
-		fd, err := d.root.dir.Path(name)
-		if err != nil {
-			return nil
-		}
-		defer unix.Close(fd)
-		st, err := jail.StatFD(fd, "")
-		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || mustRun && st.Mode&0o111 == 0 || st.Size < 64 {
-			return nil
-		}
-		return l.catalogue.get(&st, d.root.sumFor(name), func() (int, error) { return jail.Reopen(fd) })
-	})
-	if !ok {
+	got, ok := within(l.limit, func() named { return d.open(name, mustRun, most) })
+	switch {
+	case !ok:
 		l.note(fmt.Sprintf("%s gave no answer within %v", name, l.limit))
+	case got.later:
+		return nil, true
+	case got.content != nil:
+		if f = d.files[got.name]; f == nil {
+			f = &file{key: fileKey{root: d.root, path: got.name}, name: got.name}
+			f.settle(resolution{state: Same, dir: d.root.dir, inside: got.name, memory: got.content})
+			d.files[got.name] = f
+		}
 	}
-	var f *file
-	if c != nil {
-		f = &file{key: fileKey{root: d.root, path: name}, name: name}
-		f.settle(resolution{state: Same, dir: d.root.dir, inside: name, memory: c})
+	d.files[name] = f
+	return f, false
+}
+
+// open asks the file system; it may hang with it.
+func (d *dormants) open(name string, mustRun bool, most uint64) named {
+	fd, err := d.root.dir.Path(name)
+	if err != nil {
+		return named{}
 	}
-	d.libs[name] = f
-	return f
+	defer unix.Close(fd)
+	st, err := jail.StatFD(fd, "")
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || mustRun && st.Mode&0o111 == 0 || st.Size < 64 {
+		return named{}
+	}
+	if most > 0 && st.Size > most && !d.until.IsZero() {
+		return named{later: true}
+	}
+	if plain, ok := d.root.dir.Name(fd); ok {
+		name = plain
+	}
+	want := checksum{kind: d.root.sumFor(name), lazy: true}
+	return named{name: name, content: d.look.catalogue.get(&st, want, func() (int, error) { return jail.Reopen(fd) })}
 }
 
 func (d *dormants) takeArchive(s starter) {
@@ -210,23 +256,18 @@ func (d *dormants) takeArchive(s starter) {
 	}
 }
 
-// finish waits for the analysis, finds the libraries in rounds (libraries need libraries), and keeps what does not run anyway.
+// finish waits for the analysis, finds the libraries, and keeps what does not run anyway.
 func (d *dormants) finish() {
+	d.takeLate()
 	l := d.look
 	l.catalogue.wait()
 	running := map[*content]bool{}
 	for _, f := range l.files.all {
 		running[f.memory] = true
 	}
-	kept := d.entries[:0]
-	for _, e := range d.entries {
-		if e.file == nil || e.file.memory.id != "" && !running[e.file.memory] {
-			kept = append(kept, e)
-		} else if e.file.memory.left {
-			l.report.Sight.DormantLeft++
-		}
-	}
-	d.entries = kept
+	d.entries = slices.DeleteFunc(d.entries, func(e *dormant) bool {
+		return e.file != nil && (e.file.memory.id == "" || running[e.file.memory])
+	})
 	d.findLibraries()
 	for _, e := range d.entries {
 		entry := Dormant{Path: e.path, Start: e.how, Unit: e.unit, Modules: e.modules}
@@ -242,76 +283,98 @@ func (d *dormants) finish() {
 		}
 		l.report.Dormant = append(l.report.Dormant, entry)
 	}
-}
-
-const maxRounds = 16
-
-// findLibraries fills the needs of every entry with all libraries it would map, directly or through others.
-func (d *dormants) findLibraries() {
-	libs := newLibraries(d.root.dir)
-	direct := map[*file][]*file{}
-	var fresh []*file
-	for _, e := range d.entries {
-		if e.file != nil {
-			fresh = append(fresh, e.file)
+	left := map[*content]bool{}
+	for _, f := range d.files {
+		if f != nil && f.memory.left {
+			left[f.memory] = true
 		}
 	}
-	for range maxRounds {
-		var next []*file
-		for _, f := range fresh {
-			if _, done := direct[f]; done {
-				continue
-			}
-			direct[f] = d.needed(libs, f)
-			next = append(next, direct[f]...)
+	l.report.Sight.DormantLeft += len(left)
+}
+
+// coming is a library on its way into a program that starts.
+type coming struct {
+	entry *dormant
+	start *loader.Start
+	it    *loader.Mapped
+	file  *file
+}
+
+// maxLevels bounds how far libraries bring libraries.
+const maxLevels = 64
+
+// findLibraries fills the needs of every entry with all libraries that its loader would map, level by level for all programs at once, so
+// that the libraries of one level are analysed together.
+func (d *dormants) findLibraries() {
+	ld := loader.New(d.root.dir, d.head)
+	var level []coming
+	for _, e := range d.entries {
+		if e.file == nil {
+			continue
 		}
-		if len(next) == 0 {
-			break
+		if o := d.object(e.file); o != nil {
+			start, libs := ld.Begin(e.file.inside, o)
+			level = append(level, d.arrive(coming{entry: e, start: start}, libs)...)
+		}
+	}
+	for range maxLevels {
+		if len(level) == 0 {
+			return
 		}
 		d.look.catalogue.wait()
-		fresh = next
-	}
-	for _, e := range d.entries {
-		if e.file != nil {
-			e.needs = reachable(e.file, direct)
+		var next []coming
+		for _, c := range level {
+			if c.it.Object = d.object(c.file); c.it.Object != nil {
+				next = append(next, d.arrive(c, c.start.Enter(c.it))...)
+			}
 		}
+		level = next
 	}
 }
 
-// needed are the libraries that one object names.
-func (d *dormants) needed(libs *libraries, f *file) []*file {
-	direct := []*file{}
+// arrive takes in the libraries that one object brings into its program.
+func (d *dormants) arrive(c coming, libs []*loader.Mapped) []coming {
+	var out []coming
+	for _, lib := range libs {
+		f, _ := d.file(lib.Path, false, 0)
+		if f == nil || f == c.entry.file || slices.Contains(c.entry.needs, f) {
+			continue
+		}
+		c.entry.needs = append(c.entry.needs, f)
+		out = append(out, coming{entry: c.entry, start: c.start, it: lib, file: f})
+	}
+	return out
+}
+
+// object is what analysis said; nil when there was none.
+func (d *dormants) object(f *file) *elf.Object {
 	o, err := d.look.objectOf(f.memory)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			d.look.note("a cached object was damaged: " + err.Error())
 		}
-		return direct
+		return nil
 	}
-	for _, name := range o.Needed {
-		found := libs.find(o, f.name, name)
-		if found == "" {
-			continue // the program would not start; what it lacks cannot harm it
-		}
-		if lib := d.file(path.Clean(found), false); lib != nil {
-			direct = append(direct, lib)
-		}
-	}
-	return direct
+	return o
 }
 
-// reachable are all libraries behind one object, in the order in which a loader meets them.
-func reachable(f *file, direct map[*file][]*file) []*file {
-	var out []*file
-	had := map[*file]bool{f: true}
-	for queue := direct[f]; len(queue) > 0; queue = queue[1:] {
-		lib := queue[0]
-		if had[lib] {
-			continue
+// head reads the beginning of a file that a loader would try.
+func (d *dormants) head(name string) []byte {
+	b, ok := within(d.look.limit, func() []byte {
+		fd, err := d.root.dir.OpenRead(name)
+		if err != nil {
+			return nil
 		}
-		had[lib] = true
-		out = append(out, lib)
-		queue = append(queue[:len(queue):len(queue)], direct[lib]...)
+		defer unix.Close(fd)
+		var head [20]byte
+		n, err := jail.File(fd).ReadAt(head[:], 0)
+		if err != nil {
+			return nil
+		}
+		return head[:n]
+	})
+	if !ok {
+		d.look.note(fmt.Sprintf("%s gave no answer within %v", name, d.look.limit))
 	}
-	return out
+	return b
 }

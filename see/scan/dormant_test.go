@@ -2,6 +2,7 @@ package scan_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,4 +85,80 @@ func TestWhatCanStartIsListedWithinItsBudget(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
+}
+
+// TestAProgramBringsTheLibrariesThatItsLoaderWouldMap asks the system's own loader.
+func TestAProgramBringsTheLibrariesThatItsLoaderWouldMap(t *testing.T) {
+	ldd, gcc := real.Program(t, "ldd"), real.Program(t, "gcc")
+	dir := t.TempDir()
+	lib, bin := filepath.Join(dir, "lib"), filepath.Join(dir, "bin")
+	for _, d := range []string{lib, bin} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// its own copy of a library whose name the system has too, found by $ORIGIN; a second one that only the first one's RPATH leads to
+	write(t, filepath.Join(dir, "deep.c"), `int deep(void) { return 1; }`)
+	write(t, filepath.Join(dir, "z.c"), `int deep(void); int zlibVersion(void) { return deep(); }`)
+	write(t, filepath.Join(dir, "prog.c"), `int zlibVersion(void); int main(void) { return zlibVersion(); }`)
+	run(t, gcc, "-shared", "-fPIC", "-o", filepath.Join(lib, "libdeep.so"), filepath.Join(dir, "deep.c"))
+	run(t, gcc, "-shared", "-fPIC", "-Wl,-soname,libz.so.1", "-o", filepath.Join(lib, "libz.so.1"), filepath.Join(dir, "z.c"), "-L"+lib, "-ldeep")
+	var programs []string
+	for name, flags := range map[string][]string{
+		"rpath": {"-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN/../lib"}, "runpath": {"-Wl,--enable-new-dtags", "-Wl,-rpath,$ORIGIN/../lib"}, "plain": nil,
+	} {
+		out := filepath.Join(bin, name)
+		run(t, gcc, append(flags, "-o", out, filepath.Join(dir, "prog.c"), filepath.Join(lib, "libz.so.1"), "-Wl,-rpath-link,"+lib, "-Wl,--allow-shlib-undefined")...)
+		programs = append(programs, out)
+	}
+	for _, name := range []string{"nginx", "openssl", "python3", "java", "curl", "php", "gdb", "perl", "ssh"} {
+		if found, err := filepath.EvalSymlinks("/usr/bin/" + name); err == nil { // the true name: $ORIGIN is where the program really lies
+			programs = append(programs, found)
+		}
+	}
+	for _, program := range programs {
+		r := look(t, scan.Question{Files: []string{program}}, scan.Env{})
+		if len(r.Dormant) != 1 {
+			t.Errorf("%s: %+v", program, r.Dormant)
+			continue
+		}
+		var got []string
+		for _, o := range r.Objects {
+			if slices.Contains(r.Dormant[0].Needs, o.ID) {
+				got = append(got, o.Path)
+			}
+		}
+		slices.Sort(got)
+		want, missing := mapped(t, ldd, program)
+		got = slices.DeleteFunc(got, func(name string) bool { return slices.Contains(missing, filepath.Base(name)) }) // found beside the program
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\ngot  %v\nwant %v", program, got, want)
+		}
+	}
+}
+
+// mapped are the libraries that ldd names, by their true names, and the names that it did not find.
+func mapped(t *testing.T, ldd, program string) (list, missing []string) {
+	t.Helper()
+	out, err := exec.Command(ldd, program).CombinedOutput()
+	if err != nil && len(out) == 0 {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "not found") {
+			missing = append(missing, strings.Fields(line)[0])
+		}
+		for word := range strings.FieldsSeq(line) {
+			if !strings.HasPrefix(word, "/") || strings.HasSuffix(word, ":") {
+				continue
+			}
+			plain, err := filepath.EvalSymlinks(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, plain)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), missing
 }

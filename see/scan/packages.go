@@ -38,7 +38,7 @@ func (l *look) findOwners(running []*seen) packages {
 func packageOf(m *owner.Match, f *file) *owner.Package {
 	p := m.Package
 	p.Intact = "unknown"
-	if f.memory != nil && f.memory.sum != "" && m.Sum != "" && f.memory.sumKind == m.SumKind {
+	if f.memory != nil && f.memory.sum != "" && m.Sum != "" && f.memory.want.kind == m.SumKind {
 		p.Intact = "no"
 		if f.memory.sum == m.Sum {
 			p.Intact = "yes"

@@ -66,7 +66,7 @@ func (a *Analyser) Analyse(ctx context.Context, r io.ReaderAt, size int64) (Obje
 	}
 	o.Machine = im.machineName()
 	l := im.linking()
-	o.Soname, o.Needed, o.BuildID = l.soname, l.needed, im.buildID()
+	o.Soname, o.Needed, o.Loading, o.BuildID = l.soname, l.needed, l.loading, im.buildID()
 	t := newTrace(a, o.Machine)
 	if o.ID, err = im.pass(ctx, t.look); err != nil {
 		return o, o.unknown(err)

@@ -3,6 +3,7 @@ package elf
 import (
 	"encoding/hex"
 	"slices"
+	"strings"
 )
 
 // linking is what the dynamic section says.
@@ -12,6 +13,7 @@ type linking struct {
 	symbols        uint64 // address of the dynamic symbol table
 	strings, size  uint64 // address and length of its strings
 	hash, gnuHash  uint64
+	loading        Loading
 	interpreter    bool
 	dynamicSection bool
 }
@@ -20,13 +22,20 @@ const (
 	maxDynamic = 4096
 	maxNeeded  = 512
 	maxName    = 512
+	maxPath    = 4096
+	maxDirs    = 64 // of one search path
 )
 
 // linking reads the dynamic section through the program headers, so that a file without section headers answers the same.
 func (im *image) linking() linking {
 	var l linking
 	for _, s := range im.segments {
-		l.interpreter = l.interpreter || s.kind == 3
+		if s.kind == typeInterp && !l.interpreter {
+			l.interpreter = true
+			if b, err := im.bytes(s.off, min(s.size, maxPath)); err == nil {
+				l.loading.Interpreter = text(b, 0, maxPath)
+			}
+		}
 		if s.kind == typeDynamic && !l.dynamicSection {
 			l.dynamicSection = true
 			im.readDynamic(&l, s)
@@ -44,7 +53,7 @@ func (im *image) readDynamic(l *linking, s segment) {
 	if err != nil {
 		return
 	}
-	var soname uint64
+	var soname, rpath, runpath uint64
 	var needed []uint64
 	for len(table) >= width {
 		tag, value := im.word(table), im.word(table[width/2:])
@@ -64,6 +73,12 @@ func (im *image) readDynamic(l *linking, s segment) {
 			l.size = value
 		case 14:
 			soname = value
+		case 15:
+			rpath = value
+		case 29:
+			runpath = value
+		case 0x6ffffffb:
+			l.loading.NoDefault = value&0x800 != 0
 		case 0x6ffffef5:
 			l.gnuHash = value
 		}
@@ -72,11 +87,25 @@ func (im *image) readDynamic(l *linking, s segment) {
 	if soname != 0 {
 		l.soname = text(names, soname, maxName)
 	}
+	l.loading.RPath, l.loading.RunPath = searchPath(names, rpath), searchPath(names, runpath)
 	for _, n := range needed[:min(len(needed), maxNeeded)] {
 		if name := text(names, n, maxName); name != "" && !slices.Contains(l.needed, name) {
 			l.needed = append(l.needed, name)
 		}
 	}
+}
+
+// searchPath reads a list of directories with colons between them; an offset of zero means that there is none.
+func searchPath(names []byte, off uint64) []string {
+	if off == 0 {
+		return nil
+	}
+	list := text(names, off, maxPath)
+	if list == "" {
+		return nil
+	}
+	dirs := strings.Split(list, ":")
+	return dirs[:min(len(dirs), maxDirs)]
 }
 
 func (im *image) dynamicStrings(l linking) []byte {

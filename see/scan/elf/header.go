@@ -18,6 +18,7 @@ const (
 const (
 	typeLoad    = 1
 	typeDynamic = 2
+	typeInterp  = 3
 	typeNote    = 4
 	typeFrames  = 0x6474e550 // PT_GNU_EH_FRAME
 
@@ -300,6 +301,19 @@ func (im *image) machineName() string {
 		return n
 	}
 	return fmt.Sprintf("machine-%d", im.machine)
+}
+
+// MachineOf names the machine of the ELF file that begins with head (20 bytes suffice), as Object.Machine does; "" when it is none.
+func MachineOf(head []byte) string {
+	if len(head) < 20 || string(head[:4]) != "\x7fELF" {
+		return ""
+	}
+	im := image{wide: head[4] == 2, order: binary.LittleEndian}
+	if head[5] == 2 {
+		im.order = binary.BigEndian
+	}
+	im.machine = im.order.Uint16(head[18:])
+	return im.machineName()
 }
 
 // text returns the zero-ended string at b[off:], at most limit bytes of it.

@@ -4,16 +4,25 @@ package elf
 // Object is one executable or shared library, identified by content.
 type Object struct {
 	// ID is the lower-case hex SHA-256 over all bytes of the non-writable PT_LOAD segments, in file order.
-	ID         string      `json:"id"`
-	BuildID    string      `json:"build_id,omitempty"` // evidence, never a key
-	SHA256     string      `json:"sha256,omitempty"`   // of the whole file, where it was read whole
-	Machine    string      `json:"machine,omitempty"`  // "x86-64", "aarch64", or the name of another one
-	Soname     string      `json:"soname,omitempty"`
-	Needed     []string    `json:"needed,omitempty"`
+	ID      string   `json:"id"`
+	BuildID string   `json:"build_id,omitempty"` // evidence, never a key
+	SHA256  string   `json:"sha256,omitempty"`   // of the whole file, where it was read whole
+	Machine string   `json:"machine,omitempty"`  // "x86-64", "aarch64", or the name of another one
+	Soname  string   `json:"soname,omitempty"`
+	Needed  []string `json:"needed,omitempty"`
+	Loading
 	Size       int64       `json:"size"` // bytes
 	Components []Component `json:"components"`
 	Answers    []Answer    `json:"answers,omitempty"` // one per anchor that was asked, except plain "no"s for components it does not hold
 	Unknown    string      `json:"unknown,omitempty"` // why it could not be analysed (packed, truncated, another machine); "" when it was
+}
+
+// Loading is what an object tells the dynamic loader besides the names in Needed.
+type Loading struct {
+	Interpreter string   `json:"interpreter,omitempty"`    // the loader that the program asks for
+	RPath       []string `json:"rpath,omitempty"`          // DT_RPATH, as written: with $ORIGIN and the like
+	RunPath     []string `json:"runpath,omitempty"`        // DT_RUNPATH, as written
+	NoDefault   bool     `json:"no_default_lib,omitempty"` // DF_1_NODEFLIB: never in the system's own directories
 }
 
 // Component is named, versioned software inside an object.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -202,6 +203,30 @@ func readAll(f File, buf []byte, size, limit int64) ([]byte, error) {
 			return nil, ErrTooLarge
 		}
 	}
+}
+
+// Name is the true path below the root of what a descriptor of Path stands for: no link is left in it. It is false when the file has
+// no name below the root any more. Only for a root that lies in our own mount namespace.
+func (r *Root) Name(fd int) (string, bool) {
+	name, err := readlink(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd))
+	if err != nil {
+		return "", false
+	}
+	top, err := readlink(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(r.fd))
+	if err != nil {
+		return "", false
+	}
+	if top != "/" {
+		var below bool
+		if name, below = strings.CutPrefix(name, top); !below {
+			return "", false
+		}
+	}
+	var st, named unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || unix.Fstatat(r.fd, relative(name), &named, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Ino != named.Ino || st.Dev != named.Dev {
+		return "", false
+	}
+	return name, true
 }
 
 // Readlink returns the text of a symbolic link.
