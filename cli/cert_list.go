@@ -14,6 +14,7 @@ import (
 	"staunch/fault"
 	"staunch/ink"
 	"staunch/mend/cert"
+	"staunch/page"
 	"staunch/tame"
 
 	"github.com/spf13/cobra"
@@ -185,7 +186,7 @@ func (c *certsFile) who(issuer string) string {
 var certPage string
 
 func keysHTML(w io.Writer, c cert.Catalogue) error {
-	t, err := template.New("keys").Funcs(template.FuncMap{"ends": endOf, "type": typeOf, "join": strings.Join, "day": func(t time.Time) string { return t.Format(time.DateOnly) }}).Parse(certPage)
+	t, err := page.Parse(certPage, template.FuncMap{"ends": endOf, "type": typeOf, "join": strings.Join, "day": func(t time.Time) string { return t.Format(time.DateOnly) }})
 	if err != nil {
 		return fault.New(fault.Bug, "%v", err)
 	}

@@ -7,66 +7,56 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/page"
 	"staunch/tame"
 )
 
 // HTML writes the report as one self-contained file: no script, nothing loaded from elsewhere.
 func (r *Report) HTML(w io.Writer) error {
-	page, err := template.New("report").Funcs(template.FuncMap{
+	whole, err := page.Parse(reportPage, template.FuncMap{
 		"both": r.both, "clean": tame.Line, "owner": owner, "join": func(s []string) string { return strings.Join(s, ", ") },
 		"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"local": func(t time.Time) string { return t.In(r.Local).Format("15:04:05") },
 		"key":   keyName, "picture": func() template.HTML { return r.Blast.Picture() },
-	}).Parse(reportPage)
+	})
 	if err != nil {
 		return fault.New(fault.Bug, "the report's page: %v", err)
 	}
-	return page.Execute(w, r)
+	return whole.Execute(w, r)
 }
 
-const reportPage = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Incident {{.ID}}: {{clean .Title}}</title>
-<style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem;border-bottom:1px solid #bbb}
-table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{border:1px solid #ccc;padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-th{background:#eee}.reached{background:#e3f4e3;padding:.3rem .6rem;margin:.3rem 0}.left{background:#fdeaea;padding:.3rem .6rem;margin:.3rem 0}
-tr.detail{color:#555}.scroll{overflow-x:auto}svg text{font:12px system-ui,sans-serif}
-@media (prefers-color-scheme:dark){body{background:#181818;color:#e6e6e6}th{background:#333}th,td{border-color:#555}.reached{background:#163816}.left{background:#451c1c}tr.detail{color:#aaa}svg{background:#fff}}
-</style></head><body>
-<h1>Incident {{.ID}}: {{clean .Title}}</h1>
+const reportPage = `{{define "title"}}Incident {{.ID}}: {{clean .Title}}{{end}}
+{{define "body"}}<h1>Incident {{.ID}}: {{clean .Title}}</h1>
 <p>Opened {{both .Opened}}. Written from the ledger as of {{both .Until}}.</p>
 <h2>Summary</h2><ul>{{range .Summary}}<li>{{clean .}}</li>{{end}}</ul>
-{{range .Left}}<div class="left">open: {{clean .}}</div>{{end}}
+{{range .Left}}<div class="note left">open: {{clean .}}</div>{{end}}
 <h2>Impact</h2><ul>{{range .Impact}}<li>{{clean .}}</li>{{end}}</ul>
-{{with .Blast}}{{if .Services}}<table><tr><th>Service</th><th>Holds</th><th>Owner</th><th>Hosts</th></tr>
-{{range .Services}}<tr><td>{{clean .Service}}</td><td>{{if .Holds}}{{clean (join .Holds)}}{{else}}not said in staunch.yaml{{end}}</td><td>{{clean .Owner}}</td><td>{{clean (join .Hosts)}}</td></tr>{{end}}</table>{{end}}{{end}}
-{{if .Reached}}<h2>Milestones</h2>{{range .Reached}}<div class="reached"><b>{{both .At}}</b> {{clean .Says}}</div>{{end}}{{end}}
+{{with .Blast}}{{if .Services}}<div class="scroll"><table><tr><th>Service</th><th>Holds</th><th>Owner</th><th>Hosts</th></tr>
+{{range .Services}}<tr><td>{{clean .Service}}</td><td>{{if .Holds}}{{clean (join .Holds)}}{{else}}not said in staunch.yaml{{end}}</td><td>{{clean .Owner}}</td><td>{{clean (join .Hosts)}}</td></tr>{{end}}</table></div>{{end}}{{end}}
+{{if .Reached}}<h2>Milestones</h2>{{range .Reached}}<div class="note reached"><b>{{both .At}}</b> {{clean .Says}}</div>{{end}}{{end}}
 {{if .Hosts}}<h2>Hosts</h2><div class="scroll"><table><tr><th>Host</th><th>Ring</th><th>Was</th><th>Faced strangers</th><th>Is now</th><th>Clean since</th><th>What ran</th></tr>
 {{range .Hosts}}<tr><td>{{clean .Host}}</td><td>{{clean .Ring}}</td><td>{{clean .Was}}</td><td>{{.Facing}}</td><td>{{clean .Is}} {{clean .Why}}</td><td>{{both .Clean}}</td><td>{{range .Units}}{{clean .}}<br>{{end}}</td></tr>{{end}}</table></div>{{end}}
 {{with .Blast}}<h2>What could have leaked</h2><p>{{clean .Says}}. Values never left the hosts: keys are shown by the hash of their public half, secrets by name.</p>
-{{picture}}
+{{with picture}}<div class="picture">{{.}}</div>{{end}}
 {{if .Keys}}<div class="scroll"><table><tr><th>Key</th><th>Type</th><th>Names</th><th>In reach of</th><th>Files</th><th>Also on</th><th>Served at</th></tr>
 {{range .Keys}}<tr><td title="{{.SPKI}}">{{key .}}</td><td>{{clean .Type}}</td><td>{{clean (join .Names)}}</td><td>{{clean (join .Readers)}}</td><td>{{clean (join .Files)}}</td><td>{{clean (join .Also)}}</td><td>{{clean (join .Endpoints)}}</td></tr>{{end}}</table></div>{{end}}
-{{if .Secrets}}<table><tr><th>Secret</th><th>Kind</th><th>Where</th><th>In reach of</th></tr>
-{{range .Secrets}}<tr><td>{{clean .Name}}</td><td>{{.Kind}}</td><td>{{clean .Where}}</td><td>{{clean (join .Readers)}}</td></tr>{{end}}</table>{{end}}
-{{if .Unseen}}<details><summary>Could not be looked at ({{len .Unseen}})</summary><ul>{{range .Unseen}}<li>{{clean .}}</li>{{end}}</ul></details>{{end}}{{end}}
+{{if .Secrets}}<div class="scroll"><table><tr><th>Secret</th><th>Kind</th><th>Where</th><th>In reach of</th></tr>
+{{range .Secrets}}<tr><td>{{clean .Name}}</td><td>{{.Kind}}</td><td>{{clean .Where}}</td><td>{{clean (join .Readers)}}</td></tr>{{end}}</table></div>{{end}}
+{{if .Unseen}}<details><summary>Could not be looked at ({{len .Unseen}})</summary><div class="inside"><ul>{{range .Unseen}}<li>{{clean .}}</li>{{end}}</ul></div></details>{{end}}{{end}}
 <h2>Search for signs of exploitation</h2>
-{{if .Searches}}<table><tr><th>What</th><th>Since</th><th>Found</th><th>Says</th><th>Could not be searched</th></tr>
-{{range .Searches}}<tr><td>{{clean .What}}</td><td>{{both .Since}}</td><td>{{.Found}}</td><td>{{clean .Says}}</td><td>{{clean .Cannot}}</td></tr>{{end}}</table>
+{{if .Searches}}<div class="scroll"><table><tr><th>What</th><th>Since</th><th>Found</th><th>Says</th><th>Could not be searched</th></tr>
+{{range .Searches}}<tr><td>{{clean .What}}</td><td>{{both .Since}}</td><td>{{.Found}}</td><td>{{clean .Says}}</td><td>{{clean .Cannot}}</td></tr>{{end}}</table></div>
 {{else}}<p>None was recorded. That nothing was found means nothing until somebody looks.</p>{{end}}
 <h2>Timeline</h2><p>The order is the ledger's.</p>
-{{range .Clocks}}<div class="left">{{clean .}}</div>{{end}}
+{{range .Clocks}}<div class="note left">{{clean .}}</div>{{end}}
 <div class="scroll"><table><tr><th>UTC</th><th>{{.Local}}</th><th>Who</th><th>What</th></tr>
 {{range .Timeline}}{{if not .Detail}}<tr><td>{{utc .At}}</td><td>{{local .At}}</td><td>{{clean .By}}</td><td>{{clean .Says}}</td></tr>
 {{end}}{{end}}</table></div>
-<details><summary>Everything, with single steps ({{len .Timeline}} lines)</summary><div class="scroll"><table><tr><th>UTC</th><th>{{.Local}}</th><th>Who</th><th>What</th></tr>
+<details><summary>Everything, with single steps ({{len .Timeline}} lines)</summary><div class="inside"><div class="scroll"><table><tr><th>UTC</th><th>{{.Local}}</th><th>Who</th><th>What</th></tr>
 {{range .Timeline}}<tr{{if .Detail}} class="detail"{{end}}><td>{{utc .At}}</td><td>{{local .At}}</td><td>{{clean .By}}</td><td>{{clean .Says}}</td></tr>
-{{end}}</table></div></details>
+{{end}}</table></div></div></details>
 {{if .Well}}<h2>What went well</h2><ul>{{range .Well}}<li>{{clean .}}</li>{{end}}</ul>{{end}}
 {{if .Wrong}}<h2>What went wrong</h2><ul>{{range .Wrong}}<li>{{clean .}}</li>{{end}}</ul>{{end}}
 <h2>Action items</h2><ul>{{range .Actions}}<li>{{clean .Says}} ({{clean (owner .Owner)}})</li>{{else}}<li>none</li>{{end}}</ul>
-{{if .Head}}<p>Head of the ledger when this was written: <code>{{.Head}}</code></p>{{end}}
-</body></html>
+{{if .Head}}<p>Head of the ledger when this was written: <code>{{.Head}}</code></p>{{end}}{{end}}
 `

@@ -82,7 +82,7 @@ func (g *graph) svg() template.HTML {
 		}
 		x1, y1 := l[0].xy()
 		x2, y2 := l[1].xy()
-		fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="#777"/>`, x1+boxWidth, y1+boxHeight/2, x1+boxWidth+columnGap/2, y1+boxHeight/2, x2-columnGap/2, y2+boxHeight/2, x2, y2+boxHeight/2)
+		fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="var(--soft)"/>`, x1+boxWidth, y1+boxHeight/2, x1+boxWidth+columnGap/2, y1+boxHeight/2, x2-columnGap/2, y2+boxHeight/2, x2, y2+boxHeight/2)
 	}
 	for c, column := range g.columns {
 		for r, one := range column[:min(len(column), mostBoxes)] {
@@ -101,7 +101,7 @@ func (g *graph) svg() template.HTML {
 		if n := len(g.columns[c]) - mostBoxes; n > 0 {
 			more = fmt.Sprintf(" (and %d more, see the tables)", n)
 		}
-		fmt.Fprintf(&b, `<text x="%d" y="18" font-weight="bold" fill="#111">%s%s</text>`, x, title, more)
+		fmt.Fprintf(&b, `<text x="%d" y="18" font-weight="bold" fill="var(--ink)">%s%s</text>`, x, title, more)
 	}
 	b.WriteString("</svg>")
 	return template.HTML(b.String()) // every text in it is escaped above

@@ -5,6 +5,8 @@ import (
 	"html/template"
 	"io"
 	"math"
+
+	"staunch/page"
 )
 
 //go:embed page.html
@@ -24,9 +26,9 @@ func WritePage(w io.Writer, a Answer) error {
 		},
 		"all": func(a Answer) []Answer { return append([]Answer{a}, a.Redirects...) },
 	}
-	page, err := template.New("page").Funcs(funcs).Parse(pageSource)
+	whole, err := page.Parse(pageSource, funcs)
 	if err != nil {
 		return err
 	}
-	return page.Execute(w, a)
+	return whole.Execute(w, a)
 }

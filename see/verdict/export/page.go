@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"staunch/page"
 	"staunch/see/verdict"
 )
 
@@ -15,13 +16,13 @@ var pageText string
 
 // HTML writes one self-contained page with the same facts as the document: it loads nothing and needs no script.
 func HTML(w io.Writer, doc *verdict.Document) error {
-	t, err := template.New("page").Funcs(template.FuncMap{
+	t, err := page.Parse(pageText, template.FuncMap{
 		"word": func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") },
 		"join": strings.Join,
 		"title": func(f verdict.Finding) string {
 			return strings.TrimSpace(f.Advisory + " " + strings.Join(f.Names, ", "))
 		},
-	}).Parse(pageText)
+	})
 	if err != nil {
 		return err
 	}
