@@ -75,6 +75,8 @@ type replacing struct {
 	urgency  string
 	override string
 	reason   string
+	soak     time.Duration
+	soaking  bool // soak was asked for
 }
 
 func newCertReplace(env *Env, f *certFlags) *cobra.Command {
@@ -94,6 +96,7 @@ With --incident alone, every key that the incident's affected processes could re
 			if len(args) == 1 {
 				what = args[0]
 			}
+			o.soaking = cmd.Flags().Changed("soak")
 			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error { return o.run(ctx, d, c, f.logs, what) })
 		},
 	}
@@ -103,6 +106,7 @@ With --incident alone, every key that the incident's affected processes could re
 	fl.BoolVar(&o.again, "again", false, "plan new keys although some wait to be rolled out")
 	fl.BoolVar(&o.anyway, "anyway", false, "although the incident's present plan is not done: it is void then")
 	fl.StringVar(&o.urgency, "urgency", "tonight", "now, tonight or week")
+	fl.DurationVar(&o.soak, "soak", 0, "how long each ring is watched (default: what the urgency says); the last look before a revocation takes 2 minutes at least, but in drills")
 	fl.StringVar(&o.override, "override", "", "endpoints (name@address:port, with commas) that may break: the revocation does not wait for them; two people have to sign")
 	fl.StringVar(&o.reason, "reason", "", "with --override: why")
 	return cmd
@@ -136,6 +140,9 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []strin
 	}
 	opts := d.certOptions(c, g, s, o.drill, nil)
 	opts.Urgency = plan.Urgency(o.urgency)
+	if o.soaking {
+		opts.Soak = &o.soak
+	}
 	if opts.Override, err = o.overriding(list, d.Now()); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"staunch/fault"
@@ -38,6 +39,8 @@ type certsFile struct {
 	Logs        []string            `yaml:"logs"`       // files with certificates that transparency logs hold for our names
 	dir         string
 	identity    string // file with the age identity of whoever runs this
+	mu          sync.Mutex
+	listening   map[string]acme.Solver // by kind and address: several orders share one listener
 }
 
 type authority struct {
@@ -289,6 +292,16 @@ func (c *certsFile) authority(name string) (authority, bool) {
 
 // connect reaches a CA with one of our accounts, and opens what the proofs need.
 func (c *certsFile) connect(ctx context.Context, ca, account string) (*acme.Client, error) {
+	a, _ := c.authority(ca)
+	solvers, err := c.solvers(a.Solve)
+	if err != nil {
+		return nil, err
+	}
+	return c.login(ctx, ca, account, solvers)
+}
+
+// login reaches a CA with one of our accounts. Without solvers it can do everything but order.
+func (c *certsFile) login(ctx context.Context, ca, account string, solvers map[string]acme.Solver) (*acme.Client, error) {
 	a, known := c.authority(ca)
 	if !known || a.ACME == "" {
 		return nil, fault.New(fault.NotFound, "no ACME authority is called %s", ca).Hinted("certs.yaml lists authorities")
@@ -301,14 +314,11 @@ func (c *certsFile) connect(ctx context.Context, ca, account string) (*acme.Clie
 	if err != nil {
 		return nil, err
 	}
-	client := acme.Client{CA: acme.CA{Name: a.Name, Directory: a.ACME, Contact: a.Contact, Profile: a.Profile}, Account: acme.Account{CA: a.Name, Key: key}, Agent: "staunch"}
+	client := acme.Client{CA: acme.CA{Name: a.Name, Directory: a.ACME, Contact: a.Contact, Profile: a.Profile}, Account: acme.Account{CA: a.Name, Key: key}, Agent: "staunch", Solvers: solvers}
 	if a.Roots != "" {
 		if client.CA.Roots, err = c.roots(a.Roots); err != nil {
 			return nil, err
 		}
-	}
-	if client.Solvers, err = c.solvers(a.Solve); err != nil {
-		return nil, err
 	}
 	connected, err := acme.Connect(ctx, client)
 	if err != nil {
@@ -330,18 +340,40 @@ func (c *certsFile) roots(name string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// solvers are made anew for a connection; listeners live as long as the program, which ends with its plan.
+// listener opens an address for proofs once; it lives as long as the program, which ends with its plan.
+func (c *certsFile) listener(kind, address string) (l acme.Solver, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.listening[kind+" "+address]; l != nil {
+		return l, nil
+	}
+	if kind == "http-01" {
+		l, err = acme.ListenHTTP(address)
+	} else {
+		l, err = acme.ListenALPN(address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.listening == nil {
+		c.listening = map[string]acme.Solver{}
+	}
+	c.listening[kind+" "+address] = l
+	return l, nil
+}
+
+// solvers are the ways to prove that a name is ours.
 func (c *certsFile) solvers(s solveForm) (map[string]acme.Solver, error) {
 	out := map[string]acme.Solver{}
 	if s.HTTP != "" {
-		l, err := acme.ListenHTTP(s.HTTP)
+		l, err := c.listener("http-01", s.HTTP)
 		if err != nil {
 			return nil, err
 		}
 		out["http-01"] = l
 	}
 	if s.TLS != "" {
-		l, err := acme.ListenALPN(s.TLS)
+		l, err := c.listener("tls-alpn-01", s.TLS)
 		if err != nil {
 			return nil, err
 		}
@@ -428,7 +460,7 @@ func (c *certsFile) revoker(ctx context.Context, drill bool, leaf *x509.Certific
 			continue
 		}
 		for _, account := range a.Accounts {
-			client, err := c.connect(ctx, a.Name, account)
+			client, err := c.login(ctx, a.Name, account, nil)
 			if err != nil {
 				ways.failed = append(ways.failed, err)
 				continue

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -146,8 +147,13 @@ func drawKeys(env *Env, c cert.Catalogue, settings *certsFile) error {
 			}
 			w.say("|- %s %s:%s (%s %s %s)", mark, tame.Line(f.Host), tame.Line(f.Path), f.Holds, f.Mode, tame.Line(f.Owner))
 		}
+		var said []string
 		for _, r := range k.Readers {
-			w.say("|- read by %s on %s (%s)", tame.Line(r.Name+" "+r.Unit), tame.Line(r.Host), tame.Line(r.Says+r.How))
+			line := fmt.Sprintf("|- read by %s on %s (%s)", tame.Line(r.Name+" "+r.Unit), tame.Line(r.Host), tame.Line(cmp.Or(r.Says, r.How)))
+			if !slices.Contains(said, line) { // a server has many processes
+				said = append(said, line)
+				w.say("%s", line)
+			}
 		}
 		for _, p := range k.Served {
 			w.say("|- served at %s", tame.Line(p.String()))

@@ -150,9 +150,10 @@ func lock(t testing.TB, name string) func() {
 	return func() { f.Close() }
 }
 
-// Lock holds a machine-wide name until the test ends (the test hosts' bridge exists once).
+// Lock holds a machine-wide name until the test ends (the test hosts' bridge exists once). Runs with another cache directory wait for it as well.
 func Lock(t testing.TB, name string) {
 	t.Helper()
+	t.Cleanup(lock(t, filepath.Join("/tmp", "staunch-test-"+name)))
 	t.Cleanup(lock(t, filepath.Join(Cache(t), name)))
 }
 

@@ -26,8 +26,8 @@ type team struct {
 	shop                authority // signs the shop's certificate
 }
 
-// newTeam boots the hosts of a fleet and gives the team its inventory.
-func newTeam(t *testing.T, hosts int, inventory string) *team {
+// newTeam boots the hosts of a fleet and gives the team its inventory. Without options the hosts are those of the night.
+func newTeam(t *testing.T, hosts int, inventory string, options ...testbed.Option) *team {
 	t.Helper()
 	real.Root(t)
 	x := &team{T: t, dir: t.TempDir()}
@@ -35,7 +35,10 @@ func newTeam(t *testing.T, hosts int, inventory string) *team {
 	x.parts = filepath.Dir(real.Build(t, "./cmd/staunch-host", "-ldflags", "-s -w"))
 	x.must(os.Rename(filepath.Join(x.parts, "staunch-host"), filepath.Join(x.parts, "staunch-host-linux-amd64")))
 	x.must(os.WriteFile(filepath.Join(x.parts, "staunch-host-linux-arm64"), []byte("not for this machine"), 0o700))
-	x.hosts = testbed.Up(t, hosts, testbed.WithModules())
+	if len(options) == 0 {
+		options = append(options, testbed.WithModules())
+	}
+	x.hosts = testbed.Up(t, hosts, options...)
 	x.write("staunch.yaml", inventory)
 	return x
 }
@@ -57,8 +60,11 @@ func (x *team) write(name, text string) {
 // command is one command line of the team's, with state of its own.
 func (x *team) command(args ...string) *exec.Cmd {
 	switch args[0] {
-	case "incident", "plan", "approve":
+	case "incident", "plan", "approve", "cert":
 		args = append(args, "--config", x.path("staunch.yaml"), "--ssh-config", x.hosts[0].SSHConfig, "--host-parts", x.parts)
+	}
+	if args[0] == "cert" || args[0] == "incident" && args[1] == "run" {
+		args = append(args, "--identity", x.path("identity"))
 	}
 	cmd := exec.Command(x.staunch, args...)
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+x.path("data"), "XDG_CACHE_HOME="+x.path("cache"), "NO_COLOR=1")

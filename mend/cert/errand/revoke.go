@@ -53,9 +53,21 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 		return act.Outcome{}, errors.Join(err, errors.Join(failed...))
 	}
 	if len(failed) > 0 {
-		return act.Outcome{}, fault.New(fault.Unsure, "%d of %d certificates were not accepted for revocation: %v", len(failed), len(leaves), failed[0])
+		return act.Outcome{}, fault.New(verdict(failed), "%d of %d certificates were not accepted for revocation: %v", len(failed), len(leaves), failed[0])
 	}
 	return d.done(fmt.Sprintf("accepted by the CA for %d certificates; browsers may still accept them until %s", len(accepted), lastDay(leaves))), nil
+}
+
+// verdict is Denied where every CA said no or was not reached, and Unsure where one of them may have taken it.
+func verdict(failed []error) fault.Kind {
+	for _, err := range failed {
+		switch fault.KindOf(err) {
+		case fault.Denied, fault.Usage, fault.NotFound, fault.Unsupported, fault.Unreachable, fault.Full:
+		default:
+			return fault.Unsure
+		}
+	}
+	return fault.Denied
 }
 
 // right looks and asks for the right to revoke.

@@ -40,6 +40,7 @@ type Options struct {
 	Drill      bool
 	Vantage    []string // hosts of the fleet that look as well when something has to be seen from outside
 	Voters     int      // people who may vote; 0: not known
+	Soak       *time.Duration // how long each ring is watched; nil: what the urgency says
 }
 
 // Issuer is a way to a certificate that is not ACME.
@@ -112,6 +113,10 @@ func (o Options) draft(title string) (*draft, error) {
 	}
 	if o.Expires.IsZero() {
 		o.Expires = o.Now.Add(3 * day)
+	}
+	if o.Soak != nil {
+		pace.SoakMS = o.Soak.Milliseconds()
+		pace.GaveUp = append(pace.GaveUp, "each ring is watched for "+o.Soak.String()+", as was asked for")
 	}
 	if o.Drill {
 		title = "drill: " + title

@@ -93,6 +93,15 @@ func forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused(t *testing.T, 
 	soon := time.Now().Add(time.Hour)
 
 	m.want(m.do(restart), act.Refused, "demands a mandate")
+	// Looking needs none: whether anything is left to do, and whom keys are sealed to, is told all the same.
+	running := newOrder(t, "running", act.Start, &act.UnitsWith{Units: []string{"tallyd.service"}, SettleMS: 200})
+	if p := m.check(running); !p.Already || !strings.Contains(p.Refused, "demands a mandate") {
+		t.Errorf("a look without a mandate: %+v", p)
+	}
+	sealed := newOrder(t, "recipient", act.Unseal, &act.UnsealWith{Name: "nothing", Sealed: "-", SPKI: strings.Repeat("0", 64)})
+	if p := m.check(sealed); !strings.Contains(string(p.Finds), "age1") || p.Refused == "" {
+		t.Errorf("the host does not tell whom keys are sealed to: %+v", p)
+	}
 	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{me}, who[0])), act.Refused, "1 of 2")
 	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{me}, who[0], who[0])), act.Refused, "1 of 2")
 	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{me}, who[0], stranger[0])), act.Refused, "not among the allowed signers")

@@ -72,7 +72,12 @@ func (e *Engine) Check(ctx context.Context, o act.Order) (act.Preview, error) {
 		return refusal(err)
 	}
 	if _, err := e.authority(b, d, orders); err != nil {
-		return refusal(err)
+		refused, err := refusal(err)
+		// Looking needs no authority: whoever asks learns what is there, and whether anything is left to do, also where the mandate is missing.
+		if p, looked := b.preview(ctx, d, orders); looked == nil || p.Finds != nil {
+			refused.Already, refused.Finds = p.Already, p.Finds
+		}
+		return refused, err
 	}
 	p, err := b.preview(ctx, d, orders)
 	if err != nil {

@@ -240,9 +240,14 @@ func (p place) Do(ctx context.Context, b *Bench) error {
 			return errors.Join(err, seen.Restore(b.Saved()), seen.Drop(staged))
 		}
 	}
-	if err := p.accepted(ctx, b); err != nil {
+	checked := p.validate(ctx, b)
+	err = checked
+	if checked == nil {
+		err = p.reload(ctx, b)
+	}
+	if err != nil {
 		back := seen.Restore(b.Saved())
-		if back == nil && len(p.with.Reload) > 0 {
+		if back == nil && checked == nil && len(p.with.Reload) > 0 { // what the validator refused was never loaded
 			back = p.resume(context.WithoutCancel(ctx), b)
 		}
 		if back != nil {
@@ -274,14 +279,6 @@ func (p place) stageAll(b *Bench, seen files.Bundle) ([]string, error) {
 		}
 	}
 	return staged, nil
-}
-
-// accepted asks the validator and reloads.
-func (p place) accepted(ctx context.Context, b *Bench) error {
-	if err := p.validate(ctx, b); err != nil {
-		return err
-	}
-	return p.reload(ctx, b)
 }
 
 // reload tells the units to take the files and waits until they have proven that they stay up: some programs take a reload and die of
