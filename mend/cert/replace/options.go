@@ -38,8 +38,8 @@ type Options struct {
 	Edges      map[string]Edge   // CDNs and balancers by name (fleet.Endpoint.Behind)
 	Hooks      map[string]string // unit to validator, where the reader is none of those that are known
 	Drill      bool
-	Vantage    []string // hosts of the fleet that look as well when something has to be seen from outside
-	Voters     int      // people who may vote; 0: not known
+	Vantage    []string       // hosts of the fleet that look as well when something has to be seen from outside
+	Voters     int            // people who may vote; 0: not known
 	Soak       *time.Duration // how long each ring is watched; nil: what the urgency says
 }
 
