@@ -13,8 +13,10 @@ import (
 	"staunch/fault"
 	"staunch/hub"
 	"staunch/incident"
+	"staunch/incident/blast"
 	"staunch/ink"
 	"staunch/inventory"
+	"staunch/phrase"
 	"staunch/reach/fleet"
 	"staunch/see/heard"
 	"staunch/tame"
@@ -277,9 +279,9 @@ func printIncident(env *Env, s *incident.Incident) error {
 		return w.err
 	}
 	affected, unknown, dormant := s.In(inventory.Affected), s.In(inventory.Unknown), s.In(inventory.Dormant)
-	w.hosts(paint.Red(fmt.Sprintf("\naffected: %s, %d of the processes face strangers", incident.Count(len(affected), "host", "hosts"), s.Facing())), affected)
-	w.hosts(paint.Yellow("\nunknown: "+incident.Count(len(unknown), "host", "hosts")), unknown)
-	w.hosts("\ndormant only: "+incident.Count(len(dormant), "host", "hosts"), dormant)
+	w.hosts(paint.Red(fmt.Sprintf("\naffected: %s, %d of the processes face strangers", phrase.Count(len(affected), "host", "hosts"), s.Facing())), affected)
+	w.hosts(paint.Yellow("\nunknown: "+phrase.Count(len(unknown), "host", "hosts")), unknown)
+	w.hosts("\ndormant only: "+phrase.Count(len(dormant), "host", "hosts"), dormant)
 	if s.Blast != nil {
 		w.blast(s.Blast)
 	}
@@ -322,12 +324,12 @@ func (l *lines) hosts(title string, hosts []*incident.HostState) {
 			if name == "" {
 				name = u.Process
 			}
-			l.say("    %s: %s %s, %s, %s, listens %s; %s", tame.Line(name), tame.Line(u.Component), tame.Line(u.Version), u.State, incident.Count(u.Count, "process", "processes"), u.Exposure, tame.Line(u.Fix))
+			l.say("    %s: %s %s, %s, %s, listens %s; %s", tame.Line(name), tame.Line(u.Component), tame.Line(u.Version), u.State, phrase.Count(u.Count, "process", "processes"), u.Exposure, tame.Line(u.Fix))
 		}
 	}
 }
 
-func (l *lines) blast(b *incident.Blast) {
+func (l *lines) blast(b *blast.Radius) {
 	l.say("\ncould have leaked: %s", tame.Line(b.Says()))
 	for i, k := range b.Keys {
 		if i == mostRows {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"staunch/fault"
-	"staunch/incident"
+	"staunch/incident/report"
 
 	"github.com/spf13/cobra"
 )
@@ -73,7 +73,7 @@ func newReport(env *Env, f *deskFlags) *cobra.Command {
 	return cmd
 }
 
-func writeReport(env *Env, r *incident.Report, format, out string, all bool) error {
+func writeReport(env *Env, r *report.Report, format, out string, all bool) error {
 	write := func(w io.Writer) error { return r.Markdown(w, all) }
 	switch format {
 	case "md", "markdown":

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"staunch/incident"
 	"staunch/ink"
+	"staunch/phrase"
 	"staunch/steer/plan"
 	"staunch/tame"
 
@@ -68,7 +68,7 @@ func printPlan(env *Env, sealed *plan.Sealed) error {
 	w.say("%s", paint.Bold(fmt.Sprintf("plan %s: %s", p.ID, tame.Line(p.Title))))
 	w.say("digest %s", sealed.Digest)
 	w.say("made %s by %s; no step begins after %s", p.Made.Local().Format("2006-01-02 15:04 MST"), tame.Line(p.MadeBy), p.Expires.Local().Format("2006-01-02 15:04 MST"))
-	w.say("urgency %s: %s after each ring, stops after %s", p.Pace.Urgency, waited(p.Pace.SoakMS), incident.Count(max(p.Pace.StopAfter, 1), "failure", "failures"))
+	w.say("urgency %s: %s after each ring, stops after %s", p.Pace.Urgency, waited(p.Pace.SoakMS), phrase.Count(max(p.Pace.StopAfter, 1), "failure", "failures"))
 	for _, g := range p.Pace.GaveUp {
 		w.say("%s", paint.Yellow("  given up for speed: "+tame.Line(g)))
 	}
@@ -105,7 +105,7 @@ func ringNames(p *plan.Plan) []string {
 func (l *lines) ring(p *plan.Plan, name string, paint ink.Paint) {
 	title := "outside of the rings"
 	if r, at := p.RingOf(name); at >= 0 {
-		title = fmt.Sprintf("ring %s: %s at once, %s needed", name, incident.Count(r.Width, "host", "hosts"), incident.Count(max(r.Quorum, 1), "vote", "votes"))
+		title = fmt.Sprintf("ring %s: %s at once, %s needed", name, phrase.Count(r.Width, "host", "hosts"), phrase.Count(max(r.Quorum, 1), "vote", "votes"))
 	}
 	first := true
 	for i := range p.Steps {
@@ -204,7 +204,7 @@ func drawPlan(env *Env, p *plan.Plan) error {
 			if after := slices.Concat(s.After, s.Each); len(after) > 0 {
 				from = "  <- " + strings.Join(after, ", ")
 			}
-			w.say("%s%s %s (%s)%s", strings.Repeat("  ", layer), mark, s.ID, incident.Count(len(s.Targets), "target", "targets"), from)
+			w.say("%s%s %s (%s)%s", strings.Repeat("  ", layer), mark, s.ID, phrase.Count(len(s.Targets), "target", "targets"), from)
 		}
 	}
 	w.say("\n* changes something   ? must be proven before what follows   @ a person")

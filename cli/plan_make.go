@@ -7,8 +7,8 @@ import (
 
 	"staunch/fault"
 	"staunch/hub"
-	"staunch/incident"
 	"staunch/mend/patch"
+	"staunch/phrase"
 	"staunch/steer/plan"
 	"staunch/tame"
 
@@ -76,7 +76,7 @@ func (o *making) choices() (patch.Choices, error) {
 
 func planMade(env *Env, sealed *plan.Sealed, diff *plan.Diff) error {
 	p, w := sealed.Plan(), &lines{w: env.Stdout}
-	w.say("plan %s: %s on %s", p.ID, incident.Count(len(p.Steps), "step", "steps"), incident.Count(len(p.Hosts()), "host", "hosts"))
+	w.say("plan %s: %s on %s", p.ID, phrase.Count(len(p.Steps), "step", "steps"), phrase.Count(len(p.Hosts()), "host", "hosts"))
 	w.say("digest %s", sealed.Digest)
 	for _, g := range p.Pace.GaveUp {
 		w.say("  given up for speed: %s", tame.Line(g))

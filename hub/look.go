@@ -11,6 +11,7 @@ import (
 
 	"staunch/fault"
 	"staunch/incident"
+	"staunch/incident/blast"
 	"staunch/inventory"
 	"staunch/ledger"
 	"staunch/reach/fleet"
@@ -219,7 +220,7 @@ func (h *Hub) Trace(ctx context.Context, id string) (*incident.Incident, error) 
 	if err != nil {
 		return nil, err
 	}
-	t := incident.Traces{
+	t := blast.Traces{
 		Found: map[string]*keys.Found{}, Affected: map[string]map[string]bool{}, PIDs: map[string]map[int]bool{}, Fleet: h.Fleet, Failed: map[string]string{},
 	}
 	for _, one := range s.In(inventory.Affected) {
@@ -230,10 +231,10 @@ func (h *Hub) Trace(ctx context.Context, id string) (*incident.Incident, error) 
 	for _, one := range s.In(inventory.Unknown) {
 		t.Failed[one.Host] = one.Why
 	}
-	return h.Do(ctx, id, incident.Trace{Blast: incident.Radius(t)})
+	return h.Do(ctx, id, incident.Trace{Blast: blast.Of(t)})
 }
 
-func (h *Hub) trace(ctx context.Context, s *incident.Incident, name string, t *incident.Traces) error {
+func (h *Hub) trace(ctx context.Context, s *incident.Incident, name string, t *blast.Traces) error {
 	t.Affected[name], t.PIDs[name] = map[string]bool{}, map[int]bool{}
 	if s.Advisory == nil {
 		return fault.New(fault.Unsupported, "which processes are affected is not known without an advisory")

@@ -8,6 +8,7 @@ import (
 
 	"staunch/fault"
 	"staunch/incident"
+	"staunch/incident/report"
 	"staunch/ledger"
 	"staunch/steer/plan"
 	"staunch/steer/run"
@@ -84,7 +85,7 @@ func detail(kind string) bool {
 }
 
 // Timeline is everything that happened in an incident and its runs, in the ledger's order, and the hash of the ledger's newest seal.
-func (h *Hub) Timeline(ctx context.Context, id string) (lines []incident.Line, head string, err error) {
+func (h *Hub) Timeline(ctx context.Context, id string) (lines []report.Line, head string, err error) {
 	for e, err := range h.Store.Read(ctx, ledger.Query{}) {
 		if err != nil {
 			return nil, "", err
@@ -103,8 +104,8 @@ func (h *Hub) Timeline(ctx context.Context, id string) (lines []incident.Line, h
 	return lines, head, nil
 }
 
-func lineOf(e ledger.Event) incident.Line {
-	l := incident.Line{Seq: e.Seq, At: e.At, Stored: e.Stored, By: e.By, Source: e.Source, Kind: e.Kind, Says: Words(e), Detail: detail(e.Kind)}
+func lineOf(e ledger.Event) report.Line {
+	l := report.Line{Seq: e.Seq, At: e.At, Stored: e.Stored, By: e.By, Source: e.Source, Kind: e.Kind, Says: Words(e), Detail: detail(e.Kind)}
 	return l
 }
 
@@ -139,7 +140,7 @@ func Words(e ledger.Event) string {
 }
 
 // Report writes an incident up from the ledger alone.
-func (h *Hub) Report(ctx context.Context, id string, local *time.Location) (*incident.Report, error) {
+func (h *Hub) Report(ctx context.Context, id string, local *time.Location) (*report.Report, error) {
 	s, _, err := h.Incident(ctx, id)
 	if err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func (h *Hub) Report(ctx context.Context, id string, local *time.Location) (*inc
 	if err != nil {
 		return nil, err
 	}
-	return incident.Write(s, lines, head, local), nil
+	return report.Write(s, lines, head, local), nil
 }
 
 // Brief hands an incident over: its state, and how the run of its newest plan stands.

@@ -9,6 +9,7 @@ import (
 	"staunch/fault"
 	"staunch/incident"
 	"staunch/mandate"
+	"staunch/phrase"
 	"staunch/steer/plan"
 	"staunch/steer/vote"
 
@@ -91,7 +92,7 @@ func (h *Hub) Approval(ctx context.Context, sealed *plan.Sealed, list *mandate.S
 	a.Until, a.All = a.Last()
 	for _, n := range a.Needs {
 		if n.Has < n.Votes {
-			a.Missing = append(a.Missing, fmt.Sprintf("%s: %d more of %s", ringWords(n.Ring), n.Votes-n.Has, incident.Count(n.Votes, "vote", "votes")))
+			a.Missing = append(a.Missing, fmt.Sprintf("%s: %d more of %s", ringWords(n.Ring), n.Votes-n.Has, phrase.Count(n.Votes, "vote", "votes")))
 		}
 	}
 	if len(a.Glass) > 0 {

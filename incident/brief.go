@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"staunch/inventory"
+	"staunch/phrase"
 	"staunch/tame"
 )
 
@@ -71,7 +72,7 @@ func (s *Incident) briefHosts(b *Brief, now time.Time) {
 			hosts = append(hosts, h)
 		}
 		slices.Sort(hosts)
-		b.Done = append(b.Done, fmt.Sprintf("%s affected before and clean now: %s", Count(n, "host was", "hosts were"), strings.Join(some(hosts, 12), ", ")))
+		b.Done = append(b.Done, fmt.Sprintf("%s affected before and clean now: %s", phrase.Count(n, "host was", "hosts were"), strings.Join(phrase.Some(hosts, 12), ", ")))
 	}
 	if s.Looks == 0 {
 		b.Unknown = append(b.Unknown, "nobody has looked at the fleet yet")
@@ -82,7 +83,7 @@ func (s *Incident) briefHosts(b *Brief, now time.Time) {
 		b.Unknown = append(b.Unknown, h.Host+": "+h.Why)
 	}
 	if hosts := s.In(inventory.Affected); len(hosts) > 0 {
-		b.Next = append(b.Next, fmt.Sprintf("%s still affected: %s (%d of the processes face strangers)", Count(len(hosts), "host is", "hosts are"), strings.Join(some(names(hosts), 12), ", "), s.Facing()))
+		b.Next = append(b.Next, fmt.Sprintf("%s still affected: %s (%d of the processes face strangers)", phrase.Count(len(hosts), "host is", "hosts are"), strings.Join(phrase.Some(names(hosts), 12), ", "), s.Facing()))
 	}
 	if s.Blast != nil {
 		b.Unknown = append(b.Unknown, s.Blast.Unseen...)

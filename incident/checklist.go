@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"staunch/inventory"
+	"staunch/phrase"
 )
 
 // duty is a checklist entry that a harm brings with it.
@@ -102,10 +103,10 @@ func sayChanges(s *Incident, fresh []HostState) string {
 		hosts []string
 	}{{"clean now: ", clean}, {"AFFECTED now: ", worse}, {"changed: ", other}} {
 		if len(p.hosts) > 0 {
-			parts = append(parts, p.words+strings.Join(some(p.hosts, 8), ", "))
+			parts = append(parts, p.words+strings.Join(phrase.Some(p.hosts, 8), ", "))
 		}
 	}
-	return cmp.Or(strings.Join(parts, "; "), "fewer or other processes on "+strings.Join(some(hostNames(fresh), 8), ", "))
+	return cmp.Or(strings.Join(parts, "; "), "fewer or other processes on "+strings.Join(phrase.Some(hostNames(fresh), 8), ", "))
 }
 
 func hostNames(hosts []HostState) []string {

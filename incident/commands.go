@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/incident/blast"
 	"staunch/inventory"
+	"staunch/phrase"
 )
 
 // Trace keeps which keys and secrets affected processes could see.
-type Trace struct{ Blast Blast }
+type Trace struct{ Blast blast.Radius }
 
 func (c Trace) decide(_ *Incident, d *decision) error {
 	d.add(Event{Kind: WasTraced, Says: c.Blast.Says(), Blast: &c.Blast})
@@ -31,7 +33,7 @@ func (c Propose) decide(s *Incident, d *decision) error {
 	if cur != nil && cur.Digest == p.Digest {
 		return fault.New(fault.Conflict, "plan %s is the same as plan %s", p.Plan, cur.Plan)
 	}
-	says := fmt.Sprintf("plan %s made: %s (%s on %s, digest %.12s)", p.Plan, p.Title, Count(p.Steps, "step", "steps"), Count(p.Hosts, "host", "hosts"), p.Digest)
+	says := fmt.Sprintf("plan %s made: %s (%s on %s, digest %.12s)", p.Plan, p.Title, phrase.Count(p.Steps, "step", "steps"), phrase.Count(p.Hosts, "host", "hosts"), p.Digest)
 	if cur != nil {
 		p.Parent = cur.Plan
 		says += fmt.Sprintf("; it replaces %s, whose votes do not count for it", cur.Plan)
@@ -252,10 +254,10 @@ func (s *Incident) Left() []string {
 		left = append(left, "nobody has looked at the fleet")
 	}
 	if hosts := s.In(inventory.Affected); len(hosts) > 0 {
-		left = append(left, fmt.Sprintf("%s affected (%s)", Count(len(hosts), "host is", "hosts are"), strings.Join(some(names(hosts), 6), ", ")))
+		left = append(left, fmt.Sprintf("%s affected (%s)", phrase.Count(len(hosts), "host is", "hosts are"), strings.Join(phrase.Some(names(hosts), 6), ", ")))
 	}
 	if hosts := s.In(inventory.Unknown); len(hosts) > 0 {
-		left = append(left, fmt.Sprintf("%s unknown (%s)", Count(len(hosts), "host is", "hosts are"), strings.Join(some(names(hosts), 6), ", ")))
+		left = append(left, fmt.Sprintf("%s unknown (%s)", phrase.Count(len(hosts), "host is", "hosts are"), strings.Join(phrase.Some(names(hosts), 6), ", ")))
 	}
 	if s.Impact.Harm == Unjudged {
 		left = append(left, "nobody has decided what the bug can do")
@@ -287,25 +289,9 @@ func names(hosts []*HostState) []string {
 	return out
 }
 
-// some shortens a list for a sentence.
-func some(list []string, most int) []string {
-	if len(list) <= most {
-		return list
-	}
-	return append(slices.Clone(list[:most]), fmt.Sprintf("and %d more", len(list)-most))
-}
-
 func owner(name string) string {
 	if name == "" {
 		return "NOBODY OWNS IT"
 	}
 	return name
-}
-
-// Count words a number of things.
-func Count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

@@ -13,6 +13,7 @@ import (
 
 	"staunch/fault"
 	"staunch/inventory"
+	"staunch/phrase"
 	"staunch/see/advisory"
 )
 
@@ -203,7 +204,7 @@ func (c Look) decide(s *Incident, d *decision) error {
 		says = sayChanges(s, fresh) + "; " + says
 	}
 	if len(gone) > 0 {
-		says += "; no longer in the fleet: " + strings.Join(some(gone, 8), ", ")
+		says += "; no longer in the fleet: " + strings.Join(phrase.Some(gone, 8), ", ")
 	}
 	l := Looked{Catalogue: c.Answer.Catalogue, Known: c.Answer.Known, Seen: c.Answer.Seen, Gone: gone}
 	for chunk := range slices.Chunk(fresh, perEvent) {
@@ -250,7 +251,7 @@ func (d *decision) milestones(s *Incident) error {
 	affected, unknown := after.In(inventory.Affected), after.In(inventory.Unknown)
 	of := fmt.Sprintf("on the %d of %d known hosts seen", after.Seen, after.Known)
 	if len(unknown) > 0 {
-		of += fmt.Sprintf(" (unknown: %s)", strings.Join(some(names(unknown), 6), ", "))
+		of += fmt.Sprintf(" (unknown: %s)", strings.Join(phrase.Some(names(unknown), 6), ", "))
 	}
 	began := len(after.First) > 0 && !lostSight(after) // a host that was affected and is unknown now is not clean
 	was := last(s, PublicClean, PublicDirty)

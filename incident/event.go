@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/incident/blast"
 	"staunch/inventory"
 	"staunch/see/advisory"
 )
@@ -40,20 +41,20 @@ type Event struct {
 	At   time.Time `json:"-"`
 	By   string    `json:"-"`
 
-	Says      string     `json:"says"`
-	Opened    *Opened    `json:"opened,omitempty"`
-	Looked    *Looked    `json:"looked,omitempty"`
-	Impact    *Impact    `json:"impact,omitempty"`
-	Advisory  *Advisory  `json:"advisory,omitempty"`
-	Blast     *Blast     `json:"blast,omitempty"`
-	Planned   *Planned   `json:"planned,omitempty"`
-	Vote      *Vote      `json:"vote,omitempty"`
-	Word      *Word      `json:"word,omitempty"`
-	Entry     *Entry     `json:"entry,omitempty"`
-	Search    *Search    `json:"search,omitempty"`
-	Milestone Milestone  `json:"milestone,omitempty"`
-	Lesson    *Lesson    `json:"lesson,omitempty"`
-	Renamed   *[2]string `json:"renamed,omitempty"` // old name, new name
+	Says      string        `json:"says"`
+	Opened    *Opened       `json:"opened,omitempty"`
+	Looked    *Looked       `json:"looked,omitempty"`
+	Impact    *Impact       `json:"impact,omitempty"`
+	Advisory  *Advisory     `json:"advisory,omitempty"`
+	Blast     *blast.Radius `json:"blast,omitempty"`
+	Planned   *Planned      `json:"planned,omitempty"`
+	Vote      *Vote         `json:"vote,omitempty"`
+	Word      *Word         `json:"word,omitempty"`
+	Entry     *Entry        `json:"entry,omitempty"`
+	Search    *Search       `json:"search,omitempty"`
+	Milestone Milestone     `json:"milestone,omitempty"`
+	Lesson    *Lesson       `json:"lesson,omitempty"`
+	Renamed   *[2]string    `json:"renamed,omitempty"` // old name, new name
 }
 
 // Opened says how an incident began.

@@ -3,7 +3,6 @@ package incident_test
 import (
 	"bytes"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,11 +10,7 @@ import (
 	"staunch/fault"
 	"staunch/incident"
 	"staunch/inventory"
-	"staunch/reach/fleet"
 	"staunch/see/advisory"
-	"staunch/see/keys"
-
-	"golang.org/x/net/html"
 )
 
 var midnight = time.Date(2014, 4, 7, 22, 0, 0, 0, time.UTC)
@@ -100,99 +95,6 @@ func look(hosts ...string) incident.Look {
 		a.Hosts = append(a.Hosts, h)
 	}
 	return incident.Look{Answer: a}
-}
-
-func TestTheNightFromOpeningToReport(t *testing.T) {
-	n := newNight(t)
-	n.does("ada", look("web1 affected 3 1", "web2 affected 1 1", "db1 affected 1 0", "silent unknown 0 0"))
-	n.does("ada", incident.Trace{Blast: incident.Radius(traces())})
-	n.does("ada", incident.Propose{Planned: incident.Planned{Plan: "7.1", Digest: strings.Repeat("a", 64), Title: "upgrade libssl", Steps: 9, Hosts: 3}})
-	n.does("ben", incident.Cast{Vote: incident.Vote{Plan: "7.1", Digest: strings.Repeat("a", 64), Voter: "ben"}})
-	n.does("hub", look("web1 clean 0 0", "web2 affected 1 1", "db1 affected 1 0", "silent unknown 0 0"))
-	n.does("hub", look("web1 clean 0 0", "web2 clean 0 0", "db1 affected 1 0", "silent unknown 0 0"))
-	if m := n.s.Milestones; len(m) != 1 || m[0].Milestone != incident.PublicClean || !strings.Contains(m[0].Says, "3 of 4") || !strings.Contains(m[0].Says, "silent") {
-		t.Fatalf("milestones: %+v; want public clean on 3 of 4, naming the silent host", m)
-	}
-	n.does("hub", look("web1 clean 0 0", "web2 clean 0 0", "db1 clean 0 0", "silent unknown 0 0"))
-	n.does("ada", incident.Searched{Search: incident.Search{What: "proxy logs", Since: midnight.AddDate(0, 0, -30), Found: "nothing", Cannot: "packet captures: none are kept"}})
-	n.does("ada", incident.Enter{Entry: incident.Entry{ID: "customers", Owner: "cleo", State: incident.DoneEntry, Reason: "mail sent"}})
-	n.does("ada", incident.Note{Lesson: incident.Lesson{Kind: "wrong", Says: "nobody knew who owns db1"}})
-	if err := n.tries("ada", incident.Close{}); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "silent") || strings.Contains(err.Error(), "customers") {
-		t.Errorf("closing with a silent host: %v", err)
-	}
-	n.does("ada", incident.Close{Reason: "silent is being scrapped"})
-
-	var md, page bytes.Buffer
-	r := incident.Write(n.s, n.lines(), "abc", time.FixedZone("CEST", 7200))
-	if err := r.Markdown(&md, false); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.HTML(&page); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"Heartbleed", "3 hosts ran affected code, 2 of them where strangers can reach it", "silent is unknown (connection timed out)", "## Milestones", "public part clean",
-		"customer names, passwords", "shop.example.org", "SESSION_SECRET", "packet captures", "nobody knew who owns db1", "CEST", "22:0", "look at silent",
-	} {
-		if !strings.Contains(md.String(), want) {
-			t.Errorf("the Markdown report lacks %q", want)
-		}
-	}
-	if t.Failed() {
-		t.Log(md.String())
-	}
-	for _, want := range []string{"<svg", "shop.example.org", "public part clean"} {
-		if !strings.Contains(page.String(), want) {
-			t.Errorf("the HTML report lacks %q", want)
-		}
-	}
-	if _, err := html.Parse(&page); err != nil {
-		t.Error(err)
-	}
-}
-
-func (n *night) lines() []incident.Line {
-	var lines []incident.Line
-	for i, e := range n.log {
-		lines = append(lines, incident.Line{Seq: int64(i) + 1, At: e.At, Stored: e.At, By: e.By, Kind: "incident." + string(e.Kind), Says: e.Says})
-	}
-	return lines
-}
-
-func traces() incident.Traces {
-	spki := strings.Repeat("1f", 32)
-	nginx := keys.Reader{PID: 10, Name: "nginx", Unit: "nginx.service", How: "configuration", Says: "ssl_certificate_key in /etc/nginx/nginx.conf"}
-	return incident.Traces{
-		Found: map[string]*keys.Found{
-			"web1": {Keys: []keys.Key{{
-				SPKI: spki, Type: "rsa", Bits: 2048, Private: true, Readers: []keys.Reader{nginx},
-				Files:        []keys.File{{Path: "/etc/ssl/private/shop.key", Holds: "private_key"}},
-				Certificates: []keys.Certificate{{Subject: "CN=shop.example.org", Names: []string{"shop.example.org"}}},
-			}}, Secrets: []keys.Secret{
-				{Kind: keys.Session, Name: "SESSION_SECRET", Where: "environment", Readers: []keys.Reader{nginx}},
-				{Kind: keys.Password, Name: "CRON_PASSWORD", Where: "environment", Readers: []keys.Reader{{PID: 99, Name: "cron", Unit: "cron.service"}}},
-			}},
-			"db1": {Keys: []keys.Key{{SPKI: spki, Type: "rsa", Private: true, Files: []keys.File{{Path: "/root/shop.key", Holds: "private_key"}}}}, Unseen: []keys.Unseen{{PID: 5, Reason: "not allowed"}}},
-		},
-		Affected: map[string]map[string]bool{"web1": {"nginx.service": true}},
-		Fleet:    &fleet.Fleet{Services: []fleet.Service{{Name: "shop", Hosts: []string{"web1", "web2"}, Units: []string{"nginx.service"}, Holds: []string{"customer names", "passwords"}, Owner: "cleo"}}},
-		Serves:   map[string][]string{spki: {"shop.example.org:443"}},
-		Failed:   map[string]string{"silent": "connection timed out"},
-	}
-}
-
-func TestBlastRadius(t *testing.T) {
-	b := incident.Radius(traces())
-	if len(b.Keys) != 1 || len(b.Secrets) != 1 || b.Secrets[0].Name != "SESSION_SECRET" {
-		t.Fatalf("%+v; want one key, and the secret of nginx but not of cron", b)
-	}
-	k := b.Keys[0]
-	if !reflect.DeepEqual(k.Also, []string{"db1"}) || !reflect.DeepEqual(k.Readers, []string{"web1 nginx.service"}) || len(k.Endpoints) != 1 {
-		t.Errorf("the key: %+v; want it in reach of nginx on web1, also on db1, served at the shop", k)
-	}
-	if len(b.Unseen) != 2 || len(b.Services) != 1 {
-		t.Errorf("unseen %v, services %v", b.Unseen, b.Services)
-	}
 }
 
 func TestWhatABugCanDo(t *testing.T) {
@@ -376,7 +278,6 @@ func FuzzDecode(f *testing.F) {
 		if e, err := incident.Decode(incident.Kind(kind), midnight, "x", []byte(data)); err == nil {
 			if s, err = incident.Fold(s, e); err == nil {
 				s.Brief(midnight, nil)
-				incident.Write(s, nil, "", time.UTC)
 			}
 		}
 	})

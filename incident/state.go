@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/incident/blast"
 	"staunch/inventory"
 )
 
@@ -16,7 +17,7 @@ type Incident struct {
 	Advisory   *Advisory
 	Amended    int // times that the advisory changed since the opening
 	Impact     Impact
-	Blast      *Blast
+	Blast      *blast.Radius
 	Looks      int
 	LookedAt   time.Time
 	Catalogue  time.Time

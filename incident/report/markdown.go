@@ -1,4 +1,4 @@
-package incident
+package report
 
 import (
 	"cmp"
@@ -7,12 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"staunch/incident"
+	"staunch/phrase"
 	"staunch/tame"
 )
 
 // Markdown writes the report; all adds the detail lines of the timeline.
 func (r *Report) Markdown(w io.Writer, all bool) error {
-	p := printer{w: w}
+	p := sheet{w: w}
 	p.line("# Incident %s: %s\n", r.ID, md(r.Title))
 	p.line("Opened %s. Written from the ledger as of %s.\n", r.both(r.Opened), r.both(r.Until))
 	p.list("Summary", r.Summary)
@@ -21,18 +23,11 @@ func (r *Report) Markdown(w io.Writer, all bool) error {
 	r.markHosts(&p)
 	r.markBlast(&p)
 	r.markSearches(&p)
-	r.markTimeline(&p, all)
+	r.markPeople(&p)
 	p.list("What went well", r.Well)
 	p.list("What went wrong", r.Wrong)
-	p.line("## Action items\n")
-	for _, a := range r.Actions {
-		p.line("- [ ] %s (%s)", md(a.Says), md(owner(a.Owner)))
-	}
-	if len(r.Actions) == 0 {
-		p.line("none")
-	}
-	p.line("")
-	p.list("Left open", r.Left)
+	r.markActions(&p)
+	r.markTimeline(&p, all)
 	p.list("Clocks", r.Clocks)
 	if r.Head != "" {
 		p.line("Head of the ledger when this was written: `%s` (check with `staunch ledger verify --head`).", r.Head)
@@ -40,7 +35,19 @@ func (r *Report) Markdown(w io.Writer, all bool) error {
 	return p.err
 }
 
-func (p *printer) list(title string, lines []string) {
+// sheet remembers the first failed write.
+type sheet struct {
+	w   io.Writer
+	err error
+}
+
+func (p *sheet) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func (p *sheet) list(title string, lines []string) {
 	if len(lines) == 0 {
 		return
 	}
@@ -51,12 +58,12 @@ func (p *printer) list(title string, lines []string) {
 	p.line("")
 }
 
-func (p *printer) table(head ...string) {
+func (p *sheet) table(head ...string) {
 	p.line("| %s |", strings.Join(head, " | "))
 	p.line("|%s", strings.Repeat("---|", len(head)))
 }
 
-func (p *printer) row(cells ...string) {
+func (p *sheet) row(cells ...string) {
 	for i := range cells {
 		cells[i] = md(cells[i])
 	}
@@ -80,7 +87,7 @@ func (r *Report) both(t time.Time) string {
 	return fmt.Sprintf("%s (%s)", t.UTC().Format("2006-01-02 15:04:05Z"), local.Format("15:04 MST"))
 }
 
-func (r *Report) markImpact(p *printer) {
+func (r *Report) markImpact(p *sheet) {
 	p.list("Impact", r.Impact)
 	if r.Blast == nil || len(r.Blast.Services) == 0 {
 		return
@@ -93,7 +100,7 @@ func (r *Report) markImpact(p *printer) {
 	p.line("")
 }
 
-func (r *Report) markMilestones(p *printer) {
+func (r *Report) markMilestones(p *sheet) {
 	if len(r.Reached) == 0 {
 		return
 	}
@@ -104,7 +111,7 @@ func (r *Report) markMilestones(p *printer) {
 	p.line("")
 }
 
-func (r *Report) markHosts(p *printer) {
+func (r *Report) markHosts(p *sheet) {
 	if len(r.Hosts) == 0 {
 		return
 	}
@@ -116,7 +123,7 @@ func (r *Report) markHosts(p *printer) {
 	p.line("")
 }
 
-func (r *Report) markBlast(p *printer) {
+func (r *Report) markBlast(p *sheet) {
 	b := r.Blast
 	if b == nil {
 		return
@@ -125,7 +132,7 @@ func (r *Report) markBlast(p *printer) {
 	if len(b.Keys) > 0 {
 		p.table("Key", "Type", "Names", "In reach of", "Files", "Also on", "Served at")
 		for _, k := range b.Keys {
-			p.row(keyName(k), k.Type, strings.Join(k.Names, ", "), strings.Join(k.Readers, ", "), strings.Join(k.Files, ", "), strings.Join(k.Also, ", "), strings.Join(k.Endpoints, ", "))
+			p.row(k.Short(), k.Type, strings.Join(k.Names, ", "), strings.Join(k.Readers, ", "), strings.Join(k.Files, ", "), strings.Join(k.Also, ", "), strings.Join(k.Endpoints, ", "))
 		}
 		p.line("")
 	}
@@ -138,22 +145,15 @@ func (r *Report) markBlast(p *printer) {
 	}
 	if len(b.Unseen) > 0 {
 		p.line("Could not be looked at:\n")
-		for _, u := range some(b.Unseen, 50) {
+		for _, u := range phrase.Some(b.Unseen, 50) {
 			p.line("- %s", md(u))
 		}
 		p.line("")
 	}
 }
 
-func keyName(k LostKey) string {
-	if k.Encrypted && k.SPKI == "" {
-		return "(encrypted at rest)"
-	}
-	return fmt.Sprintf("%.16s…", k.SPKI)
-}
-
-func (r *Report) markSearches(p *printer) {
-	p.line("## Search for signs of exploitation\n")
+func (r *Report) markSearches(p *sheet) {
+	p.line("## incident.Search for signs of exploitation\n")
 	if len(r.Searches) == 0 {
 		p.line("None was recorded. That nothing was found means nothing until somebody looks.\n")
 		return
@@ -165,19 +165,97 @@ func (r *Report) markSearches(p *printer) {
 	p.line("")
 }
 
-func (r *Report) markTimeline(p *printer, all bool) {
-	p.line("## Timeline\n\nTimes are UTC, then %s. The order is the ledger's.\n", r.Local)
-	p.table("UTC", r.Local.String(), "Who", "What")
+// markPeople is who had what to do, and what they wrote down.
+func (r *Report) markPeople(p *sheet) {
+	if len(r.Checklist)+len(r.Comments) == 0 {
+		return
+	}
+	p.line("## People\n")
+	if len(r.Checklist) > 0 {
+		p.table("Entry", "What", "Owner", "State", "Due")
+		for _, e := range r.Checklist {
+			p.row(e.ID, e.Says, owner(e.Owner), state(e), r.both(e.Due))
+		}
+		p.line("")
+	}
+	for _, c := range r.Comments {
+		p.line("- %s, %s: %s", r.both(c.At), md(c.By), md(c.Says))
+	}
+	if len(r.Comments) > 0 {
+		p.line("")
+	}
+}
+
+func (r *Report) markActions(p *sheet) {
+	p.line("## Action items\n")
+	for _, a := range r.Actions {
+		p.line("- [ ] %s (%s%s)", md(a.Says), md(owner(a.Owner)), md(r.due(a.Due)))
+	}
+	if len(r.Actions) == 0 {
+		p.line("none")
+	}
+	p.line("")
+}
+
+func (r *Report) due(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return ", due " + r.both(at)
+}
+
+func owner(name string) string { return cmp.Or(name, "NOBODY OWNS IT") }
+
+func state(e incident.Entry) string {
+	if e.Reason == "" {
+		return string(e.State)
+	}
+	return string(e.State) + ": " + e.Reason
+}
+
+// zone is what the reader's own zone is called, or "" where it is UTC.
+func (r *Report) zone() string {
+	name, offset := r.Until.In(r.Local).Zone()
+	if offset == 0 {
+		return ""
+	}
+	return name
+}
+
+// times are the cells of a moment: UTC, and the reader's own time where that is another.
+func (r *Report) times(t time.Time) []string {
+	const day, second = "2006-01-02 15:04:05", "15:04:05"
+	utc, local := t.UTC(), t.In(r.Local)
+	switch {
+	case r.zone() == "":
+		return []string{utc.Format(day)}
+	case utc.Day() != local.Day():
+		return []string{utc.Format(day), local.Format(day)}
+	}
+	return []string{utc.Format(day), local.Format(second)}
+}
+
+// heads are the heads of the columns that times fills.
+func (r *Report) heads() []string {
+	if zone := r.zone(); zone != "" {
+		return []string{"UTC", zone}
+	}
+	return []string{"UTC"}
+}
+
+func (r *Report) markTimeline(p *sheet, all bool) {
+	p.line("## Timeline\n\nThe order is the ledger's.\n")
+	p.table(append(r.heads(), "Who", "What")...)
 	hidden := 0
 	for _, l := range r.Timeline {
 		if l.Detail && !all {
 			hidden++
 			continue
 		}
-		p.row(l.At.UTC().Format("2006-01-02 15:04:05"), l.At.In(r.Local).Format("15:04:05"), l.By, l.Says)
+		p.row(append(r.times(l.At), l.By, l.Says)...)
 	}
 	if hidden > 0 {
-		p.line("\n%d lines of single steps are left out; `staunch incident report %s --all` shows them.", hidden, r.ID)
+		p.line("\n%s left out; `staunch incident report %s --all` shows them.", phrase.Count(hidden, "line of single steps is", "lines of single steps are"), r.ID)
 	}
 	p.line("")
 }

@@ -1,4 +1,5 @@
-package incident
+// Package blast tells which keys and secrets affected processes had in reach, and where else these are used: by hashes and names, never values.
+package blast
 
 import (
 	"cmp"
@@ -7,21 +8,22 @@ import (
 	"slices"
 	"strings"
 
+	"staunch/phrase"
 	"staunch/reach/fleet"
 	"staunch/see/keys"
 )
 
-// Blast is which keys and secrets affected processes could see, and what else hangs on them. It holds hashes and names, never values.
-type Blast struct {
-	Keys     []LostKey    `json:"keys"`
-	Secrets  []LostSecret `json:"secrets"`
-	Services []LostData   `json:"services,omitempty"` // services with affected units, and what data they hold
-	Unseen   []string     `json:"unseen,omitempty"`   // what could not be looked at, a sentence each
-	Hosts    int          `json:"hosts"`              // hosts that were looked at
+// Radius is which keys and secrets affected processes could see, and what else hangs on them. It holds hashes and names, never values.
+type Radius struct {
+	Keys     []Key     `json:"keys"`
+	Secrets  []Secret  `json:"secrets"`
+	Services []Service `json:"services,omitempty"` // services with affected units, and what data they hold
+	Unseen   []string  `json:"unseen,omitempty"`   // what could not be looked at, a sentence each
+	Hosts    int       `json:"hosts"`              // hosts that were looked at
 }
 
-// LostKey is a key pair whose private half an affected process had in reach.
-type LostKey struct {
+// Key is a key pair whose private half an affected process had in reach.
+type Key struct {
 	SPKI      string   `json:"spki_sha256"`
 	Type      string   `json:"type"`
 	Names     []string `json:"names,omitempty"`     // of its certificates
@@ -34,16 +36,16 @@ type LostKey struct {
 	Encrypted bool     `json:"encrypted,omitempty"` // encrypted at rest: which key it is cannot be told from outside
 }
 
-// LostSecret is a secret by its name.
-type LostSecret struct {
+// Secret is a secret by its name.
+type Secret struct {
 	Kind    keys.SecretKind `json:"kind"`
 	Name    string          `json:"name"`
 	Where   string          `json:"where"`
 	Readers []string        `json:"readers"`
 }
 
-// LostData is a service with affected units.
-type LostData struct {
+// Service is a service with affected units.
+type Service struct {
 	Service string   `json:"service"`
 	Owner   string   `json:"owner,omitempty"`
 	Holds   []string `json:"holds,omitempty"`
@@ -60,10 +62,10 @@ type Traces struct {
 	Failed   map[string]string   // hosts that could not be asked, with the reason
 }
 
-// Radius computes the blast radius. Every key that an affected process had in reach counts, whether it was used or not.
-func Radius(t Traces) Blast {
-	b := Blast{Keys: []LostKey{}, Secrets: []LostSecret{}, Hosts: len(t.Found)}
-	lost, secrets := map[string]*LostKey{}, map[string]*LostSecret{}
+// Of computes the radius. Every key that an affected process had in reach counts, whether it was used or not.
+func Of(t Traces) Radius {
+	b := Radius{Keys: []Key{}, Secrets: []Secret{}, Hosts: len(t.Found)}
+	lost, secrets := map[string]*Key{}, map[string]*Secret{}
 	for _, host := range slices.Sorted(maps.Keys(t.Found)) {
 		f := t.Found[host]
 		for i := range f.Keys {
@@ -98,7 +100,7 @@ func (t Traces) reader(host string, r keys.Reader) string {
 	return host + " " + cmp.Or(r.Unit, r.Name)
 }
 
-func (t Traces) key(host string, k *keys.Key, lost map[string]*LostKey) {
+func (t Traces) key(host string, k *keys.Key, lost map[string]*Key) {
 	if !k.Private {
 		return
 	}
@@ -117,7 +119,7 @@ func (t Traces) key(host string, k *keys.Key, lost map[string]*LostKey) {
 	}
 	l := lost[id]
 	if l == nil {
-		l = &LostKey{SPKI: k.SPKI, Type: keyType(k), Encrypted: k.Encrypted, Endpoints: t.Serves[k.SPKI]}
+		l = &Key{SPKI: k.SPKI, Type: keyType(k), Encrypted: k.Encrypted, Endpoints: t.Serves[k.SPKI]}
 		lost[id] = l
 	}
 	l.Readers, l.How = merge(l.Readers, who), merge(l.How, how)
@@ -138,7 +140,7 @@ func keyType(k *keys.Key) string {
 	return k.Type
 }
 
-func (t Traces) secret(host string, s *keys.Secret, secrets map[string]*LostSecret) {
+func (t Traces) secret(host string, s *keys.Secret, secrets map[string]*Secret) {
 	var who []string
 	for _, r := range s.Readers {
 		if name := t.reader(host, r); name != "" {
@@ -150,13 +152,13 @@ func (t Traces) secret(host string, s *keys.Secret, secrets map[string]*LostSecr
 	}
 	id := string(s.Kind) + "\x00" + s.Name + "\x00" + s.Where
 	if secrets[id] == nil {
-		secrets[id] = &LostSecret{Kind: s.Kind, Name: s.Name, Where: s.Where}
+		secrets[id] = &Secret{Kind: s.Kind, Name: s.Name, Where: s.Where}
 	}
 	secrets[id].Readers = merge(secrets[id].Readers, who)
 }
 
 // also finds the same keys elsewhere: a key is compromised wherever it lies.
-func (t Traces) also(lost map[string]*LostKey) {
+func (t Traces) also(lost map[string]*Key) {
 	for _, host := range slices.Sorted(maps.Keys(t.Found)) {
 		for _, k := range t.Found[host].Keys {
 			l := lost[k.SPKI]
@@ -181,11 +183,11 @@ func (t Traces) endpoints() []fleet.Endpoint {
 	return t.Fleet.Endpoints
 }
 
-func (t Traces) services() []LostData {
+func (t Traces) services() []Service {
 	if t.Fleet == nil {
 		return nil
 	}
-	var list []LostData
+	var list []Service
 	for _, s := range t.Fleet.Services {
 		var hosts []string
 		for _, h := range s.Hosts {
@@ -194,7 +196,7 @@ func (t Traces) services() []LostData {
 			}
 		}
 		if len(hosts) > 0 {
-			list = append(list, LostData{s.Name, s.Owner, s.Holds, hosts})
+			list = append(list, Service{s.Name, s.Owner, s.Holds, hosts})
 		}
 	}
 	return list
@@ -210,10 +212,18 @@ func merge(a, b []string) []string {
 }
 
 // Says is the radius in one sentence.
-func (b Blast) Says() string {
-	says := fmt.Sprintf("%s and %s were in reach of affected processes on %s", Count(len(b.Keys), "key", "keys"), Count(len(b.Secrets), "secret", "secrets"), Count(b.Hosts, "host that was looked at", "hosts that were looked at"))
+func (b Radius) Says() string {
+	says := fmt.Sprintf("%s and %s were in reach of affected processes on %s", phrase.Count(len(b.Keys), "key", "keys"), phrase.Count(len(b.Secrets), "secret", "secrets"), phrase.Count(b.Hosts, "host that was looked at", "hosts that were looked at"))
 	if len(b.Unseen) > 0 {
-		says += "; " + Count(len(b.Unseen), "thing", "things") + " could not be looked at"
+		says += "; " + phrase.Count(len(b.Unseen), "thing", "things") + " could not be looked at"
 	}
 	return says
+}
+
+// Short is a key's name in a table.
+func (k Key) Short() string {
+	if k.Encrypted && k.SPKI == "" {
+		return "(encrypted at rest)"
+	}
+	return fmt.Sprintf("%.16s…", k.SPKI)
 }

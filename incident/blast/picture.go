@@ -1,4 +1,4 @@
-package incident
+package blast
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"staunch/phrase"
 	"staunch/tame"
 )
 
@@ -17,13 +18,13 @@ const (
 )
 
 // Picture draws what was in reach of what as an SVG: processes on the left, keys and secrets in the middle, where a key was served on the right.
-func (b *Blast) Picture() template.HTML {
+func (b *Radius) Picture() template.HTML {
 	if b == nil || len(b.Keys)+len(b.Secrets) == 0 {
 		return ""
 	}
 	var g graph
 	for _, k := range b.Keys {
-		key := g.box(1, keyName(k)+" "+strings.Join(some(k.Names, 1), ""), "#fde2c8")
+		key := g.box(1, k.Short()+" "+strings.Join(phrase.Some(k.Names, 1), ""), "#fde2c8")
 		for _, r := range k.Readers {
 			g.line(g.box(0, r, "#f8caca"), key)
 		}
