@@ -33,11 +33,12 @@ type cache struct {
 	today uint32
 	note  string
 
-	mu      sync.Mutex
-	index   map[contentKey]indexed
-	objects map[string]stored // by object id
-	owners  map[string]map[string]owned
-	changed bool
+	mu       sync.Mutex
+	index    map[contentKey]indexed
+	objects  map[string]stored // by object id
+	owners   map[string]map[string]owned
+	archives map[archiveKey]archived
+	changed  bool
 }
 
 type indexed struct {
@@ -62,7 +63,7 @@ const (
 func openCache(dir, key, boot string, now time.Time) *cache {
 	c := &cache{
 		key: key, boot: boot, today: uint32(now.Unix() / 86400),
-		index: map[contentKey]indexed{}, objects: map[string]stored{}, owners: map[string]map[string]owned{},
+		index: map[contentKey]indexed{}, objects: map[string]stored{}, owners: map[string]map[string]owned{}, archives: map[archiveKey]archived{},
 	}
 	if dir == "" {
 		return c
@@ -298,7 +299,7 @@ func writeNew(path string, b []byte) error {
 // castagnoli is made once by the library, whoever asks.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// encode writes "staunch objects 1\n", the checksum of the rest, key, boot, and the tables as length-prefixed texts.
+// encode writes "staunch objects 2\n", the checksum of the rest, key, boot, and the tables as length-prefixed texts.
 func (c *cache) encode() ([]byte, error) {
 	w := writer{b: append([]byte(cacheMagic), 0, 0, 0, 0)}
 	w.text(c.key)
@@ -334,11 +335,16 @@ func (c *cache) encode() ([]byte, error) {
 		return nil, err
 	}
 	w.text(string(owners))
+	archives, err := c.encodeArchives()
+	if err != nil {
+		return nil, err
+	}
+	w.text(string(archives))
 	binary.LittleEndian.PutUint32(w.b[len(cacheMagic):], crc32.Checksum(w.b[len(cacheMagic)+4:], castagnoli()))
 	return w.b, nil
 }
 
-const cacheMagic = "staunch objects 1\n"
+const cacheMagic = "staunch objects 2\n"
 
 var errDamaged = errors.New("its content does not fit its checksum or its form")
 
@@ -373,6 +379,10 @@ func (c *cache) decodeBody(b []byte) error {
 	if raw := r.bytes(); r.bad || json.Unmarshal(raw, &owners) != nil {
 		return errDamaged
 	}
-	c.index, c.objects, c.owners = index, objects, owners
+	archives, err := decodeArchives(r.bytes(), sameBoot)
+	if r.bad || err != nil {
+		return errDamaged
+	}
+	c.index, c.objects, c.owners, c.archives = index, objects, owners, archives
 	return nil
 }

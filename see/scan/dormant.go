@@ -241,14 +241,18 @@ func (d *dormants) open(name string, mustRun bool, most uint64) named {
 
 func (d *dormants) takeArchive(s starter) {
 	l := d.look
-	got, ok := within(archivePatience*l.limit, func() archive {
+	got, ok := within(archivePatience*l.limit, func() *archive {
 		return l.readArchive(s.path, func() (int, error) { return d.root.dir.OpenRead(s.path) })
 	})
-	if !ok || got.why != "" {
+	if !ok {
+		l.note("archive not read, no answer in time: " + s.path)
+		return
+	}
+	if got.why != "" {
 		l.note("archive not read in full: " + s.path + ": " + got.why)
 	}
 	e := &dormant{starter: s}
-	for _, f := range got.found {
+	for _, f := range got.has.Found {
 		e.modules = append(e.modules, l.moduleOf(f))
 	}
 	if len(e.modules) > 0 {

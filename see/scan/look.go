@@ -130,6 +130,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.roots = newRoots(top, l.proc)
 	l.files.all = map[fileKey]*file{}
 	l.marks = marksOf(q.Anchors)
+	l.archives.all, l.archives.turn = map[archiveKey]*archive{}, make(chan struct{}, 1)
 	l.places.all = map[string]proc.Place{}
 	l.nets = newNets()
 	cacheDir := env.Cache

@@ -6,15 +6,11 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
 	"staunch/see/scan/proc"
-
-	"golang.org/x/sys/unix"
 )
 
 // opened is a file that a process holds open and that may carry a component of its language.
@@ -38,27 +34,6 @@ func inTree(name string) bool {
 	return false
 }
 
-// archives remembers what each jar of this look holds; one is read at a time, so that nested ones never fill the memory.
-type archives struct {
-	mu  sync.Mutex
-	all map[archiveKey]archive
-}
-
-type archiveKey struct {
-	identity
-	size  uint64
-	mtime int64
-	name  string
-}
-
-type archive struct {
-	found []lang.Found
-	why   string
-}
-
-// archivePatience is how many single deadlines one archive may take: it is read and inflated, not only opened.
-const archivePatience = 5
-
 // findModules looks at the jars, wheels, gems and Node modules that the process holds open, maps, or has on its class path.
 func (l *look) findModules(r *seen, s *proc.Scratch) {
 	root, err := l.rootOf(r.dir, s)
@@ -74,9 +49,12 @@ func (l *look) findModules(r *seen, s *proc.Scratch) {
 			}
 		}
 	}
+	named := l.classPath(r, root)
 	for _, o := range r.open {
 		if lang.IsJar(strings.TrimSuffix(o.path, deletedMark)) {
-			add(l.archiveAt(r, o.path, func() (int, error) { return openMapped(r.dir.FD(), "fd/"+o.fd) }))
+			a := l.archiveAt(r, o.path, func() (int, error) { return openMapped(r.dir.FD(), "fd/"+o.fd) })
+			add(a.Found)
+			named = append(named, a.ClassPath...)
 		} else {
 			add(l.treeModule(root, o.path))
 		}
@@ -86,15 +64,36 @@ func (l *look) findModules(r *seen, s *proc.Scratch) {
 			add(l.treeModule(root, u.name))
 		}
 	}
-	for _, name := range expand(root, r.classPath) {
-		if !slices.ContainsFunc(r.open, func(o opened) bool { return o.path == name }) {
-			add(l.archiveAt(r, name, func() (int, error) { return root.dir.OpenRead(name) }))
+	l.besides(r, root, named, add)
+}
+
+// besides reads the archives that the class path names, and those that their manifests name, unless the process has them open.
+func (l *look) besides(r *seen, root *root, named []string, add func([]lang.Found)) {
+	had := map[string]bool{}
+	for _, o := range r.open {
+		had[o.path] = true
+	}
+	for i := 0; i < len(named) && len(had) < maxArchives; i++ {
+		for _, name := range expand(root, named[i:i+1]) {
+			if had[name] {
+				continue
+			}
+			had[name] = true
+			a := l.archiveAt(r, name, func() (int, error) { return root.dir.OpenRead(name) })
+			add(a.Found)
+			named = append(named, a.ClassPath...)
 		}
+	}
+	if len(had) >= maxArchives {
+		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: "more archives on its class path than we read"})
 	}
 }
 
-// readClassPath reads what a Java virtual machine was told to load from.
-func (l *look) readClassPath(r *seen, s *proc.Scratch) {
+// maxArchives bounds the files of one process's class path.
+const maxArchives = 10_000
+
+// readLaunch reads how a Java virtual machine was started: its arguments, and of its environment only what names code to load.
+func (l *look) readLaunch(r *seen, s *proc.Scratch) {
 	jvm := path.Base(r.exe) == "java" || slices.ContainsFunc(r.uses, func(f *file) bool { return path.Base(f.name) == "libjvm.so" })
 	if !jvm {
 		return
@@ -104,12 +103,40 @@ func (l *look) readClassPath(r *seen, s *proc.Scratch) {
 		r.fail(err, "its class path")
 		return
 	}
-	args := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
-	cwd, err := r.dir.Link(s, "cwd")
-	if err != nil {
-		cwd = "/"
+	launch := &lang.Launch{Args: strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"), Env: map[string]string{}, Cwd: "/"}
+	if b, err = r.dir.Read(s, "environ", 4<<20); err != nil {
+		r.fail(err, "the environment that may name its class path")
 	}
-	r.classPath = lang.ClassPath(args, cwd)
+	for v := range strings.SplitSeq(string(b), "\x00") {
+		if name, value, ok := strings.Cut(v, "="); ok && slices.Contains(lang.JVMVariables(), name) {
+			launch.Env[name] = value
+		}
+	}
+	if cwd, err := r.dir.Link(s, "cwd"); err == nil {
+		launch.Cwd = cwd
+	}
+	r.launch = launch
+}
+
+// classPath is what a Java virtual machine was told to load; argument files are read in its own root.
+func (l *look) classPath(r *seen, root *root) []string {
+	if r.launch == nil {
+		return nil
+	}
+	type answer struct{ paths, unread []string }
+	launch := *r.launch
+	launch.Open = func(name string) ([]byte, error) { return root.dir.Read(name, 1<<20) }
+	got, ok := within(l.limit, func() (a answer) {
+		a.paths, a.unread = launch.ClassPath()
+		return a
+	})
+	if !ok {
+		got.unread = []string{"no answer within " + l.limit.String()}
+	}
+	for _, name := range got.unread {
+		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: "its class path is not known in full: argument file not read: " + displayName(name)})
+	}
+	return got.paths
 }
 
 // expand replaces the "dir/*" of a class path by the archives that lie there.
@@ -132,52 +159,6 @@ func expand(root *root, classPath []string) []string {
 		}
 	}
 	return out
-}
-
-// archiveAt reads one archive, once per look; what could not be read of it is said.
-func (l *look) archiveAt(r *seen, name string, open func() (int, error)) []lang.Found {
-	shown := displayName(name)
-	got, ok := within(archivePatience*l.limit, func() archive { return l.readArchive(shown, open) })
-	switch {
-	case !ok:
-		got.why = "no answer within " + (archivePatience * l.limit).Round(time.Second).String()
-	case got.why == "":
-		return got.found
-	}
-	r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: "archive not read in full: " + shown + ": " + got.why})
-	return got.found
-}
-
-func (l *look) readArchive(name string, open func() (int, error)) archive {
-	fd, err := open()
-	if err != nil {
-		return archive{why: reason(err)}
-	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	st, err := jail.StatFD(fd, "")
-	if err != nil {
-		return archive{why: reason(err)}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return archive{why: "not a regular file"}
-	}
-	key := archiveKey{identity: identityOf(&st), size: st.Size, mtime: timeOf(st.Mtime).UnixNano(), name: name}
-	l.archives.mu.Lock()
-	defer l.archives.mu.Unlock()
-	if have, ok := l.archives.all[key]; ok {
-		return have
-	}
-	found, err := lang.Jar(f, int64(st.Size), name, l.marks, lang.DefaultLimits())
-	got := archive{found: found}
-	if err != nil {
-		got.why = err.Error()
-	}
-	if l.archives.all == nil {
-		l.archives.all = map[archiveKey]archive{}
-	}
-	l.archives.all[key] = got
-	return got
 }
 
 func (l *look) treeModule(root *root, name string) []lang.Found {

@@ -127,6 +127,63 @@ func TestLog4jInsideARunningVirtualMachine(t *testing.T) {
 	t.Error("log4j-core was not found")
 }
 
+// A service names its jars in many ways, and opens only those that it has needed so far.
+func TestEveryWayToNameAJar(t *testing.T) {
+	java := real.Program(t, "java")
+	dir := t.TempDir()
+	put := func(name, content string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	library := func(name string) string {
+		return zipped(t, map[string]string{"META-INF/maven/org.example/" + name + "/pom.properties": "groupId=org.example\nartifactId=" + name + "\nversion=1.0\n"})
+	}
+	main := map[string]string{"Hold.class": string(holdClass())}
+	put("main.jar", zipped(t, main))
+	main["META-INF/MANIFEST.MF"] = "Manifest-Version: 1.0\nMain-Class: Hold\nClass-Path: lib/first.jar\n"
+	put("app.jar", zipped(t, main))
+	put("lib/first.jar", zipped(t, map[string]string{"META-INF/MANIFEST.MF": "Class-Path: second.jar\n"}))
+	put("lib/second.jar", library("second"))
+	put("all/star.jar", library("star"))
+	put("plain.zip", library("zipped"))
+	put("args", "# of the service\n-cp \"main.jar:all/*\"\n")
+	for _, c := range []struct {
+		name, want string
+		env        []string
+		args       []string
+	}{
+		{"a manifest's class path", "org.example:second", nil, []string{"-jar", "app.jar"}},
+		{"an argument file", "org.example:star", nil, []string{"@args", "Hold"}},
+		{"CLASSPATH", "org.example:zipped", []string{"CLASSPATH=main.jar:plain.zip:nowhere.jar:all"}, []string{"Hold"}},
+		{"JDK_JAVA_OPTIONS", "org.example:star", []string{"JDK_JAVA_OPTIONS=-cp main.jar:'all/*'"}, []string{"Hold"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := exec.Command(java, append([]string{"-Xmx32m", "-Xshare:auto"}, c.args...)...)
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), c.env...)
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+			for _, m := range modulesOf(t, cmd.Process.Pid) {
+				if m.Component.Name == c.want && m.Component.Version == "1.0" {
+					return
+				}
+			}
+			t.Errorf("%s was not found", c.want)
+		})
+	}
+}
+
 func TestAMappedExtensionNamesItsWheel(t *testing.T) {
 	python := real.Program(t, "python3")
 	libs, err := filepath.Glob("/usr/lib/x86_64-linux-gnu/libz.so.1")

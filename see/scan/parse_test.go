@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"staunch/see/scan/elf"
+	"staunch/see/scan/lang"
 
 	"golang.org/x/sys/unix"
 )
@@ -128,6 +129,7 @@ func FuzzCache(f *testing.F) {
 	c := openCache("", "key", "boot", time.Now())
 	c.index[contentKey{dev: 1, ino: 2}] = indexed{id: "x", day: c.today}
 	c.objects["x"] = stored{json: []byte(`{"id":"x"}`)}
+	c.archives[archiveKey{name: "a.jar"}] = archived{Name: "a.jar", Day: c.today, Has: lang.Archive{ClassPath: []string{"/b.jar"}}}
 	b, err := c.encode()
 	if err != nil {
 		f.Fatal(err)

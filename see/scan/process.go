@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"staunch/see/scan/jail"
+	"staunch/see/scan/lang"
 	"staunch/see/scan/proc"
 
 	"golang.org/x/sys/unix"
@@ -14,19 +15,19 @@ import (
 
 // seen is what one process's directory told.
 type seen struct {
-	process   Process
-	start     uint64 // ticks
-	place     proc.Place
-	dir       *proc.Dir // held open until the process's files are resolved
-	exe       string    // raw target of its exe link
-	uses      []*file
-	fresh     []use // files that nobody had before
-	sockets   []uint64
-	open      []opened // files it holds open that may carry a component of its language
-	classPath []string
-	net       uint64
-	gone      bool // it ended, or never ran a program
-	unseen    []Unseen
+	process Process
+	start   uint64 // ticks
+	place   proc.Place
+	dir     *proc.Dir // held open until the process's files are resolved
+	exe     string    // raw target of its exe link
+	uses    []*file
+	fresh   []use // files that nobody had before
+	sockets []uint64
+	open    []opened     // files it holds open that may carry a component of its language
+	launch  *lang.Launch // of a Java virtual machine
+	net     uint64
+	gone    bool // it ended, or never ran a program
+	unseen  []Unseen
 }
 
 // use is one file in one process.
@@ -60,7 +61,7 @@ func (l *look) readProcess(pid int) seen {
 		return r
 	}
 	l.readSockets(&r, s)
-	l.readClassPath(&r, s)
+	l.readLaunch(&r, s)
 	if l.q.Args {
 		l.readArgs(&r, s)
 	}

@@ -29,15 +29,21 @@ func DefaultLimits() Limits {
 	return Limits{Depth: 4, Entries: 400_000, Inner: 96 << 20, Total: 1 << 30}
 }
 
+// Archive is what one archive holds, and what it makes the virtual machine load beside it.
+type Archive struct {
+	Found     []Found
+	ClassPath []string // of its manifest, as absolute paths if its own name is one
+}
+
 // Jar lists the components of a jar, war, ear or any zip with classes, nested ones included. What it could not read (limits, broken or
 // encrypted parts) is returned as an error beside everything that it did find.
-func Jar(r io.ReaderAt, size int64, name string, marks []Mark, limits Limits) ([]Found, error) {
-	j := &jarReader{marks: marks, left: limits}
+func Jar(r io.ReaderAt, size int64, name string, marks []Mark, limits Limits) (Archive, error) {
+	j := &jarReader{marks: marks, left: limits, depth: limits.Depth}
 	err := j.read(r, size, name, limits.Depth)
 	if err == nil {
 		err = j.skipped
 	}
-	return j.found, err
+	return Archive{Found: j.found, ClassPath: j.beside}, err
 }
 
 // IsJar reports whether a path looks like something that a Java virtual machine loads.
@@ -52,7 +58,9 @@ func IsJar(name string) bool {
 type jarReader struct {
 	marks   []Mark
 	left    Limits
+	depth   int // of the outermost archive
 	found   []Found
+	beside  []string
 	skipped error
 }
 
@@ -79,7 +87,9 @@ func (j *jarReader) read(r io.ReaderAt, size int64, name string, depth int) erro
 	for _, f := range archive.File {
 		switch {
 		case f.Name == "META-INF/MANIFEST.MF":
-			manifest = j.properties(f, name, ':')
+			if manifest = j.properties(f, name, ':'); depth == j.depth {
+				j.beside = besides(name, manifest["Class-Path"])
+			}
 		case strings.HasPrefix(f.Name, "META-INF/maven/") && path.Base(f.Name) == "pom.properties":
 			j.pom(f, name)
 		}

@@ -3,6 +3,7 @@ package lang_test
 import (
 	"archive/zip"
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,11 +47,11 @@ func archive(t testing.TB, files map[string]string) []byte {
 
 func read(t testing.TB, content []byte, name string) []lang.Found {
 	t.Helper()
-	found, err := lang.Jar(bytes.NewReader(content), int64(len(content)), name, marks(), lang.DefaultLimits())
+	got, err := lang.Jar(bytes.NewReader(content), int64(len(content)), name, marks(), lang.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	return got.Found
 }
 
 func coordinates(version string) string {
@@ -141,20 +142,81 @@ func TestDebiansOwnLog4j(t *testing.T) {
 	}
 }
 
-func TestClassPath(t *testing.T) {
+func TestClassPathAsTheLauncherReadsIt(t *testing.T) {
+	files := map[string]string{
+		"/app/args":  "# what the service loads\n-cp \"lib/with space.jar:lib/\\x61.jar\" -Xmx1g\n'-javaagent:lib/agent.jar=key=1'\n",
+		"/app/long":  "-cp \"a.jar:\\\n   b.jar\"\n@args\nMain",
+		"/etc/empty": "",
+	}
+	open := func(name string) ([]byte, error) {
+		text, ok := files[name]
+		if !ok {
+			return nil, fs.ErrNotExist
+		}
+		return []byte(text), nil
+	}
 	for _, c := range []struct {
 		args string
-		want []string
+		env  map[string]string
+		want string
 	}{
-		{"java -Xmx1g -cp lib/a.jar:/opt/b.jar:classes:lib/* Main -cp no.jar", []string{"/app/lib/a.jar", "/opt/b.jar", "/app/lib/*"}},
-		{"java -javaagent:/agent.jar=x -jar app.jar -jar no.jar", []string{"/agent.jar", "/app/app.jar"}},
-		{"java --class-path=x.jar -p mods/m.jar Main", []string{"/app/x.jar", "/app/mods/m.jar"}},
-		{"java -cp", nil},
+		{args: "java -Xmx1g -cp lib/a.jar:/opt/b.jar:classes:lib/* Main -cp no.jar", want: "/app/lib/a.jar /opt/b.jar /app/classes /app/lib/*"},
+		{args: "java -javaagent:/agent.jar=x -cp no.jar -jar app.jar -jar no.jar", want: "/agent.jar /app/app.jar"},
+		{args: "java --class-path=x.jar -p mods/m.jar Main", want: "/app/mods/m.jar /app/x.jar"},
+		{args: "java --add-modules ALL-SYSTEM -cp x.jar -m shop/Main -cp no.jar", want: "/app/x.jar"},
+		{args: "java -cp a.jar -cp b.jar Main", want: "/app/b.jar"},
+		{args: "java --patch-module java.base=p.jar -Djava.class.path=d.jar Main", want: "/app/p.jar /app/d.jar"},
+		{args: "java -cp", want: ""},
+		{args: "java @args Main @no", want: "/app/lib/agent.jar|/app/lib/with space.jar|/app/lib/x61.jar"},
+		{args: "java @/app/long", want: "/app/a.jar /app/b.jar"},
+		{args: "java --disable-@files @args -cp no.jar", want: ""},
+		{args: "java @missing -cp a.jar Main", want: "/app/a.jar unread:/app/missing"},
+		{args: "java Main", env: map[string]string{"CLASSPATH": "/opt/c.jar:lib/*"}, want: "/opt/c.jar /app/lib/*"},
+		{args: "java -cp a.jar Main", env: map[string]string{"CLASSPATH": "/opt/no.jar"}, want: "/app/a.jar"},
+		{args: "java -jar a.jar", env: map[string]string{"CLASSPATH": "/opt/no.jar"}, want: "/app/a.jar"},
+		{args: "java Main", env: map[string]string{"JDK_JAVA_OPTIONS": "@args --module-path 'm.jar'"}, want: "/app/lib/agent.jar|/app/m.jar|/app/lib/with space.jar|/app/lib/x61.jar"},
+		{args: "java -jar a.jar", env: map[string]string{"JAVA_TOOL_OPTIONS": "-javaagent:/t.jar", "_JAVA_OPTIONS": "-Xbootclasspath/a:/b.jar"}, want: "/t.jar /b.jar /app/a.jar"},
 	} {
-		if got := lang.ClassPath(strings.Fields(c.args), "/app"); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v", c.args, got)
+		paths, unread := lang.Launch{Args: strings.Fields(c.args), Env: c.env, Cwd: "/app", Open: open}.ClassPath()
+		for _, u := range unread {
+			paths = append(paths, "unread:"+u)
+		}
+		split := " "
+		if strings.Contains(c.want, "|") {
+			split = "|"
+		}
+		want := strings.Split(c.want, split)
+		if c.want == "" {
+			want = nil
+		}
+		if !slices.Equal(paths, want) {
+			t.Errorf("%s %v: %q, want %q", c.args, c.env, paths, want)
 		}
 	}
+}
+
+func TestAManifestNamesJarsBesideItsOwn(t *testing.T) {
+	content := archive(t, map[string]string{"META-INF/MANIFEST.MF": "Manifest-Version: 1.0\nClass-Path: lib/a.jar ../b%20c.jar lib/cl\n asses/ file:/opt/d.jar https://example.org/e.jar x\n .jar\n", "in.jar": string(archive(t, map[string]string{"META-INF/MANIFEST.MF": "Class-Path: no.jar\n"}))})
+	got, err := lang.Jar(bytes.NewReader(content), int64(len(content)), "/srv/app/app.jar", nil, lang.DefaultLimits())
+	if want := []string{"/srv/app/lib/a.jar", "/srv/b c.jar", "/opt/d.jar", "/srv/app/x.jar"}; err != nil || !slices.Equal(got.ClassPath, want) {
+		t.Errorf("%q, %v", got.ClassPath, err)
+	}
+}
+
+func FuzzClassPath(f *testing.F) {
+	f.Add("java\x00@a\x00-cp\x00x.jar", "-cp \"a b:c\\\n d\" # x", "-javaagent:y=1 'z'")
+	f.Fuzz(func(t *testing.T, args, file, env string) {
+		l := lang.Launch{
+			Args: strings.Split(args, "\x00"), Cwd: "/app", Env: map[string]string{"JDK_JAVA_OPTIONS": env, "CLASSPATH": env},
+			Open: func(string) ([]byte, error) { return []byte(file), nil },
+		}
+		paths, _ := l.ClassPath()
+		for _, p := range paths {
+			if !strings.HasPrefix(p, "/") {
+				t.Errorf("%q is not absolute", p)
+			}
+		}
+	})
 }
 
 func TestModulesByPath(t *testing.T) {
@@ -195,8 +257,8 @@ func FuzzJar(f *testing.F) {
 	f.Add(archive(f, map[string]string{pom: coordinates("2.14.1"), lookup: "x", "in.jar": string(archive(f, map[string]string{"META-INF/MANIFEST.MF": "A: b\n c\n"}))}))
 	f.Add([]byte("PK\x05\x06" + strings.Repeat("\xff", 18)))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		found, _ := lang.Jar(bytes.NewReader(content), int64(len(content)), "x.jar", marks(), lang.Limits{Depth: 3, Entries: 1000, Inner: 1 << 20, Total: 4 << 20})
-		for _, f := range found {
+		got, _ := lang.Jar(bytes.NewReader(content), int64(len(content)), "x.jar", marks(), lang.Limits{Depth: 3, Entries: 1000, Inner: 1 << 20, Total: 4 << 20})
+		for _, f := range got.Found {
 			if f.Name == "" || strings.ContainsAny(f.Name+f.Version, "\x1b\n") {
 				t.Errorf("%+v", f)
 			}
