@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
 	"staunch/reach/host"
@@ -88,5 +89,8 @@ func selfUndo(order string) error {
 		return err
 	}
 	fmt.Println(out.Status, out.Says)
+	if out.Status != act.Undone && out.Status != act.Already {
+		return fault.New(fault.Unsure, "not undone: it is tried again") // the timer's service starts us again
+	}
 	return nil
 }

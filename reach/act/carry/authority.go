@@ -15,9 +15,10 @@ import (
 
 // authorised says by whose word an order is carried out.
 type authorised struct {
-	plan   string   // digest; "" without a mandate
-	people []string // who signed
-	local  bool     // root on the machine itself, without a mandate where one is demanded
+	plan   string    // digest; "" without a mandate
+	people []string  // who signed
+	until  time.Time // when the mandate expires
+	local  bool      // root on the machine itself, without a mandate where one is demanded
 }
 
 // skew is how far a host's clock may run behind a plan's beginning.
@@ -73,7 +74,7 @@ func (e *Engine) mandated(b *job, signers *mandate.Signers, orders map[string]*j
 	if err := b.covered(grant); err != nil {
 		return authorised{}, err
 	}
-	return authorised{plan: grant.Digest, people: grant.People}, b.unused(grant, orders)
+	return authorised{plan: grant.Digest, people: grant.People, until: m.Header.Expires}, b.unused(grant, orders)
 }
 
 // covered proves that the order is exactly what the leaf says.

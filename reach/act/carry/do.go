@@ -66,7 +66,10 @@ func (e *Engine) locked(ctx context.Context, j *journal.Journal, b *job, d deed.
 	if err != nil {
 		return e.refuse(b.order, err)
 	}
-	begun := journal.Record{At: e.now(), Event: "begun", ID: b.order.ID, Hash: hash, Order: b.bare(), Plan: grant.plan, People: grant.people, Local: grant.local}
+	if err := e.tidy(j, orders); err != nil {
+		b.Say("what old orders left could not be tidied up: " + err.Error())
+	}
+	begun := journal.Record{At: e.now(), Event: "begun", ID: b.order.ID, Hash: hash, Order: b.bare(), Plan: grant.plan, People: grant.people, Until: grant.until, Local: grant.local}
 	switch {
 	case b.order.Confirm:
 		return b.confirm(ctx, j, begun, orders)
@@ -142,14 +145,12 @@ func (b *job) fresh(ctx context.Context, j *journal.Journal, d deed.Deed, begun 
 // carryOut does, then looks. What it cannot see it calls unknown. From here on the caller may go away: what was begun goes on to its
 // own deadline, because half an act is worse than one that nobody waits for, and the repeated order tells how it ended.
 func (b *job) carryOut(ctx context.Context, j *journal.Journal, d deed.Deed, out act.Outcome, begun journal.Record) (act.Outcome, error) {
-	if !begun.UndoBy.IsZero() {
-		if err := b.undoLater(ctx, begun); err != nil {
-			out.Status, out.Says, out.Ended = act.Refused, "nothing was done, because it could not be arranged that it undoes itself: "+err.Error(), b.now()
-			return b.end(j, out)
-		}
+	waits, err := b.arranged(ctx, begun)
+	if err != nil {
+		out.Status, out.Says, out.Ended = act.Refused, "nothing was done, because it could not be arranged that it undoes itself: "+err.Error(), b.now()
+		return b.end(j, out)
 	}
-	limit := b.order.Deadline()
-	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.order.Deadline())
 	didErr := d.Do(acting, b.Bench)
 	b.Did = didErr == nil
 	late := acting.Err() != nil
@@ -158,32 +159,58 @@ func (b *job) carryOut(ctx context.Context, j *journal.Journal, d deed.Deed, out
 	defer cancel()
 	after, proofErr := d.Verify(proof, b.Bench)
 	out.After, out.Ended = deed.Encode(after), b.now()
-	switch {
-	case deed.NothingDone(didErr):
-		out.Status, out.Says, out.CanUndo = act.Refused, didErr.Error(), false
-	case proofErr == nil && didErr == nil:
-		out.Status, out.Says = act.Done, "done and seen"
-	case proofErr == nil:
-		out.Status, out.Says = act.Done, "done and seen, although: "+didErr.Error()
-	case late || fault.Is(proofErr, fault.Unsure):
-		out.Status, out.Says = act.Unknown, "its end was not seen: "+errors.Join(didErr, proofErr).Error()
-	case didErr != nil:
-		out.Status, out.Says = act.Failed, didErr.Error()
-	default:
-		out.Status, out.Says = act.Failed, "done, but the machine does not show its effect: "+proofErr.Error()
+	out.Status, out.Says = judged(didErr, proofErr, late)
+	if out.Status == act.Refused {
+		out.CanUndo = false
 	}
 	if b.NoUndo != "" {
 		out.CanUndo = false
 		out.Says += "; cannot be undone: " + b.NoUndo
 	}
-	if !begun.UndoBy.IsZero() && out.Status != act.Refused {
-		out.Says += "; undoes itself at " + begun.UndoBy.Format(time.RFC3339) + " unless confirmed"
+	switch {
+	case waits != "" && out.Status == act.Refused: // nothing was done, so there is nothing to wait for
+		b.cancelLater(ctx, begun.ID)
+	case waits != "":
+		out.Says += waits
 	}
 	if out.Status != act.Done {
 		b.Say(deed.Tail(proof, d, b.Bench)...)
 	}
 	out.Log = b.Log
 	return b.end(j, out)
+}
+
+// arranged sees to it that an order which waits for a confirmation undoes itself, and says so.
+func (b *job) arranged(ctx context.Context, begun journal.Record) (waits string, err error) {
+	if begun.UndoBy.IsZero() {
+		return "", nil
+	}
+	lasts, err := b.undoLater(ctx, begun)
+	if err != nil {
+		return "", err
+	}
+	waits = "; undoes itself at " + begun.UndoBy.Format(time.RFC3339) + " unless confirmed"
+	if !lasts {
+		waits += " (a reboot before that would forget it: /etc cannot be written here)"
+	}
+	return waits, nil
+}
+
+// judged weighs what the act said of itself against what the machine shows.
+func judged(did, proof error, late bool) (act.Status, string) {
+	switch {
+	case deed.NothingDone(did):
+		return act.Refused, did.Error()
+	case proof == nil && did == nil:
+		return act.Done, "done and seen"
+	case proof == nil:
+		return act.Done, "done and seen, although: " + did.Error()
+	case late || fault.Is(proof, fault.Unsure):
+		return act.Unknown, "its end was not seen: " + errors.Join(did, proof).Error()
+	case did != nil:
+		return act.Failed, did.Error()
+	}
+	return act.Failed, "done, but the machine does not show its effect: " + proof.Error()
 }
 
 // end records an outcome. An outcome that cannot be recorded is still answered, as unsure: the next look will find it begun.

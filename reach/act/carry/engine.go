@@ -149,6 +149,9 @@ func (b *job) target(orders map[string]*journal.Entry) (*journal.Entry, error) {
 	if b.order.Undo && (!of.Begun.CanUndo || of.Ended != nil && !of.Ended.CanUndo) {
 		return nil, denied("order %.80s cannot be undone", b.order.Of)
 	}
+	if b.order.Undo && of.Dropped {
+		return nil, denied("order %.80s cannot be undone any more: what that needs was thrown away after %d days, or for room", b.order.Of, undoDays)
+	}
 	if b.order.Undo && of.Ended != nil && of.Ended.Status == act.Refused {
 		return nil, denied("order %.80s was refused: there is nothing to undo", b.order.Of)
 	}

@@ -101,18 +101,20 @@ func undoOf(o act.Order) act.Order {
 
 // TestOnRealHosts shares its hosts between stories, because booting them is what takes the time. Each host has one story at a time.
 func TestOnRealHosts(t *testing.T) {
-	hosts := machines(t, 6, testbed.With("dnf", "zypper", "createrepo-c", "rpm"))
+	hosts := machines(t, 7, testbed.With("dnf", "zypper", "createrepo-c", "rpm", "needrestart", "unattended-upgrades"))
 	for name, stories := range map[string][]func(*testing.T, machine){
 		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct, rebootedByOrder},
 		"upgrade":   {upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack},
 		"units":     {units, aReloadThatFailsBringsTheOldFilesBack},
 		"bounds":    {forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused, aPolicyBoundsWhatMayBeTouched},
 		"rpm":       {withDnf, withZypper},
-		"self undo": {stoppingOurWayInUndoesItselfUnlessConfirmed},
+		"self undo": {stoppingOurWayInUndoesItselfUnlessConfirmed, whatNobodyConfirmedIsUndoneAlsoAfterAReboot},
+		"apt":       {aHeldPackageStaysWhereItIs, nothingRestartsAnythingDuringAnUpgrade, unattendedUpgradesAndOrdersKeepOutOfEachOthersWay, aRestartProvesThatOneObjectIsGone},
 	} {
 		h := hosts[0]
 		hosts = hosts[1:]
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, story := range stories {
 				story(t, machine{h.Host, t})
 			}
@@ -262,6 +264,37 @@ func stoppingOurWayInUndoesItselfUnlessConfirmed(t *testing.T, m machine) {
 		t.Errorf("a confirmed stop was undone: ssh is %s", got)
 	}
 	m.want(m.do(undoOf(kept)), act.Undone, "")
+}
+
+// whatNobodyConfirmedIsUndoneAlsoAfterAReboot: one host reboots inside the window, then one is down when the window ends.
+func whatNobodyConfirmedIsUndoneAlsoAfterAReboot(t *testing.T, m machine) {
+	mask := func(id string, confirm int64) act.Order {
+		return newOrder(t, id, act.Mask, &act.UnitsWith{Units: []string{"tallyd.service"}, ConfirmMS: confirm})
+	}
+	masked := func() bool {
+		out, err := m.Run("root", "systemctl is-enabled tallyd")
+		return err == nil && strings.TrimSpace(out) == "masked" || strings.TrimSpace(out) == "masked"
+	}
+	rebooted := mask("mask-then-reboot", 15_000)
+	m.want(m.do(rebooted), act.Done, "undoes itself at")
+	m.Reboot(t)
+	eventually(t, "the mask is taken back after the reboot", func() bool { return !masked() })
+
+	m.want(m.do(mask("mask-then-dark", 5_000)), act.Done, "undoes itself at")
+	if !masked() {
+		t.Fatal("not masked")
+	}
+	m.Kill(t)
+	time.Sleep(7 * time.Second) // the window ends while the machine is down
+	m.Start(t)
+	eventually(t, "the mask is taken back by a machine that was down", func() bool { return !masked() })
+	eventually(t, "nothing of the timers is left", func() bool {
+		out, err := m.Run("root", "find /etc/systemd /run/systemd/system /var/lib/systemd/timers -name '*staunch*'; ls /var/lib/staunch-host/undo/*/program 2>/dev/null; systemctl list-units --all --no-legend 'staunch-*'")
+		return err == nil && strings.TrimSpace(out) == ""
+	})
+	if out, err := m.call("unfinished", rebooted); err != nil || strings.TrimSpace(out) != "null" {
+		t.Errorf("unfinished: %s, %v", out, err)
+	}
 }
 
 func eventually(t *testing.T, what string, is func() bool) {

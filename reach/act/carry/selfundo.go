@@ -23,27 +23,28 @@ func timerName(id string) string {
 }
 
 // undoLater arranges that the act is undone unless it is confirmed: a timer of systemd runs a copy of this very program, which
-// lies in the order's own directory, so that neither a lost connection nor a cleaned cache stops it. A reboot forgets the timer.
-func (b *job) undoLater(ctx context.Context, begun journal.Record) error {
+// lies in the order's own directory, so that neither a lost connection nor a cleaned cache nor a reboot stops it. lasts is false on a
+// machine where a reboot would forget the timer.
+func (b *job) undoLater(ctx context.Context, begun journal.Record) (lasts bool, err error) {
 	if len(b.Self) == 0 {
-		return fault.New(fault.Unsupported, "this program does not know how to call itself again")
+		return false, fault.New(fault.Unsupported, "this program does not know how to call itself again")
 	}
 	if !begun.CanUndo {
-		return denied("the act cannot be undone, so it cannot undo itself")
+		return false, denied("the act cannot be undone, so it cannot undo itself")
 	}
 	if err := b.MkdirSaved(); err != nil {
-		return err
+		return false, err
 	}
 	exe := filepath.Join(b.Saved(), "program")
 	if err := copyProgram(b.Self[0], exe); err != nil {
-		return err
+		return false, err
 	}
 	m, err := b.Units(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	command := append(append([]string{exe}, b.Self[1:]...), begun.ID)
-	return m.Later(ctx, timerName(begun.ID), begun.UndoBy.Sub(b.now()), command)
+	return m.Later(ctx, timerName(begun.ID), begun.UndoBy, begun.UndoBy.Sub(b.now()), command)
 }
 
 func copyProgram(from, to string) error {
@@ -72,10 +73,10 @@ func (b *job) cancelLater(ctx context.Context, id string) {
 	if err == nil {
 		err = m.NotLater(ctx, timerName(id))
 	}
-	if err != nil && !fault.Is(err, fault.NotFound) {
+	if err != nil {
 		b.Say("the timer that would undo it goes on, but will find the confirmation: " + err.Error())
 	}
-	if err := os.Remove(filepath.Join(b.Saved(), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(deed.SavedOf(b.Engine.Places.State, id), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.Say("the copy of this program for the timer stays: " + err.Error())
 	}
 }
@@ -111,8 +112,11 @@ func (b *job) selfUndo(ctx context.Context, j *journal.Journal, d deed.Deed) (ac
 	if err != nil {
 		return act.Outcome{}, err
 	}
-	if of := orders[b.order.Of]; of.Confirmed || of.Undone {
-		return act.Outcome{Order: b.order.ID, Status: act.Already, Says: "nothing to do: it was confirmed, or undone before", Began: b.now(), Ended: b.now()}, nil
+	of := orders[b.order.Of]
+	refused := of.Ended != nil && of.Ended.Status == act.Refused
+	if of.Confirmed || of.Undone || refused {
+		b.cancelLater(ctx, b.order.Of)
+		return act.Outcome{Order: b.order.ID, Status: act.Already, Says: "nothing to do: it was confirmed, undone, or refused before", Began: b.now(), Ended: b.now()}, nil
 	}
 	hash, err := b.order.Hash()
 	if err != nil {

@@ -115,7 +115,7 @@ func (e *Engine) History() ([]Past, error) {
 			continue
 		}
 		past = append(past, Past{
-			Order: *known.Begun.Order, Began: known.Begun.At, Ended: known.Ended, CanUndo: known.Begun.CanUndo && !known.Undone, Undone: known.Undone,
+			Order: *known.Begun.Order, Began: known.Begun.At, Ended: known.Ended, CanUndo: known.Begun.CanUndo && !known.Undone && !known.Dropped, Undone: known.Undone,
 			UndoBy: known.Begun.UndoBy, Kept: known.Confirmed, People: known.Begun.People, Local: known.Begun.Local,
 		})
 	}

@@ -9,25 +9,34 @@ import (
 	"staunch/testbed"
 )
 
-// slowPackage makes libtally1 take its time: its maintainer script waits until a file is gone.
-const slowPackage = `set -e
-cd /root && rm -rf slow && mkdir slow && cd slow
-apt-get -q download libtally1=%VERSION% >/dev/null 2>&1
+// localPackage offers libtally1 in a version of the test's own, with a maintainer script of the test's own, in a source of the host's own.
+const localPackage = `set -e
+cd /root && rm -rf local && mkdir local && cd local
+apt-get -q download libtally1=%OLD% >/dev/null 2>&1
 dpkg-deb -R libtally1_*.deb tree && rm libtally1_*.deb
-sed -i 's/^Version:.*/Version: 1.2-1/' tree/DEBIAN/control
-printf '#!/bin/sh\ntouch /run/slow-began\nwhile [ -e /var/tmp/slow ]; do sleep 0.1; done\n' >tree/DEBIAN/postinst
+sed -i 's/^Version:.*/Version: %VERSION%/' tree/DEBIAN/control
+printf '%%s\n' '#!/bin/sh' '%POSTINST%' >tree/DEBIAN/postinst
 chmod 755 tree/DEBIAN/postinst
-mkdir -p /srv/repo && dpkg-deb -b tree /srv/repo/libtally1_1.2-1_amd64.deb >/dev/null
-cd /srv/repo && { echo "Package: libtally1"; sed -n '2,$p' /root/slow/tree/DEBIAN/control; echo "Filename: ./libtally1_1.2-1_amd64.deb"; echo "Size: $(stat -c %s libtally1_1.2-1_amd64.deb)"; echo "SHA256: $(sha256sum libtally1_1.2-1_amd64.deb | cut -d' ' -f1)"; } >Packages
-echo "deb [trusted=yes] file:/srv/repo ./" >/etc/apt/sources.list.d/slow.list
-apt-get update -q >/dev/null
-touch /var/tmp/slow; rm -f /run/slow-began`
+mkdir -p /srv/repo && dpkg-deb -b tree /srv/repo/libtally1_%VERSION%_amd64.deb >/dev/null
+cd /srv/repo && { echo "Package: libtally1"; sed -n '2,$p' /root/local/tree/DEBIAN/control; echo "Filename: ./libtally1_%VERSION%_amd64.deb"; echo "Size: $(stat -c %s libtally1_%VERSION%_amd64.deb)"; echo "SHA256: $(sha256sum libtally1_%VERSION%_amd64.deb | cut -d' ' -f1)"; } >Packages
+echo "deb [trusted=yes] file:/srv/repo ./" >/etc/apt/sources.list.d/local.list
+apt-get update -q >/dev/null`
+
+// offer makes such a package.
+func offer(t *testing.T, m machine, version, postinst string) {
+	t.Helper()
+	m.Exec(t, strings.NewReplacer("%OLD%", testbed.Old, "%VERSION%", version, "%POSTINST%", postinst, "%%", "%").Replace(localPackage))
+}
+
+// slow is a maintainer script that takes its time: until a file is gone.
+const slow = `touch /run/slow-began; while [ -e /var/tmp/slow ]; do sleep 0.1; done`
 
 // began starts an upgrade that hangs in its maintainer script, on the host and without waiting for it.
 func began(t *testing.T, m machine, id string) act.Order {
 	t.Helper()
 	o := newOrder(t, id, act.Upgrade, libtally("1.2-1"))
-	m.Exec(t, strings.ReplaceAll(slowPackage, "%VERSION%", testbed.Old))
+	offer(t, m, "1.2-1", slow)
+	m.Exec(t, "touch /var/tmp/slow; rm -f /run/slow-began")
 	m.Write(t, "/var/tmp/"+id, encodeOrder(t, o), 0o600)
 	m.Exec(t, "setsid "+carrier+" do </var/tmp/"+id+" >/var/tmp/"+id+".out 2>&1 & sleep 0.1; echo started")
 	eventually(t, "the maintainer script runs", func() bool { _, err := m.Run("root", "test -e /run/slow-began"); return err == nil })

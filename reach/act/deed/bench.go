@@ -140,8 +140,13 @@ func (b *Bench) Saved() string {
 	if b.Order.Of != "" {
 		id = b.Order.Of
 	}
-	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(b.Places.State, "undo", hex.EncodeToString(sum[:16]))
+	return SavedOf(b.Places.State, id)
+}
+
+// SavedOf is that directory of an order.
+func SavedOf(state, order string) string {
+	sum := sha256.Sum256([]byte(order))
+	return filepath.Join(state, "undo", hex.EncodeToString(sum[:16]))
 }
 
 // MkdirSaved makes that directory.

@@ -34,7 +34,7 @@ type Journal struct {
 type Record struct {
 	V       int             `json:"v"`
 	At      time.Time       `json:"at"`
-	Event   string          `json:"event"` // begun, ended, confirmed
+	Event   string          `json:"event"` // begun, ended, confirmed, dropped
 	ID      string          `json:"id"`
 	Hash    string          `json:"hash,omitempty"` // of the order without its mandate
 	Order   *act.Order      `json:"order,omitempty"`
@@ -44,6 +44,7 @@ type Record struct {
 	Before  json.RawMessage `json:"before,omitempty"` // what undo needs
 	CanUndo bool            `json:"can_undo,omitempty"`
 	UndoBy  time.Time       `json:"undo_by,omitzero"` // undoes itself then, unless confirmed
+	Until   time.Time       `json:"until,omitzero"`   // with a mandate: when it expires
 	Outcome *act.Outcome    `json:"outcome,omitempty"`
 }
 
@@ -54,6 +55,13 @@ type Entry struct {
 	Hash      string
 	Confirmed bool
 	Undone    bool // a later order undid it
+	Dropped   bool // what its undo would need was thrown away
+}
+
+// Open tells that an order must not be forgotten, nor anything that its undo needs: its end was never seen, or it waits for a
+// confirmation.
+func (e *Entry) Open() bool {
+	return e.Ended == nil || e.Begun != nil && !e.Begun.UndoBy.IsZero() && !e.Confirmed && !e.Undone && e.Ended.Status != act.Refused
 }
 
 const (
@@ -158,6 +166,8 @@ func (e *Entry) take(r Record, orders map[string]*Entry) {
 		e.Begun = &r
 	case "confirmed":
 		e.Confirmed = true
+	case "dropped":
+		e.Dropped = true
 	case "ended":
 		e.Ended = r.Outcome
 		if r.Order != nil && e.Begun == nil {

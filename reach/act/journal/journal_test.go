@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,44 @@ func TestOneOrderAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	opened(t, dir)
+}
+
+func TestALargeJournalForgetsWhatCannotComeAgain(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	j := opened(t, dir)
+	ended := func(id string, age time.Duration, change func(*Record)) {
+		t.Helper()
+		r := Record{Event: "begun", At: now.Add(-age), ID: id, Hash: "h", Order: &act.Order{ID: id}, Before: []byte(`"` + strings.Repeat("x", 2<<20) + `"`)}
+		if change != nil {
+			change(&r)
+		}
+		if err := j.Write(r); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Write(Record{Event: "ended", ID: id, Outcome: &act.Outcome{Status: act.Done}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	year := 365 * 24 * time.Hour
+	ended("old", year, nil)
+	ended("older", 2*year, nil)
+	ended("oldest", 3*year, nil)
+	ended("mandate", year, func(r *Record) { r.Before, r.Until = nil, now.Add(time.Hour) })
+	ended("waits", year, func(r *Record) { r.Before, r.UndoBy = nil, now.Add(time.Hour) })
+	ended("undone", year, func(r *Record) { r.Before = nil })
+	ended("undo", time.Hour, func(r *Record) { r.Before, r.Order.Undo, r.Order.Of = nil, true, "undone" })
+	begin(t, j, "never-ended")
+	if err := j.Forget(now); err != nil {
+		t.Fatal(err)
+	}
+	_, sequence, _, err := Read(dir)
+	if err != nil || fmt.Sprint(sequence) != "[mandate waits undone undo never-ended]" {
+		t.Errorf("%v, %v", sequence, err)
+	}
+	begin(t, j, "next")
+	if _, sequence, _, err := Read(dir); err != nil || len(sequence) != 6 {
+		t.Errorf("after the next write: %v, %v", sequence, err)
+	}
 }
 
 func FuzzParse(f *testing.F) {

@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Locks of the package managers, in the order in which they are looked at. Debian's are taken with fcntl, so that the kernel
-// tells who holds them; rpm's and zypper's too.
+// Locks of the package managers and of unattended-upgrades, in the order in which they are looked at. Debian's are taken with fcntl, so
+// that the kernel tells who holds them; rpm's and zypper's too.
 func lockFiles() []string {
-	return []string{"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock", "/var/lib/rpm/.rpm.lock"}
+	return []string{"/run/unattended-upgrades.lock", "/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock", "/var/lib/rpm/.rpm.lock"}
 }
 
 // LockHolder names the process that holds a package lock, or "".

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"staunch/fault"
 
@@ -263,54 +262,4 @@ func (m *Manager) Reboot(ctx context.Context) error {
 		return fault.New(fault.Denied, "systemd refused to reboot: %v", err)
 	}
 	return nil
-}
-
-// Later runs a command once after a delay, from a timer of its own that outlives us and our connection, but not a reboot.
-func (m *Manager) Later(ctx context.Context, name string, after time.Duration, command []string) error {
-	type execLine struct {
-		Path   string
-		Args   []string
-		Ignore bool
-	}
-	type monotonic struct {
-		Base string
-		USec uint64
-	}
-	type aux = sd.PropertyCollection
-	service := aux{Name: name + ".service", Properties: []sd.Property{
-		{Name: "Description", Value: dbus.MakeVariant("staunch: undo unless confirmed")},
-		{Name: "Type", Value: dbus.MakeVariant("oneshot")},
-		{Name: "ExecStart", Value: dbus.MakeVariant([]execLine{{command[0], command, false}})},
-	}}
-	timer := []sd.Property{
-		{Name: "Description", Value: dbus.MakeVariant("staunch: undo unless confirmed")},
-		{Name: "TimersMonotonic", Value: dbus.MakeVariant([]monotonic{{"OnActiveSec", uint64(after.Microseconds())}})},
-		{Name: "AccuracyUSec", Value: dbus.MakeVariant(uint64(100_000))},
-		{Name: "RemainAfterElapse", Value: dbus.MakeVariant(false)},
-	}
-	ended := make(chan string, 1)
-	if _, err := m.conn.StartTransientUnitAux(ctx, name+".timer", "fail", timer, []aux{service}, ended); err != nil {
-		return fault.New(fault.Denied, "systemd did not take the timer that undoes the change: %v", err)
-	}
-	select {
-	case result := <-ended:
-		if result != "done" {
-			return fault.New(fault.Conflict, "the timer that undoes the change ended with %q", result)
-		}
-		return nil
-	case <-ctx.Done():
-		return fault.New(fault.Timeout, "the timer that undoes the change did not start in time")
-	}
-}
-
-// NotLater stops a timer of Later. A timer that is gone already is NotFound: it has fired, or the machine was rebooted.
-func (m *Manager) NotLater(ctx context.Context, name string) error {
-	s, err := m.State(ctx, name+".timer")
-	if err != nil {
-		return err
-	}
-	if s.Load == "not-found" || s.Active != "active" {
-		return fault.New(fault.NotFound, "no timer waits to undo this change")
-	}
-	return m.Job(ctx, Stop, name+".timer")
 }
