@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/see/scan/container"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/proc"
 
@@ -109,7 +110,7 @@ func (l *look) process(pid int, q Question) {
 	defer dir.Close()
 	s := &subject{look: l, dir: dir, reader: Reader{PID: pid}, env: map[string]string{}, seen: map[string]bool{}}
 	s.reader.Name = strings.TrimSpace(s.read("comm", 256))
-	s.reader.Unit = proc.ParseCgroup(s.read("cgroup", maxText)).Unit
+	s.reader.Unit = container.Parse(s.read("cgroup", maxText)).Unit
 	if len(q.Units) > 0 && !slices.Contains(q.Units, s.reader.Unit) {
 		return
 	}

@@ -6,13 +6,14 @@ import (
 	"strconv"
 	"time"
 
+	"staunch/see/scan/container"
 	"staunch/see/scan/elf"
 )
 
 // assemble turns what was seen into the report.
 func (l *look) assemble(running []*seen) error {
 	r := l.report
-	images := l.newImages()
+	images := container.NewImages(l.roots.top)
 	packages := l.findOwners(running)
 	for _, s := range running {
 		r.Sight.ProcessesKnown++
@@ -20,7 +21,7 @@ func (l *look) assemble(running []*seen) error {
 			p := s.process
 			l.nets.describe(&p, s.sockets)
 			p.Exe = s.exePath()
-			p.Container = images.describe(s.place)
+			p.Container = containerOf(s.place, images)
 			p.Objects = l.mapped(s, packages)
 			s.unread(p.Objects)
 			r.Processes = append(r.Processes, p)
@@ -37,6 +38,14 @@ func (l *look) assemble(running []*seen) error {
 	}
 	l.objects(packages)
 	return nil
+}
+
+// containerOf is the container of a place, nil outside of one.
+func containerOf(p container.Place, images *container.Images) *Container {
+	if p.Container == "" {
+		return nil
+	}
+	return &Container{Runtime: p.Runtime, ID: p.Container, Image: images.Of(p.Container)}
 }
 
 // unread notes the files of a process whose content could not be read: it was not seen in full, whatever the rest of it says.

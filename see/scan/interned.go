@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"staunch/see/scan/container"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/owner"
 	"staunch/see/scan/proc"
@@ -98,17 +99,17 @@ func (rs *roots) close() {
 // places remembers what the texts of cgroup files mean: many processes have the same.
 type places struct {
 	mu  sync.Mutex
-	all map[string]proc.Place
+	all map[string]container.Place
 }
 
-func (p *places) get(text []byte) proc.Place {
+func (p *places) get(text []byte) container.Place {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if place, ok := p.all[string(text)]; ok {
 		return place
 	}
 	raw := string(text)
-	place := proc.ParseCgroup(raw)
+	place := container.Parse(raw)
 	p.all[raw] = place
 	return place
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/see/scan/container"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
@@ -131,7 +132,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.files.all = map[fileKey]*file{}
 	l.marks = marksOf(q.Anchors)
 	l.archives.all, l.archives.turn = map[archiveKey]*archive{}, make(chan struct{}, 1)
-	l.places.all = map[string]proc.Place{}
+	l.places.all = map[string]container.Place{}
 	l.nets = newNets()
 	cacheDir := env.Cache
 	if q.NoCache {

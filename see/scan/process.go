@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"staunch/see/scan/container"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
 	"staunch/see/scan/proc"
@@ -17,7 +18,7 @@ import (
 type seen struct {
 	process Process
 	start   uint64 // ticks
-	place   proc.Place
+	place   container.Place
 	dir     *proc.Dir // held open until the process's files are resolved
 	exe     string    // raw target of its exe link
 	uses    []*file

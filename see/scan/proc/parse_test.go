@@ -41,33 +41,6 @@ func TestNamesWithBracketsDoNotMoveTheFieldsOfStat(t *testing.T) {
 	}
 }
 
-func TestPlacesInControlGroups(t *testing.T) {
-	id := strings.Repeat("0123456789abcdef", 4)
-	for text, want := range map[string]Place{
-		"0::/system.slice/nginx.service\n":                                     {Unit: "nginx.service"},
-		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service": {Unit: "user@1000.service/x.service"},
-		"0::/user.slice/user-0.slice/session-3.scope":                          {Unit: "session-3.scope"},
-		"0::/system.slice/docker-" + id + ".scope":                             {Unit: "docker-" + id + ".scope", Runtime: "docker", Container: id},
-		"4:memory:/docker/" + id + "\n1:name=systemd:/docker/" + id + "\n0::/": {Runtime: "docker", Container: id},
-		"4:memory:/docker/" + id + "\n1:name=systemd:/\n0::/":                  {Runtime: "docker", Container: id},
-		"0::/machine.slice/libpod-" + id + ".scope/container":                  {Unit: "libpod-" + id + ".scope", Runtime: "podman", Container: id},
-		"0::/machine.slice/libpod-conmon-" + id + ".scope":                     {Unit: "libpod-conmon-" + id + ".scope"},
-		"0::/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" + id + ".scope": {
-			Unit: "cri-containerd-" + id + ".scope", Runtime: "containerd", Container: id,
-		},
-		"0::/kubepods/burstable/pod1/" + id:                 {Runtime: "kubernetes", Container: id},
-		"0::/lxc.payload.web/system.slice/ssh.service":      {Unit: "ssh.service", Runtime: "lxc", Container: "web"},
-		`0::/machine.slice/machine-my\x2dbox.scope/payload`: {Unit: `machine-my\x2dbox.scope`, Runtime: "systemd-nspawn", Container: "my-box"},
-		`0::/machine.slice/machine-qemu\x2d1\x2dvm.scope`:   {Unit: `machine-qemu\x2d1\x2dvm.scope`},
-		"9:name=systemd:/\n0::/\n":                          {},
-		"":                                                  {},
-	} {
-		if got := ParseCgroup(text); got != want {
-			t.Errorf("%q: %+v, want %+v", text, got, want)
-		}
-	}
-}
-
 const someTCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0000000000000000 100 0 0 10 0
    1: 0500000A:C350 08080808:01BB 01 00000000:00000000 00:00000000 00000000     0        0 12346 1 0000000000000000 20 4 30 10 -1
@@ -143,16 +116,6 @@ func FuzzStat(f *testing.F) {
 			Clock{}.At(st.Start)
 		}
 		_, _ = parseUID(b)
-	})
-}
-
-func FuzzCgroup(f *testing.F) {
-	f.Add("0::/system.slice/docker-" + strings.Repeat("a", 64) + ".scope\n")
-	f.Add("9:name=systemd:/lxc/web\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		if p := ParseCgroup(text); (p.Runtime == "") != (p.Container == "") {
-			t.Errorf("%+v", p)
-		}
 	})
 }
 

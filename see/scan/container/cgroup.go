@@ -1,8 +1,7 @@
-package proc
+// Package container tells in which systemd unit and which container a process runs, by its control group and the runtime's own files.
+package container
 
-import (
-	"strings"
-)
+import "strings"
 
 // Place is where a process stands in the control groups: its systemd unit and its container, as far as the path tells.
 type Place struct {
@@ -12,8 +11,8 @@ type Place struct {
 	Container string // id, or name for lxc and systemd-nspawn
 }
 
-// ParseCgroup reads the text of a cgroup file, version 1, 2 or both.
-func ParseCgroup(text string) Place {
+// Parse reads the text of a cgroup file, version 1, 2 or both.
+func Parse(text string) Place {
 	path := groupPath(text)
 	p := Place{Unit: unitOf(path)}
 	p.Runtime, p.Container = containerOf(path)
