@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/hub"
 	"staunch/mandate"
 	"staunch/steer/plan"
 	"staunch/steer/vote"
@@ -32,13 +33,19 @@ func newApprove(env *Env) *cobra.Command {
 		Short: "Sign a plan's digest with your ssh key",
 		Long: `Signs the digest of exactly the plan that ` + "`staunch plan show`" + ` prints, as ssh-keygen -Y sign -n staunch-plan would. The key comes from the ssh
 agent (the first that is on the list), or from a file. People who may vote stand in an allowed_signers file (ssh-keygen(1)): beside staunch.yaml,
-in the configuration directory, or in /etc/staunch.`,
-		Example: "  staunch approve 7.1\n  staunch approve 7.1 --key ~/.ssh/id_ed25519\n  staunch approve 7.1 --signature vote.sig   # made elsewhere with ssh-keygen -Y sign",
-		Args:    cobra.ExactArgs(1),
+in the configuration directory, or in /etc/staunch. A vote that is the only one of a team of one begins to count after a delay (alone: in staunch.yaml),
+and people are told by the notify command. docs/votes.md explains the words that are not votes: --break-glass, --review, --widen.`,
+		Example: "  staunch approve 7.1\n  staunch approve 7.1 --key ~/.ssh/id_ed25519\n  staunch approve 7.1 --signature vote.sig   # made elsewhere with ssh-keygen -Y sign\n" +
+			"  staunch approve 7.1 --widen 5 --rings production --for 12h --reason \"the rest answers later tonight\"\n" +
+			"  staunch approve 7.1 --break-glass --reason \"nobody else answers the phone\"\n  staunch approve 7.1 --review --reason \"I looked at what was done\"",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.with(cmd.Context(), env, false, "", func(d *desk) error {
 				signers, err := readSigners(env, f.config, list)
 				if err != nil {
+					return err
+				}
+				if err := o.proper(); err != nil {
 					return err
 				}
 				return o.run(cmd.Context(), d, args[0], signers)
@@ -109,6 +116,25 @@ type approving struct {
 	lasts                  time.Duration
 }
 
+// proper refuses words that contradict each other: one signature says one thing.
+func (o *approving) proper() error {
+	said := 0
+	for _, on := range []bool{o.glass, o.review, o.widen != 0} {
+		if on {
+			said++
+		}
+	}
+	switch {
+	case said > 1 || said == 1 && o.signature != "":
+		return fault.New(fault.Usage, "one signature says one thing: a vote, --break-glass, --review or --widen")
+	case o.widen < 0:
+		return fault.New(fault.Usage, "--widen: how many more hosts, at least 1")
+	case o.reason == "" && said > 0:
+		return fault.New(fault.Usage, "it needs a --reason: others will read it")
+	}
+	return nil
+}
+
 func (o *approving) run(ctx context.Context, d *desk, planID string, list *mandate.Signers) error {
 	sealed, err := d.Plan(ctx, planID)
 	if err != nil {
@@ -128,8 +154,58 @@ func (o *approving) run(ctx context.Context, d *desk, planID string, list *manda
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(d.env.Stdout, "%s %s (digest %s)\n%s\n", tame.Line(who), did, sealed.Digest, cmp.Or(strings.Join(a.Missing, "; "), "all votes are there"))
-	return err
+	d.warn(ctx, sealed, a)
+	fmt.Fprintf(d.env.Stdout, "%s %s (digest %s)\n", tame.Line(who), did, sealed.Digest)
+	for _, line := range votesInWords(a, d.Now()) {
+		if _, err := fmt.Fprintln(d.env.Stdout, tame.Line(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warn tells people what must not happen silently: a plan that begins on one vote alone, and a broken glass. Both stand in the ledger, told or not.
+func (d *desk) warn(ctx context.Context, sealed *plan.Sealed, a hub.Approval) {
+	if err := errors.Join(d.WarnOfLoneVote(ctx, sealed, a), d.WarnOfGlass(ctx, sealed, a)); err != nil {
+		fmt.Fprintf(d.env.Stderr, "warning: people were not told: %s\n", tame.Line(err.Error()))
+		if hint := fault.HintOf(err); hint != "" {
+			fmt.Fprintf(d.env.Stderr, "hint: %s\n", hint)
+		}
+	}
+}
+
+// votesInWords says how far a plan's votes reach, a line each.
+func votesInWords(a hub.Approval, now time.Time) (out []string) {
+	if len(a.People) > 0 {
+		out = append(out, "approved by "+strings.Join(a.People, ", "))
+	}
+	if len(a.Carried) > 0 {
+		out = append(out, "counted from the plan before, by a standing vote: "+strings.Join(a.Carried, ", ")+" (never for a revocation, nor on hosts that ask for signatures)")
+	}
+	for _, v := range a.Void {
+		out = append(out, "does not count: "+cmp.Or(v.By, "a vote")+": "+v.Why)
+	}
+	for _, g := range a.Glass {
+		state := "reviewed by " + g.Reviewed
+		if g.Reviewed == "" {
+			state = "NOBODY HAS REVIEWED IT YET"
+		}
+		out = append(out, fmt.Sprintf("%s BROKE THE GLASS at %s: %s; %s", g.By, clockOf(g.At, now), g.Reason, state))
+	}
+	out = append(out, a.Missing...)
+	switch {
+	case len(a.Glass) > 0:
+	case a.All:
+		out = append(out, "all votes are there")
+	case a.Until != "":
+		out = append(out, "the votes reach up to ring "+a.Until+", and everywhere to what only makes safer")
+	case a.Votes() > 0:
+		out = append(out, "the votes reach only to what makes safer")
+	}
+	if a.From.After(now) {
+		out = append(out, fmt.Sprintf("it is one vote alone: nothing begins before %s (in %s), so that others can object", clockOf(a.From, now), a.From.Sub(now).Round(time.Second)))
+	}
+	return out
 }
 
 func (o *approving) vote(ctx context.Context, d *desk, sealed *plan.Sealed, list *mandate.Signers) (string, error) {

@@ -62,7 +62,7 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 		},
 		Voters: func(ctx context.Context) ([]string, error) {
 			a, err := d.Approval(ctx, sealed, list)
-			return a.Voters, err
+			return a.People, err
 		},
 		Known: d.knownKey,
 	}

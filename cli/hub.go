@@ -15,6 +15,7 @@ import (
 	"staunch/fault"
 	"staunch/hub"
 	"staunch/ledger/sqlite"
+	"staunch/notify"
 	"staunch/reach/fleet"
 
 	"github.com/spf13/cobra"
@@ -66,10 +67,25 @@ func (d *desk) furnish(ctx context.Context, f *deskFlags, reader bool, advisory 
 	if d.Fleet, err = findFleet(d.env, f.config); err != nil {
 		return err
 	}
+	d.notifies()
 	if d.Catalogue, err = loadCatalogue(d.env, nil, advisory); err != nil {
 		return err
 	}
 	return d.Warm(ctx)
+}
+
+// notifies sets the inventory's notify command, which gets little of our environment.
+func (d *desk) notifies() {
+	if len(d.Fleet.Notify) == 0 {
+		return
+	}
+	c := notify.Command{Args: d.Fleet.Notify}
+	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
+		if v := d.env.Getenv(name); v != "" {
+			c.Env = append(c.Env, name+"="+v)
+		}
+	}
+	d.Notify = c.Send
 }
 
 // close seals what was written and closes the ledger; it joins what went wrong before.

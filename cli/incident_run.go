@@ -12,6 +12,8 @@ import (
 
 	"staunch/fault"
 	"staunch/hub"
+	"staunch/incident"
+	"staunch/ink"
 	"staunch/ledger"
 	"staunch/mandate"
 	"staunch/steer/plan"
@@ -66,33 +68,50 @@ func (o *running) run(ctx context.Context, d *desk, f *deskFlags, id string) err
 	if err != nil {
 		return err
 	}
-	until, err := d.allowed(ctx, sealed, list, o.until)
-	if err != nil {
-		return err
-	}
-	rec := d.Record(sealed.Plan().ID)
-	if err := run.Tell(ctx, sealed, rec, run.Event{Kind: run.Started, By: d.Who, Until: until}); err != nil {
+	if err := o.start(ctx, d, sealed, list); err != nil {
 		return err
 	}
 	holder, err := holderName(d.Hub)
 	if err != nil {
 		return err
 	}
+	planID := sealed.Plan().ID
 	runner := run.Runner{
-		Plan: sealed, Name: holder, Recorder: rec, Lease: d.Lease(holder), Stay: o.stay, Executor: d.executor(sealed, list, certs),
+		Plan: sealed, Name: holder, Recorder: d.Record(planID), Lease: d.Lease(holder), Stay: o.stay, Executor: d.executor(sealed, list, certs),
 	}
-	state, err := d.shown(ctx, sealed.Plan().ID, &runner)
+	state, err := d.shown(ctx, sealed, list, &runner)
 	if err != nil {
 		return err
 	}
 	if _, err := d.Judge(ctx, id); err != nil {
 		return err
 	}
-	return d.ended(ctx, sealed, list, state)
+	return d.ended(ctx, sealed, state)
 }
 
-// shown runs the runner and prints what happens meanwhile, the last line included; seals are made in time.
-func (d *desk) shown(ctx context.Context, planID string, runner *run.Runner) (run.State, error) {
+// start records that somebody wants the plan carried out, as far as its votes reach, and says so.
+func (o *running) start(ctx context.Context, d *desk, sealed *plan.Sealed, list *mandate.Signers) error {
+	p := sealed.Plan()
+	a, err := d.Approval(ctx, sealed, list)
+	if err != nil {
+		return err
+	}
+	if a.Votes() == 0 && len(a.Glass) == 0 {
+		return fault.New(fault.Denied, "plan %s may not begin: %s", p.ID, strings.Join(a.Missing, "; ")).Hinted("`staunch plan show %s`, then `staunch approve %s`", p.ID, p.ID)
+	}
+	for _, line := range votesInWords(a, d.Now()) {
+		fmt.Fprintln(d.env.Stderr, tame.Line(line))
+	}
+	e := a.Grant(run.Event{Kind: run.Started, By: d.Who, Until: o.until})
+	return run.Tell(ctx, sealed, d.Record(p.ID), e)
+}
+
+// sideTick is how often people are told what a run has come to while it goes on.
+const sideTick = 20 * time.Second
+
+// shown runs the runner and shows what happens meanwhile, the last line included. Beside it votes are counted, people told, and seals made.
+func (d *desk) shown(ctx context.Context, sealed *plan.Sealed, list *mandate.Signers, runner *run.Runner) (run.State, error) {
+	planID := sealed.Plan().ID
 	var seq int64 // of the last event before
 	for e, err := range d.Store.Read(ctx, ledger.Query{Stream: "run/" + planID}) {
 		if err != nil {
@@ -100,30 +119,69 @@ func (d *desk) shown(ctx context.Context, planID string, runner *run.Runner) (ru
 		}
 		seq = e.Seq
 	}
-	following, stop := context.WithCancel(ctx)
+	view := newBoardView(d.env)
+	runner.Show = view.show
+	beside, stop := context.WithCancel(ctx)
 	defer stop()
-	printed, sealing := make(chan error, 1), make(chan error, 1)
+	const parts = 4
+	ended := make(chan error, parts)
 	go func() {
 		var err error
-		seq, err = d.print(d.Store.Follow(following, ledger.Query{After: seq}), planID, seq)
-		printed <- err
+		seq, err = d.print(view, d.Store.Follow(beside, ledger.Query{After: seq}), planID, seq)
+		ended <- err
 	}()
-	go func() { sealing <- (&ledger.Sealer{Ledger: d.Store, Now: d.Now, By: "hub"}).Run(following) }()
+	go func() { ended <- (&ledger.Sealer{Ledger: d.Store, Now: d.Now, By: "hub"}).Run(beside) }()
+	go func() { ended <- d.KeepAllowing(beside, sealed, list) }()
+	go func() { d.keepTelling(beside, view, sealed); ended <- nil }()
 	state, err := runner.Run(ctx)
 	stop()
-	err = errors.Join(err, <-printed, <-sealing)
+	for range parts {
+		err = errors.Join(err, <-ended)
+	}
+	view.end()
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	_, last := d.print(d.Store.Read(rest, ledger.Query{After: seq}), planID, seq)
+	_, last := d.print(view, d.Store.Read(rest, ledger.Query{After: seq}), planID, seq)
+	if d.Notify != nil && state != "" {
+		if told := d.Announce(rest, sealed); told != nil {
+			fmt.Fprintf(d.env.Stderr, "warning: not everybody was told: %s\n", tame.Line(told.Error()))
+		}
+	}
 	return state, errors.Join(err, last)
+}
+
+// keepTelling tells people about the run until ctx ends. That somebody could not be told is said once, and does not stop the run.
+func (d *desk) keepTelling(ctx context.Context, view *boardView, sealed *plan.Sealed) {
+	if d.Notify == nil {
+		return
+	}
+	tick := time.NewTicker(sideTick)
+	defer tick.Stop()
+	before := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := d.Announce(ctx, sealed)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if says := "warning: not everybody was told: " + err.Error(); says != before {
+			if view.say(says) != nil {
+				return // nobody reads it any more; the ledger has it
+			}
+			before = says
+		}
+	}
 }
 
 // executor carries steps out on hosts; what concerns certificates goes through their own errands, which use the hosts in their turn.
 func (d *desk) executor(sealed *plan.Sealed, list *mandate.Signers, certs *certsFile) run.Executor {
 	one := func() *hub.Executor {
 		return &hub.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Signatures: func(ctx context.Context) ([]string, error) {
-			a, err := d.Approval(ctx, sealed, list)
-			return a.Signatures(), err
+			return d.Signatures(ctx, sealed, list)
 		}}
 	}
 	x := withCerts(one(), d.errands(certs, sealed, list, one()))
@@ -147,33 +205,6 @@ func (d *desk) current(ctx context.Context, id, named string) (*plan.Sealed, err
 	return d.Plan(ctx, p.Plan)
 }
 
-// allowed is the last ring to work on: what was asked for, as far as the votes reach.
-func (d *desk) allowed(ctx context.Context, sealed *plan.Sealed, list *mandate.Signers, asked string) (string, error) {
-	p := sealed.Plan()
-	a, err := d.Approval(ctx, sealed, list)
-	if err != nil {
-		return "", err
-	}
-	if a.Until == "" && !a.All {
-		return "", fault.New(fault.Denied, "plan %s may not begin: %s", p.ID, strings.Join(a.Missing, "; ")).Hinted("`staunch plan show %s`, then `staunch approve %s`", p.ID, p.ID)
-	}
-	_, wanted := p.RingOf(asked)
-	if asked != "" && wanted < 0 {
-		return "", fault.New(fault.Usage, "plan %s has no ring %q", p.ID, asked)
-	}
-	_, reached := p.RingOf(a.Until)
-	for _, g := range a.Glass {
-		fmt.Fprintf(d.env.Stderr, "warning: %s broke the glass at %s: %s%s\n", tame.Line(g.By), g.At.Local().Format("15:04"), tame.Line(g.Reason), map[bool]string{true: "; nobody has reviewed it yet"}[g.Reviewed == ""])
-	}
-	switch {
-	case asked != "" && wanted <= reached:
-		return asked, nil
-	case !a.All:
-		fmt.Fprintf(d.env.Stderr, "the votes reach up to ring %s; %s\n", a.Until, strings.Join(a.Missing, "; "))
-	}
-	return a.Until, nil
-}
-
 func holderName(h *hub.Hub) (string, error) {
 	b := make([]byte, 4)
 	if _, err := rand.Read(b); err != nil {
@@ -183,7 +214,7 @@ func holderName(h *hub.Hub) (string, error) {
 }
 
 // print shows the events of a run and its incident; it returns the number of the last event that it saw.
-func (d *desk) print(events iter.Seq2[ledger.Event, error], planID string, seq int64) (int64, error) {
+func (d *desk) print(view *boardView, events iter.Seq2[ledger.Event, error], planID string, seq int64) (int64, error) {
 	of, _, _ := strings.Cut(planID, ".")
 	for e, err := range events {
 		if err != nil {
@@ -193,24 +224,17 @@ func (d *desk) print(events iter.Seq2[ledger.Event, error], planID string, seq i
 		if e.Stream != "run/"+planID && e.Stream != "incident/"+of {
 			continue
 		}
-		if _, err := fmt.Fprintf(d.env.Stdout, "%s  %s\n", e.At.Local().Format("15:04:05"), tame.Line(hub.Words(e))); err != nil {
+		if err := view.say(e.At.Local().Format("15:04:05") + "  " + hub.Words(e)); err != nil {
 			return seq, err
 		}
 	}
 	return seq, nil
 }
 
-// boardWidth fits the narrowest terminal that people use at night.
-const boardWidth = 80
-
 // ended says how the run stands and chooses the exit code.
-func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, list *mandate.Signers, state run.State) error {
+func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, state run.State) error {
 	id := sealed.Plan().ID
 	p, err := d.Progress(ctx, id)
-	if err != nil {
-		return err
-	}
-	a, err := d.Approval(ctx, sealed, list)
 	if err != nil {
 		return err
 	}
@@ -220,18 +244,15 @@ func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, list *mandate.Sig
 	}
 	w := &lines{w: d.env.Stdout}
 	w.say("")
-	for _, line := range m.Board(boardWidth) {
-		w.say("%s", tame.Line(line))
+	b := m.Board(d.Now())
+	b.Now, b.Waits, b.Failed = nil, nil, nil // said below, with what to do about it
+	for _, line := range drawBoard(b, terminalWidth(d.env), mostLines, ink.Paint(colour(d.env))) {
+		w.say("%s", line)
 	}
 	w.say("\nplan %s: %s, %d of %d settled", id, state, p.Settled, p.Total)
-	for _, x := range p.Failed {
-		w.say("  failed: %s", tame.Line(x))
-	}
-	for _, x := range p.Left {
-		w.say("  left behind: %s", tame.Line(x))
-	}
-	for _, x := range append(p.Waits, a.Missing...) {
-		w.say("  waits: %s", tame.Line(x))
+	d.leftovers(w, sealed, m, p)
+	if len(p.Failed) > 0 {
+		w.say("  next: staunch incident retry %[1]s STEP TARGET, or skip %[1]s STEP TARGET --reason ..., then staunch incident run %[1]s", sealed.Plan().Incident)
 	}
 	switch {
 	case w.err != nil:
@@ -244,50 +265,20 @@ func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, list *mandate.Sig
 	return exit(ExitIncomplete)
 }
 
-// steering are the words that people say to a run.
-func steering(env *Env, f *deskFlags) []*cobra.Command {
-	return []*cobra.Command{
-		newIncidentRun(env, f),
-		newWord(env, f, "pause ID", "Begin nothing new; what is running ends", 1, run.Paused),
-		newWord(env, f, "resume ID", "Go on after a pause", 1, run.Resumed),
-		newWord(env, f, "abort ID", "Begin nothing any more, ever; a new plan is needed then", 1, run.Aborted),
-		newWord(env, f, "retry ID STEP TARGET", "Let a failed target go again", 3, run.Retried),
-		newWord(env, f, "skip ID STEP TARGET", "Leave a target out, with a reason", 3, run.Skipped),
-		newWord(env, f, "confirm ID STEP [TARGET]", "Say that a person's step is done", 2, run.Confirmed),
+// leftovers says what failed, was left behind, and waits for whom.
+func (d *desk) leftovers(w *lines, sealed *plan.Sealed, m *run.Machine, p incident.Progress) {
+	for _, x := range p.Failed {
+		w.say("  failed: %s", tame.Line(x))
 	}
-}
-
-func newWord(env *Env, f *deskFlags, use, short string, least int, kind run.Kind) *cobra.Command {
-	var reason string
-	var up bool
-	cmd := &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  cobra.RangeArgs(least, 3),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if kind == run.Skipped && reason == "" {
-				return fault.New(fault.Usage, "leaving a target out needs a reason").Hinted("--reason")
-			}
-			e := run.Event{Kind: kind, Says: reason, Up: up}
-			if len(args) > 1 {
-				e.Step, e.Target = args[1], "all"
-			}
-			if len(args) > 2 {
-				e.Target = args[2]
-			}
-			return f.with(cmd.Context(), env, false, "", func(d *desk) error {
-				sealed, err := d.current(cmd.Context(), args[0], "")
-				if err != nil {
-					return err
-				}
-				e.By = d.Who
-				return run.Tell(cmd.Context(), sealed, d.Record(sealed.Plan().ID), e)
-			})
-		},
+	for _, x := range p.Left {
+		w.say("  left behind: %s", tame.Line(x))
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why")
-	if kind == run.Skipped {
-		cmd.Flags().BoolVar(&up, "up", false, "the service on that host is up")
+	for _, x := range m.Board(d.Now()).Waits {
+		w.say("  waits: %s", tame.Line(x))
 	}
-	return cmd
+	for i := range sealed.Plan().Steps {
+		if s := &sealed.Plan().Steps[i]; s.Kind == plan.Person && m.Asks(s.ID) {
+			w.say("  to say that it is done: staunch incident confirm %s %s TARGET", sealed.Plan().Incident, s.ID)
+		}
+	}
 }

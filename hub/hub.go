@@ -17,6 +17,7 @@ import (
 	"staunch/incident"
 	"staunch/inventory"
 	"staunch/ledger"
+	"staunch/notify"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/see/advisory"
@@ -40,11 +41,12 @@ type Hub struct {
 	Inventory *inventory.Inventory
 	Open      Opener
 	Now       func() time.Time
-	Who       string        // the person whose command this is, as the ledger names them
-	Machine   string        // where it was typed: tells clocks apart
-	Fresh     time.Duration // how old a host's report may be; 0: 24 h
-	Forks     int           // hosts asked at once; 0: 20
-	Patience  time.Duration // for one host's look; 0: 2 min
+	Who       string                                            // the person whose command this is, as the ledger names them
+	Machine   string                                            // where it was typed: tells clocks apart
+	Fresh     time.Duration                                     // how old a host's report may be; 0: 24 h
+	Forks     int                                               // hosts asked at once; 0: 20
+	Patience  time.Duration                                     // for one host's look; 0: 2 min
+	Notify    func(ctx context.Context, m notify.Message) error // nil: nobody is told anything
 
 	judging sync.Mutex // an answer is appended before a newer one is computed, so that hosts do not flap
 }

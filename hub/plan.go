@@ -31,9 +31,13 @@ func (h *Hub) Propose(ctx context.Context, sealed *plan.Sealed, because string) 
 	for _, u := range p.Unseen {
 		unseen = append(unseen, u.Host)
 	}
-	return h.Do(ctx, p.Incident, incident.Propose{Planned: incident.Planned{
+	s, err := h.Do(ctx, p.Incident, incident.Propose{Planned: incident.Planned{
 		Plan: p.ID, Digest: sealed.Digest, Title: p.Title, Steps: len(p.Steps), Hosts: len(p.Hosts()), GaveUp: p.Pace.GaveUp, Because: because, Remaining: unseen,
 	}})
+	if err != nil {
+		return nil, err
+	}
+	return s, h.replace(ctx, p)
 }
 
 // NextPlanID is the id of an incident's next plan.

@@ -208,10 +208,15 @@ func merged(old, e Entry) Entry {
 }
 
 // Remind notes that owners of entries that are due were told.
-type Remind struct{}
+type Remind struct {
+	Only []string // ids of those that were told; nil: all that are due
+}
 
 func (c Remind) decide(s *Incident, d *decision) error {
 	for _, e := range s.Due(d.at) {
+		if c.Only != nil && !slices.Contains(c.Only, e.ID) {
+			continue
+		}
 		d.add(Event{Kind: WasReminded, Says: fmt.Sprintf("due: %s (%s)", e.Says, owner(e.Owner)), Entry: &e})
 	}
 	return nil

@@ -46,7 +46,7 @@ func Decide(s *Incident, c Command, at time.Time, by string) ([]Event, error) {
 	}
 	if s != nil && s.Closed {
 		switch c.(type) {
-		case Reopen, Remark, Note:
+		case Reopen, Remark, Note, Told:
 		default:
 			return nil, fault.New(fault.Conflict, "incident %s was closed at %s", s.Opened.ID, s.ClosedAt.UTC().Format(time.RFC3339)).Hinted("reopen it first: `staunch incident open --again %s`", s.Opened.ID)
 		}
@@ -302,6 +302,7 @@ func last(s *Incident, one, other Milestone) Milestone {
 func ahead(s *Incident, events []Event) (*Incident, error) {
 	c := *s
 	c.Hosts, c.First, c.CleanSince, c.Renamed = maps.Clone(s.Hosts), maps.Clone(s.First), maps.Clone(s.CleanSince), maps.Clone(s.Renamed)
+	c.told, c.untold = maps.Clone(s.told), maps.Clone(s.untold)
 	c.reminded, c.Checklist, c.Plans = maps.Clone(s.reminded), slices.Clone(s.Checklist), slices.Clone(s.Plans)
 	next := &c
 	for _, e := range events {

@@ -33,6 +33,7 @@ const (
 	WasRenamed   Kind = "renamed"   // a host is called otherwise now
 	WasClosed    Kind = "closed"    //
 	WasReopened  Kind = "reopened"  //
+	WasTold      Kind = "told"      // people were told something by the notify command, or could not be
 )
 
 // Event is one fact of an incident. Says is a whole sentence, so that a timeline needs nothing else; the part that belongs to the kind is set beside it.
@@ -55,6 +56,7 @@ type Event struct {
 	Milestone Milestone     `json:"milestone,omitempty"`
 	Lesson    *Lesson       `json:"lesson,omitempty"`
 	Renamed   *[2]string    `json:"renamed,omitempty"` // old name, new name
+	Notice    *Notice       `json:"notice,omitempty"`
 }
 
 // Opened says how an incident began.
@@ -130,6 +132,7 @@ type Vote struct {
 	Digest string          `json:"digest"`
 	Voter  string          `json:"voter"`
 	Key    string          `json:"key,omitempty"`  // fingerprint of the key that signed
+	At     time.Time       `json:"-"`              // when the ledger took it
 	Body   json.RawMessage `json:"body,omitempty"` // the vote as steer/vote keeps it
 }
 

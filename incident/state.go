@@ -39,6 +39,8 @@ type Incident struct {
 	LastAt     time.Time
 	Events     int
 	reminded   map[string]time.Time
+	told       map[string]time.Time // notices by key
+	untold     map[string]time.Time // that could not be sent
 }
 
 // Plan is a plan of the incident with its votes.
@@ -72,7 +74,7 @@ func Fold(s *Incident, e Event) (*Incident, error) {
 		}
 		s = &Incident{
 			Opened: *e.Opened, OpenedAt: e.At, OpenedBy: e.By, Hosts: map[string]*HostState{}, First: map[string]HostState{},
-			CleanSince: map[string]time.Time{}, Renamed: map[string]string{}, reminded: map[string]time.Time{},
+			CleanSince: map[string]time.Time{}, Renamed: map[string]string{}, reminded: map[string]time.Time{}, told: map[string]time.Time{}, untold: map[string]time.Time{},
 		}
 	}
 	s.Events++
@@ -111,6 +113,8 @@ func (e *Event) whole() bool {
 		return e.Lesson != nil
 	case WasRenamed:
 		return e.Renamed != nil
+	case WasTold:
+		return e.Notice != nil
 	}
 	return true
 }
@@ -145,6 +149,8 @@ func (s *Incident) fold(e *Event) {
 		s.Lessons = append(s.Lessons, *e.Lesson)
 	case WasRenamed:
 		foldRenamed(s, e)
+	case WasTold:
+		foldTold(s, e)
 	case WasClosed:
 		s.Closed, s.ClosedAt = true, e.At
 	case WasReopened:
@@ -197,7 +203,9 @@ func foldPlanned(s *Incident, e *Event) {
 
 func foldVoted(s *Incident, e *Event) {
 	if p := s.Plan(e.Vote.Plan); p != nil {
-		p.Votes = append(p.Votes, *e.Vote)
+		v := *e.Vote
+		v.At = e.At
+		p.Votes = append(p.Votes, v)
 	}
 }
 

@@ -3,6 +3,7 @@ package fleet
 import (
 	"net"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,7 +28,10 @@ func Read(text []byte, source string) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{Source: source, Rings: rings(form.Rings)}
+	f := &Fleet{Source: source, Rings: rings(form.Rings), Notify: form.Notify, Alone: form.Alone}
+	if len(f.Notify) > 0 && !filepath.IsAbs(f.Notify[0]) {
+		r.wrong(spot{1, 1}, "write the whole path, and each argument as an entry of its own", "notify: %q is no absolute path", f.Notify[0])
+	}
 	for _, ring := range f.Rings {
 		if !reWord.MatchString(ring.Name) {
 			r.wrong(spot{1, 1}, "", "ring %q: a name has letters, digits, dots, dashes and underscores", ring.Name)
@@ -242,7 +246,7 @@ func validPort(s string) bool {
 
 // Of makes a fleet of plain hosts without services, as borrowed inventories give it; names that stand twice are merged.
 func Of(source string, hosts []Host) *Fleet {
-	f := &Fleet{Source: source, Rings: rings(nil)}
+	f := &Fleet{Source: source, Rings: rings(nil), Alone: AloneDelay}
 	at := map[string]int{}
 	for _, h := range hosts {
 		if i, known := at[h.Name]; known {

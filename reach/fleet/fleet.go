@@ -14,7 +14,14 @@ type Fleet struct {
 	Rings     []Ring     `json:"rings"`            // in the order of a rollout; a host's ring always is one of them
 	Services  []Service  `json:"services,omitempty"`
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	// Notify is the command that tells people something, with its arguments; it is never given to a shell. Empty: nobody is told.
+	Notify []string `json:"notify,omitempty"`
+	// Alone is how long a plan waits after the vote of a team of one, so that somebody else can object.
+	Alone time.Duration `json:"alone_ns,omitempty"`
 }
+
+// AloneDelay is the delay of a team of one where nothing else is said.
+const AloneDelay = 10 * time.Minute
 
 // Host is one machine. Its name is how the fleet calls it; where it answers is Address, or else the name.
 type Host struct {

@@ -9,6 +9,8 @@ type form struct {
 	Hosts     []hostForm     `yaml:"hosts,named" doc:"Hosts by name; a name may be a pattern such as web[01-20] or db[a-c]."`
 	Services  []serviceForm  `yaml:"services,named" doc:"What people use, made of units on hosts."`
 	Endpoints []endpointForm `yaml:"endpoints,named" doc:"Names that strangers or our own clients connect to."`
+	Notify    []string       `yaml:"notify" doc:"Command that tells people something, and its arguments: [/usr/local/bin/page, --team, ops]. No shell; docs/notify.md says what it gets."`
+	Alone     time.Duration  `yaml:"alone" doc:"How long a plan waits after the vote of a team of one, so that somebody else can object. Default 10m."`
 }
 
 type ringForm struct {

@@ -45,7 +45,7 @@ func parse(text []byte, source string) (*form, *reader, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, f := &reader{source: source}, &form{}
+	r, f := &reader{source: source}, &form{Alone: AloneDelay}
 	switch {
 	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil:
 		return f, r, nil

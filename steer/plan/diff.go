@@ -18,6 +18,9 @@ type Diff struct {
 	Shrunk  []Grown  `json:"shrunk,omitempty"`  // steps that are the same but for fewer targets
 	Frame   []string `json:"frame,omitempty"`   // what changed outside of the steps: rings, services, pace, keys, waivers, expiry
 	known   map[string]bool
+	hosts   []string // that the old plan did not touch
+	rings   []string // of those
+	beyond  []string // what is more than taking in hosts
 }
 
 // Change is a step that does, needs, proves or undoes something else.
@@ -36,7 +39,7 @@ type Grown struct {
 
 // Compare shows what the new plan does otherwise than the old one.
 func Compare(from, to *Plan) Diff {
-	d := Diff{From: from.ID, To: to.ID, Frame: frame(from, to), known: map[string]bool{}}
+	d := Diff{From: from.ID, To: to.ID, Frame: frame(from, to, true), known: map[string]bool{}}
 	for _, host := range from.Hosts() {
 		d.known[host] = true
 	}
@@ -53,6 +56,7 @@ func Compare(from, to *Plan) Diff {
 			d.Removed = append(d.Removed, from.Steps[i].ID)
 		}
 	}
+	d.widens(from, to)
 	return d
 }
 
@@ -94,10 +98,14 @@ func grown(before, after *Step) Grown {
 }
 
 // frame names the parts of a plan outside of its steps that differ. Ids, times of making and links to the parent always do.
-func frame(from, to *Plan) []string {
+// Without news, what only tells about the fleet (who is not reached, what is watched) may differ, too.
+func frame(from, to *Plan, news bool) []string {
 	a, b := *from, *to
 	for _, p := range []*Plan{&a, &b} {
 		p.ID, p.Parent, p.ParentHash, p.Made, p.MadeBy, p.Expires, p.NotBefore, p.Title, p.Steps = "", "", "", from.Made, "", from.Expires, from.NotBefore, "", nil
+		if !news {
+			p.Unseen, p.Watches = nil, nil
+		}
 		p.Services = slices.Clone(p.Services)
 		for i := range p.Services {
 			p.Services[i].Hosts = 0 // how many run it changes with the fleet; what is allowed is compared
@@ -153,17 +161,13 @@ func (d Diff) OnlyWidened() bool {
 }
 
 // NewHosts lists the hosts that the old plan did not touch at all.
-func (d Diff) NewHosts() []string {
-	var out []string
-	for _, g := range d.Widened {
-		for _, host := range g.Hosts {
-			if !d.known[host] && !slices.Contains(out, host) {
-				out = append(out, host)
-			}
-		}
-	}
-	return out
-}
+func (d Diff) NewHosts() []string { return slices.Clone(d.hosts) }
+
+// NewRings lists the rings of the new hosts.
+func (d Diff) NewRings() []string { return slices.Clone(d.rings) }
+
+// Beyond says what the new plan does beyond taking in hosts: nothing means that each host gets what a host of its ring was to get already.
+func (d Diff) Beyond() []string { return slices.Clone(d.beyond) }
 
 // Lines tells the difference to a person, a line each.
 func (d Diff) Lines() []string {

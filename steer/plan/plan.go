@@ -20,7 +20,8 @@ type Plan struct {
 	Made       time.Time `json:"made"`
 	MadeBy     string    `json:"made_by,omitempty"`
 	Expires    time.Time `json:"expires"`             // no step may begin after it
-	NotBefore  time.Time `json:"not_before,omitzero"` // nothing begins before it: the delay of a team of one
+	NotBefore  time.Time `json:"not_before,omitzero"` // nothing begins before it, and hosts hold orders to it
+	DelayMS    int64     `json:"delay_ms,omitempty"`  // nothing begins so soon after the vote of one person alone: others may object meanwhile
 	Pace       Pace      `json:"pace"`
 	Rings      []Ring    `json:"rings"` // in the order of the rollout
 	Services   []Service `json:"services,omitempty"`

@@ -17,8 +17,11 @@ func (m *Machine) Accepts(e Event) error {
 	if m.aborted && e.Kind != Aborted && !closing(e.Kind) {
 		return fault.New(fault.Conflict, "the run was aborted").Hinted("make a new plan from what is true now")
 	}
+	if m.replaced != "" && (e.Kind == Started || e.Kind == Resumed || e.Kind == Replaced) {
+		return fault.New(fault.Conflict, "plan %s was replaced by plan %s", m.plan.ID, m.replaced).Hinted("staunch plan show %s", m.replaced)
+	}
 	switch e.Kind {
-	case Taken, Paused, Aborted:
+	case Taken, Paused, Aborted, Allowed, Replaced:
 		return nil
 	case Started, Resumed:
 		return m.acceptsStart(e)
@@ -40,6 +43,9 @@ func closing(k Kind) bool {
 }
 
 func (m *Machine) acceptsStart(e Event) error {
+	if e.Kind == Started && m.paused {
+		return fault.New(fault.Conflict, "%s paused the run%s", m.pausedBy, because(m.says)).Hinted("ask them; then: staunch incident resume %s", m.plan.Incident)
+	}
 	if _, at := m.plan.RingOf(e.Until); e.Until != "" && at < 0 {
 		return fault.New(fault.Usage, "plan %s has no ring %q", m.plan.ID, e.Until)
 	}
@@ -91,6 +97,8 @@ func (m *Machine) acceptsAt(e Event, at spot) error {
 		return fault.New(fault.Conflict, "step %s is not due yet on %s: what stands before it is not settled", e.Step, e.Target)
 	case e.Kind == Begun && (s.blocked > 0 || t.blocked > 0):
 		return fault.New(fault.Conflict, "step %s on %s must wait for others", e.Step, e.Target)
+	case e.Kind == Begun && !m.granted(s.Step) && !m.mustFinish(at):
+		return fault.New(fault.Denied, "step %s asks for %d votes, %d count", e.Step, s.Votes, max(m.votes, 0)).Hinted("staunch approve %s", m.plan.ID)
 	case e.Kind == Begun && e.Attempt != t.attempt+1:
 		return fault.New(fault.Conflict, "attempt %d of %s on %s cannot follow attempt %d", e.Attempt, e.Step, e.Target, t.attempt)
 	}
@@ -111,14 +119,21 @@ func (m *Machine) Apply(e Event) error {
 		m.holder = e.By
 		m.doubt(e.At)
 	case Started, Resumed:
-		m.started, m.paused, m.asked, m.until = true, false, e.Until, len(m.plan.Rings)
-		if e.Until != "" {
-			_, m.until = m.plan.RingOf(e.Until)
-		}
+		m.goOn(e)
+	case Allowed:
+		m.grant(e)
 	case Paused:
-		m.paused, m.says = true, e.Says
+		m.paused, m.pausedBy, m.says = true, e.By, e.Says
+		if e.By == "" {
+			m.pausedBy = "somebody"
+		}
 	case Aborted:
 		m.aborted, m.says = true, e.Says
+	case Replaced:
+		m.replaced = e.Says
+		if e.Says == "" {
+			m.replaced = "another"
+		}
 	default:
 		at, err := m.find(e.Step, e.Target)
 		if err != nil {
@@ -128,6 +143,29 @@ func (m *Machine) Apply(e Event) error {
 	}
 	return nil
 }
+
+// goOn takes up work. To resume says nothing about rings and votes: what was asked for and granted before stays.
+func (m *Machine) goOn(e Event) {
+	m.started, m.paused, m.pausedBy = true, false, ""
+	if e.Kind == Started {
+		m.asked, m.until = "", len(m.plan.Rings)
+		m.grant(e)
+	}
+	if e.Until != "" {
+		m.asked = e.Until
+		_, m.until = m.plan.RingOf(e.Until)
+	}
+}
+
+// Grants tells whether an event allows just what the run is allowed already.
+func (m *Machine) Grants(e Event) bool {
+	return m.votes == e.Votes && m.glass == e.Glass && m.from.Equal(e.From)
+}
+
+func (m *Machine) grant(e Event) { m.votes, m.glass, m.from = e.Votes, e.Glass, e.From }
+
+// granted tells whether a step has its votes. A run whose votes nobody counted (an older program recorded it) is held by its rings alone.
+func (m *Machine) granted(s *plan.Step) bool { return m.votes == 0 || m.glass || s.Votes <= m.votes }
 
 // doubt makes everything that was begun and not answered unknown: its runner is gone.
 func (m *Machine) doubt(now time.Time) {

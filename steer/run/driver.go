@@ -41,7 +41,8 @@ type Runner struct {
 	Recorder Recorder
 	Executor Executor
 	Lease    Lease
-	// Stay keeps the runner waiting for people instead of returning when nothing can be done without them.
+	// Stay keeps the runner waiting for people (votes, confirmations, a word on what failed) instead of returning when nothing can be done
+	// without them. It ends nevertheless when the run is done, aborted or replaced, and when the plan has expired.
 	Stay bool
 	// Poll is how often events from elsewhere (a pause, a confirmation) are looked for; default half a second.
 	Poll time.Duration
@@ -206,7 +207,7 @@ func (d *driver) over(decision Decision) bool {
 	case Complete, GivenUp:
 		return true
 	case WaitsHere, NotBegun:
-		return !d.Stay || d.ending
+		return !d.Stay || d.ending || !time.Now().Before(d.m.plan.Expires)
 	}
 	return d.ending
 }

@@ -30,7 +30,12 @@ const (
 	Skipped   Kind = "skipped"   // a target is left out, with a reason
 	Confirmed Kind = "confirmed" // a person did a person's step
 	Aborted   Kind = "aborted"   // nothing begins any more, ever
+	Allowed   Kind = "allowed"   // the votes were counted anew
+	Replaced  Kind = "replaced"  // a newer plan (Says) took this one's place: hosts in their turn finish it, nothing else begins any more
 )
+
+// NoVotes is Event.Votes when the votes were counted and there are none.
+const NoVotes = -1
 
 // Truth is what looking gave. Unknown is never yes.
 type Truth string
@@ -58,6 +63,9 @@ type Event struct {
 	By      string     `json:"by,omitempty"`     // who; the runner's name for taken
 	Until   string     `json:"until,omitempty"`  // started, resumed: the last ring to work on
 	Up      bool       `json:"up,omitempty"`     // skipped: the person says that the service on that host is up
+	Votes   int        `json:"votes,omitempty"`  // started, allowed: people whose votes count; what asks for more does not begin. NoVotes: none; 0: nobody counted
+	Glass   bool       `json:"glass,omitempty"`  // started, allowed: somebody broke the glass, so that nothing waits for votes or for From
+	From    time.Time  `json:"from,omitzero"`    // started, allowed: nothing begins before it, the delay of a team of one
 }
 
 // Seen is what one look gave.

@@ -8,6 +8,8 @@ type Place struct {
 	Target string `json:"target"`
 	Phase  Phase  `json:"phase"`
 	Says   string `json:"says,omitempty"`
+	// Attempt is the number of the last one; 0: none has begun.
+	Attempt int `json:"attempt,omitempty"`
 }
 
 // Failures lists the targets that failed, in the plan's order.
@@ -25,7 +27,7 @@ func (m *Machine) places(want func(*target) bool) (out []Place) {
 		s := &m.steps[i]
 		for t := range s.targets {
 			if want(&s.targets[t]) {
-				out = append(out, Place{s.ID, s.Targets[t].Key(), m.shown(s, &s.targets[t]), s.targets[t].says})
+				out = append(out, Place{s.ID, s.Targets[t].Key(), m.shown(s, &s.targets[t]), s.targets[t].says, s.targets[t].attempt})
 			}
 		}
 	}
@@ -38,4 +40,19 @@ func (m *Machine) shown(s *step, t *target) Phase {
 		return Asking
 	}
 	return t.phase
+}
+
+// Asks tells whether a step waits for its person on some target now.
+func (m *Machine) Asks(stepID string) bool {
+	i, known := m.at[stepID]
+	if !known {
+		return false
+	}
+	s := &m.steps[i]
+	for t := range s.targets {
+		if m.shown(s, &s.targets[t]) == Asking {
+			return true
+		}
+	}
+	return false
 }

@@ -73,9 +73,14 @@ type Machine struct {
 	seq       int64
 	started   bool
 	paused    bool
+	pausedBy  string
 	aborted   bool
+	replaced  string // by which plan
 	until     int    // place of the last ring to work on
-	asked     string // name of that ring, "" for all
+	votes     int    // people whose votes count; 0: nobody counted
+	glass     bool
+	from      time.Time // nothing begins before it
+	asked     string    // name of that ring, "" for all
 	holder    string
 	says      string // the last reason a person gave
 }

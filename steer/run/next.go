@@ -36,7 +36,7 @@ const (
 	Working   State = "working"   // something is being done, or will be at Wake
 	WaitsHere State = "waiting"   // for a person: Waits tells for what
 	Complete  State = "done"      // every target is settled
-	GivenUp   State = "aborted"   // and nothing is in flight any more
+	GivenUp   State = "aborted"   // by a person or a newer plan, and nothing is in flight any more
 )
 
 // Decision is what should be in progress at a moment.
@@ -73,8 +73,8 @@ type choice struct {
 
 func (m *Machine) choose(now time.Time, running []Effect) *choice {
 	c := &choice{m: m, now: now, running: map[spot]bool{}, room: m.newRoom(), fresh: !m.aborted && !m.halted() && m.inTime(now)}
-	if now.Before(m.plan.NotBefore) && !m.aborted && !m.halted() {
-		c.wakeAt(m.plan.NotBefore)
+	if from := m.From(); now.Before(from) && !m.aborted && !m.halted() {
+		c.wakeAt(from)
 	}
 	for _, e := range running {
 		at, err := m.find(e.Step, e.Target)
@@ -147,7 +147,7 @@ func (m *Machine) follows(t *target) (Do, bool) {
 func (c *choice) heldOnes() {
 	for _, at := range c.m.inOrder() {
 		t := &c.m.steps[at.step].targets[at.target]
-		if t.phase != Holding || c.running[at] || !c.fresh && !c.m.mustFinish(at) {
+		if t.phase != Holding || c.running[at] || !c.may(at) {
 			continue
 		}
 		if t.due.After(c.now) {
@@ -167,7 +167,7 @@ func (c *choice) newOnes() {
 		}
 		for _, t := range s.ready {
 			at := spot{i, t}
-			if c.running[at] || !c.fresh && !c.m.mustFinish(at) {
+			if c.running[at] || !c.may(at) {
 				continue
 			}
 			if !c.tryBegin(at) && c.fresh && c.full(s.Step) && !c.m.turnsOpen(s) {
@@ -175,6 +175,11 @@ func (c *choice) newOnes() {
 			}
 		}
 	}
+}
+
+// may tells whether a target may begin as far as people go: nothing is halted, and its votes are there.
+func (c *choice) may(at spot) bool {
+	return c.m.mustFinish(at) || c.fresh && c.m.granted(c.m.steps[at.step].Step)
 }
 
 // tryBegin begins a target if there is room for it.
@@ -201,11 +206,20 @@ func (m *Machine) turnsOpen(s *step) bool { return s.Turn != "" && len(m.busy[s.
 
 // inTime: the plan is valid.
 func (m *Machine) inTime(now time.Time) bool {
-	return !now.Before(m.plan.NotBefore) && now.Before(m.plan.Expires)
+	return !now.Before(m.From()) && now.Before(m.plan.Expires)
 }
 
-// halted: a pause, or too many failures.
-func (m *Machine) halted() bool { return m.paused || m.stopped() != "" }
+// From is the moment before which nothing begins: what the plan says, or the delay after a lone vote. Breaking the glass ends only the latter,
+// because hosts hold orders to the plan.
+func (m *Machine) From() time.Time {
+	if m.glass || m.from.Before(m.plan.NotBefore) {
+		return m.plan.NotBefore
+	}
+	return m.from
+}
+
+// halted: a pause, a newer plan, or too many failures.
+func (m *Machine) halted() bool { return m.paused || m.replaced != "" || m.stopped() != "" }
 
 // stopped names a ring with too many failed targets, or "".
 func (m *Machine) stopped() string {
@@ -227,7 +241,7 @@ func (c *choice) state() State {
 		return Complete
 	case len(c.Effects) > 0 || len(c.running) > 0 || !c.Wake.IsZero() || c.m.doing():
 		return Working
-	case c.m.aborted:
+	case c.m.aborted, c.m.replaced != "":
 		return GivenUp
 	}
 	return WaitsHere

@@ -16,7 +16,8 @@ func (m *Machine) mayBegin(e Effect, now time.Time) bool {
 	if err != nil || m.aborted {
 		return false
 	}
-	return m.mustFinish(at) || !m.halted() && m.inTime(now) && m.steps[at.step].ring <= m.until
+	s := &m.steps[at.step]
+	return m.mustFinish(at) || !m.halted() && m.inTime(now) && s.ring <= m.until && m.granted(s.Step)
 }
 
 func (d *driver) workOf(e Effect) Work {

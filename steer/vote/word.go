@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	"staunch/fault"
@@ -162,14 +163,14 @@ func Covered(d plan.Diff, w Spoken, incident string, signers *mandate.Signers, n
 	switch {
 	case w.Kind != Widen || w.Incident != incident:
 		return fault.New(fault.Denied, "there is no standing vote to widen incident %s", incident)
-	case !d.OnlyWidened():
-		return fault.New(fault.Denied, "the new plan does more than take in hosts: it needs new votes")
+	case len(d.Beyond()) > 0:
+		return fault.New(fault.Denied, "the new plan does more than take in hosts, so it needs new votes: %s", strings.Join(d.Beyond(), "; "))
 	case len(d.NewHosts()) > w.Hosts:
 		return fault.New(fault.Denied, "the new plan takes in %d hosts, the standing vote covers %d", len(d.NewHosts()), w.Hosts)
 	}
-	for _, g := range d.Widened {
-		if !slices.Contains(w.Rings, g.Ring) {
-			return fault.New(fault.Denied, "the new plan takes in hosts of ring %s, which the standing vote does not cover", g.Ring)
+	for _, ring := range d.NewRings() {
+		if !slices.Contains(w.Rings, ring) {
+			return fault.New(fault.Denied, "the new plan takes in hosts of ring %s, which the standing vote does not cover", ring)
 		}
 	}
 	return nil
