@@ -33,6 +33,14 @@ func Slow(t testing.TB) {
 	}
 }
 
+// Long skips a test that takes long, or needs parts that take long to build: make soak and make night run it (STAUNCH_LONG=1).
+func Long(t testing.TB) {
+	t.Helper()
+	if os.Getenv("STAUNCH_LONG") != "1" {
+		t.Skip("left out: run by make soak and make night")
+	}
+}
+
 // Program returns the path of an installed program; Debian's packages that bring them are listed in testbed/packages.
 func Program(t testing.TB, name string) string {
 	t.Helper()

@@ -1,0 +1,105 @@
+package story_test
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"staunch/mend/cert/acme"
+	"staunch/testbed/real"
+	"staunch/testbed/stepca"
+)
+
+// The whole night: the patch under load, then every key that may have leaked. The old certificate comes from a CA that publishes what it
+// revoked, the new one from another CA; the CDN says that it changed over, and does so later.
+func TestTheWholeNight(t *testing.T) {
+	real.Long(t)
+	x := newTeam(t, 5, fiveHosts)
+	k, shop, old := nightKeys(x)
+	x.hosts[4].Partition(t)
+	crowd := visit(x.hosts[3].Addr+":8443", "shop.example", x.shop.roots)
+	defer crowd.stop()
+
+	x.patchPlan()
+	out := x.runKilled("1", kills(t))
+	x.has("the run", out, "plan 1.1: done")
+	x.atRest(out)
+	chapter := k.burnt(shop, old)
+	x.people()
+	x.served(crowd, out)
+	x.nothingLeaked()
+	x.report("1")
+	k.comesBack(shop)
+	if *keep {
+		x.must(os.WriteFile(real.Top(t)+"/docs/example-certificates.md", []byte(chapter), 0o644))
+	}
+}
+
+// nightKeys gives the hosts and the CDN the shop's old key, certified by the second CA.
+func nightKeys(x *team) (*keyring, *oldKey, *x509.Certificate) {
+	x.Helper()
+	port := freePort(x.T)
+	pebble, p := atPebble(x, port, "")
+	s := stepca.Up(x.T, stepca.Options{HTTPPort: port})
+	x.write("second.pem", string(s.RootPEM))
+	second := ca{acme.CA{Name: "second", Directory: s.Directory, Roots: s.Roots}, ""}
+	k := newKeyring(x, port, pebble, second)
+	shop := newOldKey(x, newKey(x))
+	chain, leaf := k.certify(second, k.opened("second.age"), shop, "shop.example", "cdn.shop.example")
+	x.shop.roots = p.Issuers
+	x.shop.roots.AppendCertsFromPEM(s.RootPEM)
+	x.serveTLS(pair{Cert: chain, Key: shop.pem, SPKI: shop.spki})
+	k.cdn(chain + shop.pem)
+	x.write("staunch.yaml", fiveHosts+fmt.Sprintf("  web.shop.example:\n    addresses: [\"10.66.0.11:443\", \"10.66.0.12:443\", \"10.66.0.13:443\"]\n    sni: shop.example\n  cdn.shop.example:\n    addresses: [%q]\n    behind: cdn\n", k.edge))
+	return k, shop, leaf
+}
+
+// burnt replaces the shop's key everywhere, proves it, and revokes the old one when nobody serves it any more. It returns what the team saw.
+func (k *keyring) burnt(shop *oldKey, old *x509.Certificate) string {
+	k.Helper()
+	var chapter strings.Builder
+	show := func(code int, args ...string) string {
+		text := k.says(code, args...)
+		fmt.Fprintf(&chapter, "$ staunch %s\n%s\n", strings.Join(args, " "), text)
+		return text
+	}
+	k.has("the list", show(1, "cert", "list", "shop.example"), shop.spki[:12], "incident 1", "st-5")
+	show(0, "cert", "replace", "--incident", "1", "--urgency", "now", "--soak", "1s")
+	k.signed("1.2")
+	k.has("new keys", show(0, "incident", "run", "1"), "plan 1.2: done")
+	show(0, "cert", "replace", "--incident", "1", "--urgency", "now", "--soak", "1s")
+	k.signed("1.3")
+
+	wait := k.runs()
+	k.until("the CDN was activated", func() bool { _, err := os.Stat(k.path("cdn/activated")); return err == nil })
+	k.must(wait.Process.Kill()) // the runner dies while the gate holds
+	text, _ := wait.ended()
+	fmt.Fprintf(&chapter, "$ staunch incident run 1\n%s(the runner was killed here; it is started again)\n\n", text)
+	wait = k.runs()
+	k.has("a revocation by hand", show(2, "cert", "revoke", shop.spki), "is not revoked", k.edge+" still serves the key")
+	k.has("the CA's list", show(3, "cert", "verify", shop.spki), "is not on its list yet")
+	k.write("cdn/go", "")
+	text, code := wait.ended()
+	fmt.Fprintf(&chapter, "$ staunch incident run 1\n%s\n", text)
+	if code != 0 {
+		k.Fatalf("the rollout: exit %d\n%s", code, text)
+	}
+	serial := old.SerialNumber.Text(16)
+	k.has("the rollout", text, "plan 1.3: done", "accepted by the CA", serial, "1 of 1 certificates are listed as revoked")
+	k.has("the CA's list afterwards", show(0, "cert", "verify", shop.spki), "revoked: "+serial, "browsers may still accept it until")
+	k.has("the watch", show(0, "cert", "watch"), "0 alarms")
+	return chapter.String()
+}
+
+// comesBack: the host that was silent all night is there again, with the old key.
+func (k *keyring) comesBack(shop *oldKey) {
+	k.Helper()
+	k.hosts[4].Heal(k)
+	text, err := os.ReadFile(k.path("staunch.yaml"))
+	k.must(err)
+	k.write("staunch.yaml", string(text)+"  back.shop.example:\n    addresses: [\"10.66.0.15:443\"]\n    sni: shop.example\n")
+	k.until("the host is back", func() bool { _, err := k.hosts[4].Run("root", "true"); return err == nil })
+	k.has("the watch", k.says(1, "cert", "watch"), "ALARM", "back.shop.example@10.66.0.15:443", "serves the old key "+shop.spki[:12]+" again")
+}
