@@ -14,8 +14,9 @@ import (
 	"staunch/testbed/real"
 )
 
-// deadServer mounts a file system whose server never answers over a directory, in the mount namespace of a process.
-func deadServer(t *testing.T, pid int, dir string) {
+// deadServer mounts a file system whose server never answers over a directory (or file, by the mode of its root), in the mount namespace
+// of a process.
+func deadServer(t *testing.T, pid int, dir, mode string) {
 	t.Helper()
 	nsenter := real.Program(t, "nsenter")
 	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
@@ -24,7 +25,7 @@ func deadServer(t *testing.T, pid int, dir string) {
 	}
 	t.Cleanup(func() { fuse.Close() }) // ends everything that waits for an answer
 	cmd := exec.Command(nsenter, "-t", strconv.Itoa(pid), "-m", "mount", "-i", "-t", "fuse", "dead", dir,
-		"-o", "fd=3,rootmode=40000,user_id=0,group_id=0")
+		"-o", "fd=3,rootmode="+mode+",user_id=0,group_id=0")
 	cmd.ExtraFiles = []*os.File{fuse}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		real.Missing(t, "mounting FUSE: %v %s", err, out)
@@ -40,7 +41,7 @@ func TestADeadFileServerCostsADeadlineAndNotTheScan(t *testing.T) {
 		return cmd
 	})
 	served := filepath.Join(v.dir, "served", "lib.so")
-	deadServer(t, v.pid(), filepath.Dir(served))
+	deadServer(t, v.pid(), filepath.Dir(served), "40000")
 
 	began := time.Now()
 	r := look(t, scan.Question{PIDs: []int{v.pid(), os.Getpid()}}, scan.Env{Limit: 300 * time.Millisecond})
