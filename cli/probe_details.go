@@ -26,6 +26,7 @@ func probeDetails(w *lineWriter, r probe.Result) {
 	}
 	namedDetails(w, "groups", r.Groups)
 	namedDetails(w, "signatures", r.Signatures)
+	namedDetails(w, "  in TLS 1.3", r.Modern)
 	optionDetails(w, r)
 	certificateDetails(w, r)
 	gradeDetails(w, r)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"staunch/see/probe/door"
 	"staunch/see/probe/handshake"
 	"staunch/see/probe/hello"
 )
@@ -18,7 +19,7 @@ func (s *sight) secondOpinion(ctx context.Context) {
 	if h.Verdict != Inconclusive || !known {
 		return
 	}
-	conn, err := s.d.open(ctx)
+	conn, err := s.d.Open(ctx)
 	if err != nil {
 		h.Reason += "; a second opinion could not be had: " + err.Error()
 		return
@@ -26,14 +27,14 @@ func (s *sight) secondOpinion(ctx context.Context) {
 	defer conn.Close()
 	session, flight, err := handshake.Finish(conn, handshake.Offer(version, s.d.SNI))
 	if err != nil {
-		h.Reason += "; a second opinion could not be had: " + plain(err)
+		h.Reason += "; a second opinion could not be had: " + door.Plain(err)
 		return
 	}
 	if flight.Hello.Heartbeat != 1 {
 		h.Reason += "; another connection did not negotiate heartbeats: several servers answer here"
 		return
 	}
-	s.beatBehind(session, time.Now().Add(s.d.timeout), conn.SetDeadline)
+	s.beatBehind(session, time.Now().Add(s.d.Timeout), conn.SetDeadline)
 }
 
 // beatBehind sends the bad heartbeat, and on silence the honest one.
@@ -44,7 +45,7 @@ func (s *sight) beatBehind(session *handshake.Session, end time.Time, deadline f
 		if honest {
 			body = append(body, make([]byte, beatPadding)...)
 		}
-		limit := time.Now().Add(min(s.d.timeout/3, 2*time.Second))
+		limit := time.Now().Add(min(s.d.Timeout/3, 2*time.Second))
 		if limit.After(end) {
 			limit = end
 		}
@@ -54,10 +55,10 @@ func (s *sight) beatBehind(session *handshake.Session, end time.Time, deadline f
 		}
 		kind, answer, err := session.Read()
 		switch {
-		case err != nil && classify(err) == silent:
+		case err != nil && door.Classify(err) == door.Silent:
 			continue
 		case err != nil:
-			h.Reason += "; the second opinion ended with: " + plain(err)
+			h.Reason += "; the second opinion ended with: " + door.Plain(err)
 		case kind == hello.RecordHeartbeat && honest:
 			h.Verdict, h.Method = Patched, "after the handshake"
 			h.Reason = "after a handshake it discards the heartbeat without padding and answers the honest one"
@@ -106,13 +107,13 @@ func (s *sight) sessions(ctx context.Context) {
 		})
 	}
 	if err != nil {
-		s.skip("resumption by session id and renegotiation started by a client: the handshake could not be finished: %s", plain(err))
+		s.skip("resumption by session id and renegotiation started by a client: the handshake could not be finished: %s", door.Plain(err))
 	}
 }
 
 // finished makes one handshake and closes its connection behind do: some servers serve one connection at a time.
 func (s *sight) finished(ctx context.Context, offer hello.Client, do func(*handshake.Session, *hello.Flight)) error {
-	conn, err := s.d.open(ctx)
+	conn, err := s.d.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func renegotiates(session *handshake.Session, offer hello.Client) string {
 	}
 	kind, body, err := session.Read()
 	switch {
-	case err != nil && classify(err) == silent:
+	case err != nil && door.Classify(err) == door.Silent:
 		return "unknown"
 	case err != nil || kind == hello.RecordAlert:
 		return "refused"
@@ -155,7 +156,7 @@ func (s *sight) resumesBeside(ctx context.Context, offer hello.Client) {
 	if s.r.Resumption.SessionIDs {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(s.d.timeout/3, 700*time.Millisecond))
+	ctx, cancel := context.WithTimeout(ctx, min(s.d.Timeout/3, 700*time.Millisecond))
 	defer cancel()
 	s.resumesByID(ctx, offer)
 }
@@ -167,10 +168,10 @@ func (s *sight) resumesByID(ctx context.Context, offer hello.Client) {
 		return
 	}
 	offer.SessionID, offer.Suites, offer.Random = session.ID, []uint16{session.Suite}, nil
-	flight, got, err := s.d.ask(ctx, offer, hello.UntilHello)
-	if got == silent || got == unseen {
-		s.r.Resumption.Unsure = "session ids: " + plain(err)
+	flight, got, err := s.d.Ask(ctx, offer, hello.UntilHello)
+	if got == door.Silent || got == door.Unseen {
+		s.r.Resumption.Unsure = "session ids: " + door.Plain(err)
 		return
 	}
-	s.r.Resumption.SessionIDs = got == accepted && bytes.Equal(flight.Hello.SessionID, session.ID)
+	s.r.Resumption.SessionIDs = got == door.Accepted && bytes.Equal(flight.Hello.SessionID, session.ID)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"staunch/see/probe/hello"
+	"staunch/see/probe/list"
 	"staunch/tame"
 )
 
@@ -25,7 +26,7 @@ func (s *sight) handshake(ctx context.Context) {
 			c.NextProtos = []string{"http/1.1"}
 		}
 	}
-	m, err := s.d.meet(ctx, func(conn *tls.Conn, m *met) {
+	m, err := meet(ctx, s.d, func(conn *tls.Conn, m *met) {
 		if web {
 			s.hsts(conn)
 		} else {
@@ -63,7 +64,7 @@ func settle(conn *tls.Conn) {
 
 // resume makes a second handshake with what the first one left in the cache, and asks for HTTP/2 in it.
 func (s *sight) resume(ctx context.Context, set func(*tls.Config)) {
-	m, err := s.d.meet(ctx, nil, set, func(c *tls.Config) {
+	m, err := meet(ctx, s.d, nil, set, func(c *tls.Config) {
 		if len(c.NextProtos) > 0 {
 			c.NextProtos = []string{"h2", "http/1.1"}
 		}
@@ -127,12 +128,12 @@ func parseHSTS(values []string) *HSTS {
 func hex16(id uint16) string { return fmt.Sprintf("0x%04x", id) }
 
 // named writes suites as the report shows them.
-func named(l *listing) []Named {
+func named(l *list.Version) []Named {
 	var all []Named
-	for _, id := range l.suites {
+	for _, id := range l.Suites {
 		all = append(all, Named{ID: hex16(id), Name: hello.Named(id).Name})
 	}
-	for _, id := range l.v2 {
+	for _, id := range l.V2 {
 		name, _ := hello.V2Suite(id)
 		all = append(all, Named{ID: fmt.Sprintf("0x%06x", id), Name: name})
 	}

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
+	"staunch/see/probe/door"
 	"staunch/see/probe/hello"
 )
 
@@ -24,36 +23,37 @@ const (
 
 // heartbleed gives the verdict; flight is what the same connection showed of the server, for whoever wants the certificate.
 // The first attempt is made on conn, which it closes.
-func (d *door) heartbleed(ctx context.Context, conn net.Conn) (Heartbleed, *hello.Flight) {
+func (s *sight) heartbleed(ctx context.Context, conn net.Conn) (Heartbleed, *hello.Flight) {
 	version := hello.TLS12
 	for {
-		verdict, flight, lower := d.heartbleedOn(conn, version)
+		verdict, flight, lower := s.heartbleedOn(conn, version)
+		s.asked = version
 		_ = conn.Close() // nothing is left to say on it
 		if !lower {
 			return verdict, flight
 		}
-		if version == hello.TLS12 && d.onlyTLS13(ctx) {
+		if version == hello.TLS12 && s.onlyTLS13(ctx) {
 			return Heartbleed{Verdict: NoHeartbeat, Reason: "it speaks only TLS 1.3, which the flawed code never did"}, nil
 		}
 		if version--; version < hello.TLS10 {
 			return verdict, flight
 		}
 		var err error
-		if conn, err = d.open(ctx); err != nil {
+		if conn, err = s.d.Open(ctx); err != nil {
 			return Heartbleed{Verdict: Inconclusive, Reason: "the server stopped answering: " + err.Error()}, nil
 		}
 	}
 }
 
 // onlyTLS13 asks a server that refused TLS 1.2 whether it speaks 1.3.
-func (d *door) onlyTLS13(ctx context.Context) bool {
-	flight, got, _ := d.ask(ctx, d.modern(), hello.UntilHello)
-	return got == accepted && flight.Hello.Version == hello.TLS13
+func (s *sight) onlyTLS13(ctx context.Context) bool {
+	flight, got, _ := s.d.Ask(ctx, s.d.Modern(), hello.UntilHello)
+	return got == door.Accepted && flight.Hello.Version == hello.TLS13
 }
 
 // heartbleedOn makes one attempt; lower asks for another with an older version.
-func (d *door) heartbleedOn(conn net.Conn, version uint16) (h Heartbleed, f *hello.Flight, lower bool) {
-	c := d.broad(version)
+func (s *sight) heartbleedOn(conn net.Conn, version uint16) (h Heartbleed, f *hello.Flight, lower bool) {
+	c := s.d.Broad(version)
 	c.Heartbeat = true
 	if _, err := conn.Write(c.Marshal()); err != nil {
 		return Heartbleed{Verdict: Inconclusive, Reason: "the connection broke while the hello was sent"}, nil, false
@@ -71,9 +71,9 @@ func (d *door) heartbleedOn(conn net.Conn, version uint16) (h Heartbleed, f *hel
 			h.Reason = "the server says that heartbeats may not be sent to it"
 		}
 	case err != nil:
-		h.Verdict, h.Reason = Inconclusive, "heartbeats are on, but the server's hello broke off: "+plain(err)
+		h.Verdict, h.Reason = Inconclusive, "heartbeats are on, but the server's hello broke off: "+door.Plain(err)
 	default:
-		h = beat(conn, reader, flight.Hello.Version, d.timeout)
+		h = beat(conn, reader, flight.Hello.Version, s.d.Timeout)
 	}
 	return h, flight, false
 }
@@ -84,14 +84,14 @@ const silentReason = "the server did not answer our hello in time"
 // noHello reads why there was no ServerHello.
 func noHello(err error, version uint16) (Heartbleed, *hello.Flight, bool) {
 	alert, isAlert := hello.IsAlert(err)
-	h := Heartbleed{Verdict: Inconclusive, Reason: "no handshake with " + hello.VersionName(version) + " or older: " + plain(err)}
-	switch classify(err) {
-	case notTLS:
-		h.Verdict, h.Reason = NotTested, plain(err)
-	case silent:
+	h := Heartbleed{Verdict: Inconclusive, Reason: "no handshake with " + hello.VersionName(version) + " or older: " + door.Plain(err)}
+	switch door.Classify(err) {
+	case door.NotTLS:
+		h.Verdict, h.Reason = NotTested, door.Plain(err)
+	case door.Silent:
 		h.Reason = silentReason
 	}
-	return h, nil, isAlert && (alert.Code == hello.AlertProtocolVersion || alert.Code == hello.AlertHandshakeFailure) || classify(err) == hungUp
+	return h, nil, isAlert && (alert.Code == hello.AlertProtocolVersion || alert.Code == hello.AlertHandshakeFailure) || door.Classify(err) == door.HungUp
 }
 
 // beat sends the record without padding and judges the answer; then, on silence, the honest record as a control.
@@ -102,46 +102,46 @@ func beat(conn net.Conn, reader *hello.Reader, version uint16, timeout time.Dura
 	binary.BigEndian.PutUint16(body[1:], beatLength)
 	copy(body[3:], bytes.Repeat([]byte{beatByte}, beatLength))
 	first, second := min(timeout/2, 2*time.Second), min(timeout/2, 3*time.Second)
-	if got := exchange(conn, reader, hello.Record(hello.RecordHeartbeat, version, body), first, &h); got != silent {
+	if got := exchange(conn, reader, hello.Record(hello.RecordHeartbeat, version, body), first, &h); got != door.Silent {
 		return h
 	}
 	control := append(body, make([]byte, beatPadding)...)
 	switch exchange(conn, reader, hello.Record(hello.RecordHeartbeat, version, control), second, &h) {
-	case accepted:
+	case door.Accepted:
 		h.Verdict, h.Reason = Patched, "it discards the record without padding and answers the honest one"
 		h.ForeignBytes = 0
-	case silent:
+	case door.Silent:
 		h.Verdict, h.Reason = Inconclusive, "heartbeats are negotiated, but not even an honest one is answered: something between us may swallow them"
 	}
 	return h
 }
 
 // exchange sends one heartbeat record, reads one answer and writes the verdict for the record without padding.
-func exchange(conn net.Conn, reader *hello.Reader, record []byte, wait time.Duration, h *Heartbleed) answer {
+func exchange(conn net.Conn, reader *hello.Reader, record []byte, wait time.Duration, h *Heartbleed) door.Answer {
 	if err := conn.SetDeadline(time.Now().Add(wait)); err != nil {
-		return silent
+		return door.Silent
 	}
 	if _, err := conn.Write(record); err != nil {
 		h.Verdict, h.Reason = Inconclusive, "the server ended the connection at the heartbeat"
-		return hungUp
+		return door.HungUp
 	}
 	got, err := reader.Next()
 	switch {
-	case err != nil && classify(err) == silent:
-		return silent
+	case err != nil && door.Classify(err) == door.Silent:
+		return door.Silent
 	case err != nil:
 		h.Verdict, h.Reason = Inconclusive, "the server ended the connection at the heartbeat, which fixed and flawed code both may"
-		return hungUp
+		return door.HungUp
 	case got.Kind == hello.RecordAlert:
 		h.Verdict, h.Reason = Patched, "it answers the record without padding with "+alertName(got.Body)
-		return refused
+		return door.Refused
 	case got.Kind == hello.RecordHeartbeat:
 		h.ForeignBytes = foreign(got.Body)
 		h.Verdict, h.Reason = Vulnerable, fmt.Sprintf("it answered a heartbeat without padding with %d bytes, which every fixed version discards", len(got.Body))
-		return accepted
+		return door.Accepted
 	}
 	h.Verdict, h.Reason = Inconclusive, fmt.Sprintf("the heartbeat was answered by a record of type %d", got.Kind)
-	return notTLS
+	return door.NotTLS
 }
 
 // foreign counts bytes of the echo that are not ours: the type, the length and the padding are not part of the echo.
@@ -160,19 +160,4 @@ func alertName(body []byte) string {
 		return "an alert"
 	}
 	return hello.Alert{Level: body[0], Code: body[1]}.Error()
-}
-
-// plain says an error of the wire in words for people.
-func plain(err error) string {
-	switch classify(err) {
-	case hungUp:
-		return "the server ended the connection"
-	case silent:
-		return "no answer in time"
-	}
-	var alert hello.Alert
-	if errors.As(err, &alert) {
-		return alert.Error()
-	}
-	return strings.TrimSpace(err.Error())
 }

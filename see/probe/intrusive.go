@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/see/probe/door"
 	"staunch/see/probe/handshake"
 	"staunch/see/probe/hello"
 )
@@ -36,7 +37,7 @@ func (s *sight) intrusive(ctx context.Context) {
 // ticketbleed resumes with a session id of 16 bytes: CVE-2016-9244 answers with 32, half of it memory.
 func (s *sight) ticketbleed(ctx context.Context, version uint16) Flaw {
 	flaw := Flaw{Name: "Ticketbleed (CVE-2016-9244)", Verdict: flawInconclusive}
-	conn, err := s.d.open(ctx)
+	conn, err := s.d.Open(ctx)
 	if err != nil {
 		flaw.Reason = err.Error()
 		return flaw
@@ -45,7 +46,7 @@ func (s *sight) ticketbleed(ctx context.Context, version uint16) Flaw {
 	_ = conn.Close() // only the ticket is wanted
 	switch {
 	case err != nil:
-		flaw.Reason = "the handshake could not be finished: " + plain(err)
+		flaw.Reason = "the handshake could not be finished: " + door.Plain(err)
 		return flaw
 	case len(session.Ticket) == 0:
 		flaw.Verdict, flaw.Reason = flawNotSeen, "no session ticket was given"
@@ -53,10 +54,10 @@ func (s *sight) ticketbleed(ctx context.Context, version uint16) Flaw {
 	}
 	offer := handshake.Offer(version, s.d.SNI)
 	offer.SessionID, offer.TicketValue = bytes.Repeat([]byte{'S'}, 16), session.Ticket
-	flight, got, err := s.d.ask(ctx, offer, hello.UntilHello)
+	flight, got, err := s.d.Ask(ctx, offer, hello.UntilHello)
 	switch {
-	case got != accepted:
-		flaw.Reason = "the ticket was not answered: " + plain(err)
+	case got != door.Accepted:
+		flaw.Reason = "the ticket was not answered: " + door.Plain(err)
 	case len(flight.Hello.SessionID) > 16 && bytes.HasPrefix(flight.Hello.SessionID, offer.SessionID):
 		flaw.Verdict, flaw.Reason = flawVulnerable, fmt.Sprintf("a session id of 16 bytes came back with %d", len(flight.Hello.SessionID))
 	default:
@@ -69,14 +70,14 @@ func (s *sight) ticketbleed(ctx context.Context, version uint16) Flaw {
 // then fails to decrypt the next record, which fixed code never tries.
 func (s *sight) earlyCCS(ctx context.Context, version uint16) Flaw {
 	flaw := Flaw{Name: "early CCS (CVE-2014-0224)", Verdict: flawInconclusive}
-	conn, reader, flight, err := s.toDone(ctx, s.d.broad(version))
+	conn, reader, flight, err := s.toDone(ctx, s.d.Broad(version))
 	if err != nil {
-		flaw.Reason = plain(err)
+		flaw.Reason = door.Plain(err)
 		return flaw
 	}
 	defer conn.Close()
 	version = flight.Hello.Version
-	patience := min(s.d.timeout/3, 2*time.Second)
+	patience := min(s.d.Timeout/3, 2*time.Second)
 	answer, err := say(conn, reader, hello.Record(hello.RecordChangeCipherSpec, version, []byte{1}), patience)
 	switch {
 	case err == nil && answer.Kind == hello.RecordAlert:
@@ -85,18 +86,18 @@ func (s *sight) earlyCCS(ctx context.Context, version uint16) Flaw {
 	case err == nil:
 		flaw.Reason = fmt.Sprintf("answered by a record of type %d", answer.Kind)
 		return flaw
-	case classify(err) == hungUp:
+	case door.Classify(err) == door.HungUp:
 		flaw.Verdict, flaw.Reason = flawNotSeen, "it ends the connection at once"
 		return flaw
-	case classify(err) != silent:
-		flaw.Reason = plain(err)
+	case door.Classify(err) != door.Silent:
+		flaw.Reason = door.Plain(err)
 		return flaw
 	}
 	answer, err = say(conn, reader, hello.Record(hello.RecordHandshake, version, make([]byte, 64)), patience)
 	switch {
 	case err == nil && answer.Kind == hello.RecordAlert && len(answer.Body) == 2 && (answer.Body[1] == 20 || answer.Body[1] == 21):
 		flaw.Verdict, flaw.Reason = flawVulnerable, "it began to decrypt before keys were agreed on"
-	case err != nil && classify(err) == hungUp:
+	case err != nil && door.Classify(err) == door.HungUp:
 		flaw.Verdict, flaw.Reason = flawVulnerable, "it took the early change of cipher in silence and hung up at the record behind it"
 	default:
 		flaw.Reason = "it took the early change of cipher in silence, and what followed too"
@@ -117,7 +118,7 @@ func say(conn net.Conn, reader *hello.Reader, record []byte, patience time.Durat
 
 // toDone opens a connection and reads up to the ServerHelloDone.
 func (s *sight) toDone(ctx context.Context, c hello.Client) (net.Conn, *hello.Reader, *hello.Flight, error) {
-	conn, err := s.d.open(ctx)
+	conn, err := s.d.Open(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -145,7 +146,7 @@ func (s *sight) robot(ctx context.Context, version uint16, suites []uint16) Flaw
 	}
 	first, err := s.robotRound(ctx, version, kx)
 	if err != nil {
-		flaw.Reason = plain(err)
+		flaw.Reason = door.Plain(err)
 		return flaw
 	}
 	if same(first) {
@@ -155,7 +156,7 @@ func (s *sight) robot(ctx context.Context, version uint16, suites []uint16) Flaw
 	second, err := s.robotRound(ctx, version, kx)
 	switch {
 	case err != nil:
-		flaw.Reason = plain(err)
+		flaw.Reason = door.Plain(err)
 	case second == first:
 		flaw.Verdict, flaw.Reason = flawVulnerable, fmt.Sprintf("it tells paddings apart: %q", first)
 	default:
@@ -183,7 +184,7 @@ func (s *sight) robotRound(ctx context.Context, version uint16, suites []uint16)
 }
 
 func (s *sight) robotOne(ctx context.Context, version uint16, suites []uint16, kind int) (string, error) {
-	conn, reader, flight, err := s.toDone(ctx, s.d.offering(version, suites))
+	conn, reader, flight, err := s.toDone(ctx, s.d.Offering(version, suites))
 	if err != nil {
 		return "", err
 	}
@@ -195,7 +196,7 @@ func (s *sight) robotOne(ctx context.Context, version uint16, suites []uint16, k
 	if err != nil {
 		return "", err
 	}
-	if err := conn.SetDeadline(time.Now().Add(s.d.timeout / 2)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(s.d.Timeout / 2)); err != nil {
 		return "", err
 	}
 	sealed := handshake.EncryptRaw(key, padded(key.Size(), kind, version))
@@ -209,7 +210,7 @@ func (s *sight) robotOne(ctx context.Context, version uint16, suites []uint16, k
 	answer, err := reader.Next()
 	switch {
 	case err != nil:
-		return plain(err), nil
+		return door.Plain(err), nil
 	case answer.Kind == hello.RecordAlert:
 		return alertName(answer.Body), nil
 	}

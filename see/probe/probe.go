@@ -1,3 +1,4 @@
+// Package probe learns what a stranger meets at our addresses: versions, suites, certificates, Heartbleed, and a letter for all of it.
 package probe
 
 import (
@@ -12,8 +13,11 @@ import (
 
 	"staunch/fault"
 	"staunch/see/probe/chain"
+	"staunch/see/probe/door"
 	"staunch/see/probe/handshake"
 	"staunch/see/probe/hello"
+	"staunch/see/probe/list"
+	"staunch/see/probe/target"
 )
 
 // Probe looks at every address of every target and returns one result for each, in the order of the targets.
@@ -49,6 +53,9 @@ func Sort(all []Result, q Question) {
 // Each is Probe for many endpoints: every result is handed to take as soon as it is there, by several goroutines at once, and not kept.
 // Endpoints for which done says true are left out (they were answered by an earlier run).
 func Each(ctx context.Context, q Question, done func(Endpoint) bool, progress func(Progress), take func(Result)) error {
+	if err := q.check(); err != nil {
+		return err
+	}
 	endpoints, failed, err := Resolve(ctx, q)
 	if err != nil {
 		return err
@@ -75,16 +82,25 @@ func Each(ctx context.Context, q Question, done func(Endpoint) bool, progress fu
 	return ctx.Err()
 }
 
+// Endpoint is one address and port, with the name to ask it for.
+type Endpoint = target.Endpoint
+
+// Resolve asks DNS for every address of every target, in the order given, each address once per name and port.
+// A name that cannot be resolved comes back as an error beside the others: it is an address that could not be seen.
+func Resolve(ctx context.Context, q Question) ([]Endpoint, map[string]error, error) {
+	return target.Resolve(ctx, target.Asked{Targets: q.Targets, Allow: q.Allow, StartTLS: q.StartTLS, Domain: q.Domain, SNI: q.SNI})
+}
+
 // look is one question made ready: what all its endpoints share.
 type look struct {
 	q      Question
-	limits *limits
+	limits *door.Limits
 	roots  *x509.CertPool
 	fetch  *chain.Fetcher
 }
 
 func newLook(q Question) (*look, error) {
-	l := &look{q: q, limits: newLimits(q)}
+	l := &look{q: q, limits: door.NewLimits(q.AtOnce, q.PerSecond, q.TotalRate)}
 	if !q.Offline {
 		l.fetch = chain.NewFetcher()
 	}
@@ -133,25 +149,26 @@ func (l *look) all(ctx context.Context, todo []Endpoint, progress func(Progress)
 // one looks at one endpoint; keep is false for a closed port inside a range, which is no endpoint, and when we were told to stop.
 func (l *look) one(ctx context.Context, e Endpoint) (r Result, keep bool) {
 	started := time.Now()
-	d := &door{Endpoint: e, limits: l.limits, timeout: l.q.timeout()}
+	d := door.New(e, l.limits, l.q.timeout())
 	r = Result{Target: e.Target, Address: e.Address.String(), Port: int(e.Port), SNI: e.SNI, StartTLS: e.StartTLS, NotTested: []string{}}
 	s := &sight{d: d, l: l, r: &r}
 	closed := s.see(ctx)
 	s.expect()
-	r.Connections, r.TookMS = int(d.opened.Load()), time.Since(started).Milliseconds()
-	return r, ctx.Err() == nil && !(closed && e.ranged) && !(s.noTLS && l.q.OnlyTLS)
+	r.Connections, r.TookMS = d.Opened(), time.Since(started).Milliseconds()
+	return r, ctx.Err() == nil && !(closed && e.Ranged) && !(s.noTLS && l.q.OnlyTLS)
 }
 
 // sight is one endpoint being looked at.
 type sight struct {
-	d       *door
+	d       *door.Door
 	l       *look
 	r       *Result
-	mu      sync.Mutex    // for what several versions write at once
+	mu      sync.Mutex    // for what several connections write at once
 	flight  *hello.Flight // of the Heartbleed connection: TLS 1.2 or older
+	asked   uint16        // the version that its hello offered
 	served  [][]byte      // the chain as served
 	trust   chain.Trust
-	seen    map[uint16]*listing // by version
+	seen    map[uint16]*list.Version // by number
 	tls     *met
 	dhBits  int                // the weakest prime seen; 0: none
 	session *handshake.Session // finished and closed: its id

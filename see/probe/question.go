@@ -1,6 +1,12 @@
 package probe
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"staunch/fault"
+	"staunch/tame"
+)
 
 // Mode says how much to ask of each endpoint.
 type Mode string
@@ -55,30 +61,27 @@ func (q Question) timeout() time.Duration {
 	return time.Duration(q.TimeoutMS) * time.Millisecond
 }
 
-func (q Question) atOnce() int {
-	if q.AtOnce <= 0 {
-		return 4
-	}
-	return q.AtOnce
-}
-
-func (q Question) perSecond() float64 {
-	if q.PerSecond <= 0 {
-		return 10
-	}
-	return q.PerSecond
-}
-
-func (q Question) totalRate() float64 {
-	if q.TotalRate <= 0 {
-		return 200
-	}
-	return q.TotalRate
-}
-
 func (q Question) parallel() int {
 	if q.Parallel <= 0 {
 		return 32
 	}
 	return q.Parallel
+}
+
+// check refuses a question that makes no sense, before anything is sent.
+func (q Question) check() error {
+	switch q.mode() {
+	case ModeFull, ModeQuick, ModeHeartbleed, ModeCertificate:
+	default:
+		return fault.New(fault.Usage, "unknown mode %q", tame.Short(string(q.Mode), 200))
+	}
+	if q.ExpectSPKI != "" && (len(q.ExpectSPKI) != 64 || strings.Trim(q.ExpectSPKI, "0123456789abcdef") != "") {
+		return fault.New(fault.Usage, "the expected key %q is not the lower-case hex of a SHA-256", tame.Short(q.ExpectSPKI, 200))
+	}
+	for _, t := range q.Targets {
+		if q.Intrusive && strings.Contains(t, "/") && !strings.Contains(t, "://") {
+			return fault.New(fault.Usage, "intrusive tests need targets named one by one, %q is a range", tame.Short(t, 200))
+		}
+	}
+	return nil
 }

@@ -4,14 +4,16 @@ import (
 	"context"
 	"sync"
 
+	"staunch/see/probe/door"
 	"staunch/see/probe/hello"
+	"staunch/see/probe/list"
 )
 
 // quick asks for the bad things only, in about six more connections.
 func (s *sight) quick(ctx context.Context) {
-	s.seen = map[uint16]*listing{}
+	s.seen = map[uint16]*list.Version{}
 	for _, v := range []uint16{hello.TLS10, hello.TLS11, hello.TLS12, hello.TLS13} {
-		s.seen[v] = &listing{version: v}
+		s.seen[v] = &list.Version{Number: v}
 	}
 	if s.flight != nil && s.flight.Hello != nil {
 		s.note(s.flight.Hello.Version, s.flight.Hello.Suite)
@@ -28,13 +30,13 @@ func (s *sight) quick(ctx context.Context) {
 	top, _ := s.newestOld()
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		l := s.d.sslv2(ctx)
+		l := list.SSLv2(ctx, s.d)
 		s.mu.Lock()
 		s.seen[hello.SSL20] = l
 		s.mu.Unlock()
 	})
 	wait.Go(func() { s.try(ctx, hello.SSL30, hello.Suites(hello.SSL30)) })
-	wait.Go(func() { s.try(ctx, hello.TLS11, broadSuites()) })
+	wait.Go(func() { s.try(ctx, hello.TLS11, door.BroadSuites()) })
 	if top >= hello.TLS10 {
 		wait.Go(func() { s.try(ctx, top, filter(hello.Suites(top), tooWeak)) })
 		wait.Go(func() {
@@ -54,12 +56,12 @@ func fine(x hello.Suite) bool { return x.ForwardSecret() && x.AEAD() && !x.Anony
 
 // try makes one offer and notes what was chosen, in whichever version.
 func (s *sight) try(ctx context.Context, version uint16, suites []uint16) {
-	flight, got, err := s.d.ask(ctx, s.d.offering(version, suites), hello.UntilHello)
+	flight, got, err := s.d.Ask(ctx, s.d.Offering(version, suites), hello.UntilHello)
 	switch got {
-	case accepted:
+	case door.Accepted:
 		s.note(flight.Hello.Version, flight.Hello.Suite)
-	case silent, unseen:
-		s.skip("%s: %s", hello.VersionName(version), plain(err))
+	case door.Silent, door.Unseen:
+		s.skip("%s: %s", hello.VersionName(version), door.Plain(err))
 	}
 }
 
@@ -69,14 +71,14 @@ func (s *sight) note(version, suite uint16) {
 	defer s.mu.Unlock()
 	l := s.seen[version]
 	if l == nil {
-		l = &listing{version: version}
+		l = &list.Version{Number: version}
 		s.seen[version] = l
 	}
-	l.offered = true
-	for _, id := range l.suites {
+	l.Offered = true
+	for _, id := range l.Suites {
 		if id == suite {
 			return
 		}
 	}
-	l.suites = append(l.suites, suite)
+	l.Suites = append(l.Suites, suite)
 }

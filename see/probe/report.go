@@ -6,6 +6,7 @@ import (
 
 	"staunch/see/probe/grade"
 	"staunch/see/probe/hello"
+	"staunch/see/probe/list"
 )
 
 // report writes what was seen into the result, and grades it.
@@ -28,22 +29,22 @@ func (s *sight) report() {
 
 func (s *sight) nothingOffered() bool {
 	for _, l := range s.seen {
-		if l.offered {
+		if l.Offered {
 			return false
 		}
 	}
 	return true
 }
 
-func (s *sight) protocol(l *listing) {
+func (s *sight) protocol(l *list.Version) {
 	if l == nil {
 		return
 	}
 	s.r.Protocols = append(s.r.Protocols, Protocol{
-		Version: hello.VersionName(l.version), Offered: l.offered, Suites: named(l), ServerPreference: l.preference, Unsure: l.unsure,
+		Version: hello.VersionName(l.Number), Offered: l.Offered, Suites: named(l), ServerPreference: l.Preference, Unsure: l.Unsure,
 	})
-	if l.unsure != "" && l.version != hello.SSL20 {
-		s.skip("%s completely: %s", hello.VersionName(l.version), l.unsure)
+	if l.Unsure != "" && l.Number != hello.SSL20 {
+		s.skip("%s completely: %s", hello.VersionName(l.Number), l.Unsure)
 	}
 }
 
@@ -58,7 +59,7 @@ func (s *sight) options() {
 	}
 	deflate := false
 	for _, l := range s.seen {
-		deflate = deflate || l.deflate
+		deflate = deflate || l.Deflate
 	}
 	s.r.Compression = &deflate
 }
@@ -87,10 +88,10 @@ func (s *sight) facts() grade.Facts {
 		if l == nil {
 			continue
 		}
-		f.Partial = f.Partial || l.unsure != "" && v != hello.SSL20
-		if l.offered {
-			version := grade.Version{Number: v, V2: l.v2}
-			for _, id := range l.suites {
+		f.Partial = f.Partial || l.Unsure != "" && v != hello.SSL20
+		if l.Offered {
+			version := grade.Version{Number: v, V2: l.V2}
+			for _, id := range l.Suites {
 				version.Suites = append(version.Suites, hello.Named(id))
 			}
 			f.Versions = append(f.Versions, version)

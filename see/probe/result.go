@@ -17,6 +17,7 @@ type Result struct {
 	Protocols   []Protocol         `json:"protocols,omitempty"`
 	Groups      []Named            `json:"groups,omitempty"` // key exchange groups, best liked first where the server chooses
 	Signatures  []Named            `json:"signature_algorithms,omitempty"`
+	Modern      []Named            `json:"signature_algorithms_tls13,omitempty"` // in no order: which one is preferred is encrypted
 	ALPN        []string           `json:"alpn,omitempty"`
 	Resumption  *Resumption        `json:"resumption,omitempty"`
 	Renegotiate *Renegotiation     `json:"renegotiation,omitempty"`

@@ -2,15 +2,21 @@ package probe
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
 	"staunch/fault"
 	"staunch/see/probe/chain"
+	"staunch/see/probe/door"
 	"staunch/see/probe/hello"
+	"staunch/see/probe/list"
 )
 
 // see does what the mode asks for. closed tells that nothing listens there.
@@ -53,12 +59,12 @@ func (s *sight) see(ctx context.Context) (closed bool) {
 
 // firstContact is the Heartbleed connection; ok is false when the endpoint could not be seen at all.
 func (s *sight) firstContact(ctx context.Context) (closed, ok bool) {
-	conn, err := s.d.open(ctx)
+	conn, err := s.d.Open(ctx)
 	if err != nil {
 		s.unseen(err)
 		return errors.Is(err, syscall.ECONNREFUSED), false
 	}
-	s.r.Heartbleed, s.flight = s.d.heartbleed(ctx, conn)
+	s.r.Heartbleed, s.flight = s.heartbleed(ctx, conn)
 	if s.flight != nil {
 		s.served = s.flight.Certificates
 	}
@@ -79,11 +85,11 @@ func (s *sight) unseen(err error) {
 }
 
 func (s *sight) certificateAlone(ctx context.Context) (closed bool) {
-	met, err := s.d.meet(ctx, nil)
+	met, err := meet(ctx, s.d, nil)
 	if err == nil {
 		s.tls = met
 	} else if fault.Is(err, fault.Unsupported) {
-		s.served, err = s.d.oldChain(ctx, err)
+		s.served, err = oldChain(ctx, s.d, err)
 	}
 	if err != nil {
 		s.unseen(err)
@@ -115,50 +121,59 @@ func (s *sight) judge(ctx context.Context) {
 	s.r.Certificate = c
 }
 
-// full lists everything that hellos can show, versions side by side.
+// full lists everything that hellos can show.
 func (s *sight) full(ctx context.Context) {
-	s.seen = map[uint16]*listing{}
-	var wait sync.WaitGroup
-	for _, v := range []uint16{hello.SSL20, hello.SSL30, hello.TLS10, hello.TLS11, hello.TLS12, hello.TLS13} {
-		wait.Go(func() {
-			var l *listing
-			if v == hello.SSL20 {
-				l = s.d.sslv2(ctx)
-			} else {
-				l = s.d.list(ctx, v)
-			}
-			s.mu.Lock()
-			s.seen[v] = l
-			s.mu.Unlock()
-		})
+	known := list.Known{Offered: door.BroadSuites(), Schemes: s.schemes(), TLS13: s.tls != nil && s.tls.state.Version == hello.TLS13}
+	if s.asked == hello.TLS12 {
+		known.Flight = s.flight
 	}
-	wait.Wait()
-	s.shorter(ctx)
-	s.strengths(ctx)
-}
-
-// shorter asks again with short lists when no version took a long one: some load balancers drop those.
-func (s *sight) shorter(ctx context.Context) {
-	if top, _ := s.newestOld(); top != 0 || s.offers(hello.TLS13) {
-		return
+	found := list.All(ctx, s.d, known)
+	s.seen, s.dhBits = found.Versions, found.DHBits
+	for _, id := range found.Groups {
+		s.r.Groups = append(s.r.Groups, Named{ID: hex16(id), Name: hello.GroupNamed(id).Name})
 	}
-	for v := hello.TLS13; v >= hello.SSL30; v-- {
-		if l := s.seen[v]; l.refusedSuites {
-			s.d.listInParts(ctx, l)
-		}
+	s.r.Signatures, s.r.Modern = schemeNames(found.Signatures), schemeNames(found.Modern)
+	for _, says := range found.Unseen {
+		s.skip("%s", says)
+	}
+	if len(found.Signatures) == 0 {
+		s.skip("signature algorithms up to TLS 1.2: only a TLS 1.2 server with forward secrecy shows them before encryption")
+	}
+	if s.offers(hello.TLS13) {
+		s.skip("which signature algorithm of TLS 1.3 the server likes best: it says that behind encryption")
 	}
 }
 
-// strengths asks for groups, primes and signature schemes, now that the suites are known.
-func (s *sight) strengths(ctx context.Context) {
-	version, suites := s.newestOld()
-	ecdhe := filter(suites, func(x hello.Suite) bool { return x.ECDHE() && !x.PSK() })
-	dhe := filter(suites, func(x hello.Suite) bool { return x.Ephemeral() && !x.ECDHE() && !x.PSK() })
-	signed := filter(suites, func(x hello.Suite) bool { return x.Ephemeral() && !x.Anonymous() && !x.PSK() })
-	var wait sync.WaitGroup
-	wait.Go(func() { s.groups(ctx, version, ecdhe) })
-	wait.Go(func() { s.signatures(ctx, version, signed, dhe) })
-	wait.Wait()
+func schemeNames(ids []uint16) []Named {
+	var all []Named
+	for _, id := range ids {
+		all = append(all, Named{ID: hex16(id), Name: hello.SignatureNamed(id)})
+	}
+	return all
+}
+
+// schemes are those with which the served key can sign in TLS 1.3 (RFC 8446 section 4.2.3: a curve has one hash, a kind of RSA key its own schemes).
+func (s *sight) schemes() []uint16 {
+	served := s.served
+	if s.tls != nil && len(s.tls.chain) > 0 {
+		served = s.tls.chain
+	}
+	if len(served) == 0 {
+		return nil
+	}
+	cert, err := x509.ParseCertificate(served[0])
+	if err != nil {
+		return nil
+	}
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return []uint16{0x0804, 0x0805, 0x0806}
+	case *ecdsa.PublicKey:
+		return map[elliptic.Curve][]uint16{elliptic.P256(): {0x0403}, elliptic.P384(): {0x0503}, elliptic.P521(): {0x0603}}[key.Curve]
+	case ed25519.PublicKey:
+		return []uint16{0x0807}
+	}
+	return nil
 }
 
 func filter(ids []uint16, keep func(hello.Suite) bool) []uint16 {
@@ -168,53 +183,11 @@ func filter(ids []uint16, keep func(hello.Suite) bool) []uint16 {
 // newestOld is the newest version up to TLS 1.2 that was seen, with its suites.
 func (s *sight) newestOld() (uint16, []uint16) {
 	for v := hello.TLS12; v >= hello.SSL30; v-- {
-		if l := s.seen[v]; l != nil && len(l.suites) > 0 {
-			return v, l.suites
+		if l := s.seen[v]; l != nil && len(l.Suites) > 0 {
+			return v, l.Suites
 		}
 	}
 	return 0, nil
 }
 
-func (s *sight) groups(ctx context.Context, version uint16, ecdhe []uint16) {
-	var ids []uint16
-	var unsure string
-	switch {
-	case s.offers(hello.TLS13):
-		ids, unsure = s.d.groups13(ctx, s.seen[hello.TLS13].group)
-	case len(ecdhe) > 0:
-		ids, unsure = s.d.exchanges(ctx, version, ecdhe, false, nil)
-	}
-	if unsure != "" {
-		s.skip("some key exchange groups: %s", unsure)
-	}
-	for _, id := range ids {
-		s.r.Groups = append(s.r.Groups, Named{ID: hex16(id), Name: hello.GroupNamed(id).Name})
-	}
-}
-
-func (s *sight) offers(version uint16) bool { return s.seen[version] != nil && s.seen[version].offered }
-
-// signatures lists signature schemes, over DHE suites where there are some, because those show the size of their prime as well.
-func (s *sight) signatures(ctx context.Context, version uint16, signed, dhe []uint16) {
-	if len(dhe) > 0 {
-		signed = dhe
-	}
-	var ids []uint16
-	var unsure string
-	if len(signed) > 0 {
-		ids, unsure = s.d.exchanges(ctx, version, signed, true, func(k *hello.KeyExchange) { s.dhBits = k.DHBits })
-	}
-	if len(dhe) > 0 && s.dhBits == 0 {
-		s.skip("the size of the Diffie-Hellman prime: it could not be read")
-	}
-	if version != hello.TLS12 || len(signed) == 0 {
-		s.skip("signature algorithms: only a TLS 1.2 server with forward secrecy shows them before encryption")
-		return
-	}
-	if unsure != "" {
-		s.skip("some signature algorithms: %s", unsure)
-	}
-	for _, id := range ids {
-		s.r.Signatures = append(s.r.Signatures, Named{ID: hex16(id), Name: hello.SignatureNamed(id)})
-	}
-}
+func (s *sight) offers(version uint16) bool { return s.seen[version] != nil && s.seen[version].Offered }

@@ -6,9 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"strings"
 
 	"staunch/fault"
 	"staunch/see/probe/chain"
+	"staunch/see/probe/door"
 	"staunch/see/probe/hello"
 )
 
@@ -16,8 +18,8 @@ import (
 // as served (DER, leaf first). It trusts nothing and judges nothing: a wrong or expired certificate is still the one that is served.
 // Faults: Unreachable, Timeout, Unsupported (no TLS there), Corrupt (no certificate could be read).
 func Serves(ctx context.Context, e Endpoint) (spki string, der [][]byte, err error) {
-	d := &door{Endpoint: e, limits: newLimits(Question{}), timeout: Question{}.timeout()}
-	served, err := d.chain(ctx)
+	d := door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout())
+	served, err := chainOf(ctx, d)
 	if err != nil {
 		return "", nil, err
 	}
@@ -28,8 +30,8 @@ func Serves(ctx context.Context, e Endpoint) (spki string, der [][]byte, err err
 // ServesAll is like Serves, but asks a TLS 1.2 server separately for an RSA and for an ECDSA certificate, because one endpoint may
 // serve both and a key is only gone when neither has it. A server with TLS 1.3 alone is asked once.
 func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
-	d := &door{Endpoint: e, limits: newLimits(Question{}), timeout: Question{}.timeout()}
-	served, err := d.chain(ctx)
+	d := door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout())
+	served, err := chainOf(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -38,9 +40,9 @@ func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
 		return nil, err
 	}
 	spkis = []string{first}
-	for _, c := range []hello.Client{d.only(rsaOnly), d.only(ecdsaOnly)} {
-		flight, got, _ := d.ask(ctx, c, hello.UntilDone)
-		if got == silent || got == unseen {
+	for _, c := range []hello.Client{d.Only(rsaOnly), d.Only(ecdsaOnly)} {
+		flight, got, _ := d.Ask(ctx, c, hello.UntilDone)
+		if got == door.Silent || got == door.Unseen {
 			return nil, fault.New(fault.Unreachable, "%s stopped answering", e)
 		}
 		if flight == nil || len(flight.Certificates) == 0 {
@@ -57,26 +59,29 @@ func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
 	return spkis, nil
 }
 
-// chain reads the chain: by crypto/tls, which can do TLS 1.3, else by our own hello, which can talk to anything older.
-func (d *door) chain(ctx context.Context) ([][]byte, error) {
-	met, err := d.meet(ctx, nil)
+func rsaOnly(s hello.Suite) bool   { return strings.Contains(s.Name, "_RSA_") && !s.PSK() }
+func ecdsaOnly(s hello.Suite) bool { return strings.Contains(s.Name, "_ECDSA_") }
+
+// chainOf reads the chain: by crypto/tls, which can do TLS 1.3, else by our own hello, which can talk to anything older.
+func chainOf(ctx context.Context, d *door.Door) ([][]byte, error) {
+	met, err := meet(ctx, d, nil)
 	if met != nil && len(met.chain) > 0 {
 		return met.chain, nil
 	}
 	if fault.KindOf(err) != fault.Unsupported {
 		return nil, err
 	}
-	return d.oldChain(ctx, err)
+	return oldChain(ctx, d, err)
 }
 
 // oldChain reads the chain by our own hello; why is what is said when that does not work either.
-func (d *door) oldChain(ctx context.Context, why error) ([][]byte, error) {
+func oldChain(ctx context.Context, d *door.Door, why error) ([][]byte, error) {
 	for _, version := range []uint16{hello.TLS12, hello.TLS10, hello.SSL30} {
-		flight, got, err := d.ask(ctx, d.broad(version), hello.UntilDone)
+		flight, got, err := d.Ask(ctx, d.Broad(version), hello.UntilDone)
 		if flight != nil && len(flight.Certificates) > 0 {
 			return flight.Certificates, nil
 		}
-		if got == unseen || got == silent {
+		if got == door.Unseen || got == door.Silent {
 			return nil, fault.From(err, fault.Timeout)
 		}
 	}
@@ -91,8 +96,8 @@ type met struct {
 
 // meet makes a complete handshake without judging the certificate; then works on the connection, unless then is nil.
 // Faults: those of open, and Unsupported when the two could not agree.
-func (d *door) meet(ctx context.Context, then func(*tls.Conn, *met), options ...func(*tls.Config)) (*met, error) {
-	conn, err := d.open(ctx)
+func meet(ctx context.Context, d *door.Door, then func(*tls.Conn, *met), options ...func(*tls.Config)) (*met, error) {
+	conn, err := d.Open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type Until int
 // Where a reader of a flight may stop.
 const (
 	UntilHello Until = iota // after the ServerHello: enough to learn version, suite and group
+	UntilKeys               // after the ServerKeyExchange, where the suite has one
 	UntilDone               // after the ServerHelloDone
 )
 
@@ -51,7 +52,7 @@ func (r *Reader) Flight(until Until) (*Flight, error) {
 		if err := f.add(kind, body); err != nil {
 			return f, err
 		}
-		if f.Done || until == UntilHello || f.Hello.Version >= TLS13 {
+		if f.Done || until == UntilHello || f.Hello.Version >= TLS13 || until == UntilKeys && (f.KeyExchange != nil || !Named(f.Hello.Suite).ForwardSecret()) {
 			return f, nil
 		}
 	}

@@ -172,6 +172,11 @@ func Signatures() []Signature {
 	}
 }
 
+// Modern holds for the schemes with which a TLS 1.3 server may sign (RFC 8446 section 4.2.3).
+func (s Signature) Modern() bool {
+	return s.ID >= 0x0804 || s.ID == 0x0403 || s.ID == 0x0503 || s.ID == 0x0603
+}
+
 // SignatureNamed returns the scheme's name; an unknown one is named by its number.
 func SignatureNamed(id uint16) string {
 	for _, s := range Signatures() {

@@ -1,4 +1,4 @@
-package probe
+package door
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // Forty connections to one address take four seconds at ten a second, and never more than four are open.
 func TestLimitsOfOneAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(Question{})
+		l := NewLimits(0, 0, 0)
 		began := time.Now()
 		var open, most atomic.Int64
 		var wait sync.WaitGroup
@@ -44,7 +44,7 @@ func TestLimitsOfOneAddress(t *testing.T) {
 
 func TestRateOfOneAddressAndOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(Question{TotalRate: 20})
+		l := NewLimits(0, 0, 20)
 		began := time.Now()
 		var wait sync.WaitGroup
 		for i := range 100 {
@@ -77,7 +77,7 @@ func TestRateOfOneAddressAndOfAll(t *testing.T) {
 
 func TestLoopbackIsNotLimitedAndWaitingEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(Question{PerSecond: 0.1})
+		l := NewLimits(0, 0, 0)
 		began := time.Now()
 		for range 100 {
 			if _, err := l.enter(t.Context(), netip.MustParseAddr("127.0.0.2")); err != nil {

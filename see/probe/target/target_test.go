@@ -1,4 +1,4 @@
-package probe
+package target
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func TestTargets(t *testing.T) {
 		"10.0.0.9/32:80-82":           "10.0.0.9:80 10.0.0.9:81 10.0.0.9:82",
 		"[fd00::/127]:443":            "fd00:::443 fd00::1:443",
 	} {
-		all, err := parseTargets(Question{Targets: []string{text}, Allow: []string{"10.0.0.0/8", "fd00::/8"}})
+		all, err := parseTargets(Asked{Targets: []string{text}, Allow: []string{"10.0.0.0/8", "fd00::/8"}})
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -63,7 +63,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 		"192.0.2.0/24:443": fault.Denied, "10.0.0.0/7:443": fault.Denied, "10.0.0.0/33": fault.Usage, "10.0.0.0/8:443": fault.Usage, "10.0.0.0/24:1-65535": fault.Usage,
 		"10.0.0.0/24:90-80": fault.Usage, "10.0.0.0/24:": fault.Usage, "fd00::/8": fault.Usage,
 	} {
-		_, err := parseTargets(Question{Targets: []string{text}, Allow: []string{"10.0.0.0/8", "fd00::/8"}})
+		_, err := parseTargets(Asked{Targets: []string{text}, Allow: []string{"10.0.0.0/8", "fd00::/8"}})
 		if fault.KindOf(err) != want {
 			t.Errorf("%q: %v (%s), want %s", text, err, fault.KindOf(err), want)
 		}
@@ -74,13 +74,10 @@ func TestTargetsThatAreRefused(t *testing.T) {
 }
 
 func TestQuestionsThatAreRefused(t *testing.T) {
-	for name, q := range map[string]Question{
+	for name, q := range map[string]Asked{
 		"nothing named":       {},
-		"unknown mode":        {Targets: []string{"a.example"}, Mode: "loud"},
 		"unknown starttls":    {Targets: []string{"a.example"}, StartTLS: "telnet"},
-		"half a digest":       {Targets: []string{"a.example"}, ExpectSPKI: "abcd"},
 		"a name with escapes": {Targets: []string{"a.example"}, SNI: "a\x1b.example"},
-		"intrusive ranges":    {Targets: []string{"10.0.0.0/30:443"}, Allow: []string{"10.0.0.0/8"}, Intrusive: true},
 		"not a range":         {Targets: []string{"a.example"}, Allow: []string{"everything"}},
 		"one of two is wrong": {Targets: []string{"a.example", "b:0"}},
 	} {
@@ -95,7 +92,7 @@ func FuzzTarget(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		all, err := parseTargets(Question{Targets: []string{text}, Allow: []string{"10.0.0.0/8"}})
+		all, err := parseTargets(Asked{Targets: []string{text}, Allow: []string{"10.0.0.0/8"}})
 		if err == nil && len(all) == 0 {
 			t.Error("no target and no error")
 		}

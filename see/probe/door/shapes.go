@@ -1,4 +1,4 @@
-package probe
+package door
 
 import (
 	"strings"
@@ -6,16 +6,16 @@ import (
 	"staunch/see/probe/hello"
 )
 
-// broad is a hello that nearly every server of a version accepts: short enough for picky ones, with everything that old and new ones speak.
-func (d *door) broad(version uint16) hello.Client {
+// Broad is a hello that nearly every server of a version accepts: short enough for picky ones, with everything that old and new ones speak.
+func (d *Door) Broad(version uint16) hello.Client {
 	return hello.Client{
-		Version: version, Suites: broadSuites(), ServerName: d.SNI, Groups: hello.GroupIDs(hello.Groups(hello.TLS12)),
+		Version: version, Suites: BroadSuites(), ServerName: d.SNI, Groups: hello.GroupIDs(hello.Groups(hello.TLS12)),
 		Signatures: hello.SignatureIDs(), Renegotiate: true, Ticket: true,
 	}
 }
 
-// broadSuites are at most 100 suites, forward secret and strong ones first.
-func broadSuites() []uint16 {
+// BroadSuites are at most 100 suites, forward secret and strong ones first.
+func BroadSuites() []uint16 {
 	var ids [3][]uint16
 	for _, id := range hello.Suites(hello.TLS12) {
 		s := hello.Named(id)
@@ -33,12 +33,9 @@ func broadSuites() []uint16 {
 	return append(append(ids[0], ids[1]...), ids[2]...)
 }
 
-func rsaOnly(s hello.Suite) bool   { return strings.Contains(s.Name, "_RSA_") && !s.PSK() }
-func ecdsaOnly(s hello.Suite) bool { return strings.Contains(s.Name, "_ECDSA_") }
-
-// only is the broad hello restricted to suites of one kind.
-func (d *door) only(kind func(hello.Suite) bool) hello.Client {
-	c := d.broad(hello.TLS12)
+// Only is the broad hello restricted to suites of one kind.
+func (d *Door) Only(kind func(hello.Suite) bool) hello.Client {
+	c := d.Broad(hello.TLS12)
 	var ids []uint16
 	for _, id := range c.Suites {
 		if kind(hello.Named(id)) {
@@ -49,10 +46,22 @@ func (d *door) only(kind func(hello.Suite) bool) hello.Client {
 	return c
 }
 
-// modern is a hello for TLS 1.3 alone, without a key share: the server answers with a HelloRetryRequest, and nobody computes a key.
-func (d *door) modern() hello.Client {
+// Modern is a hello for TLS 1.3 alone, without a key share: the server answers with a HelloRetryRequest, and nobody computes a key.
+func (d *Door) Modern() hello.Client {
 	return hello.Client{
 		Version: hello.TLS13, Suites: hello.Suites(hello.TLS13), ServerName: d.SNI, Groups: hello.GroupIDs(hello.Groups(hello.TLS13)),
 		Signatures: hello.SignatureIDs(), SessionID: make([]byte, 32),
 	}
+}
+
+// Offering is a hello for exactly this version with these suites.
+func (d *Door) Offering(version uint16, suites []uint16) hello.Client {
+	if version == hello.TLS13 {
+		c := d.Modern()
+		c.Suites = suites
+		return c
+	}
+	c := d.Broad(version)
+	c.Suites, c.Deflate = suites, true
+	return c
 }

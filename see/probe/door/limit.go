@@ -1,15 +1,16 @@
-package probe
+package door
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"sync"
 	"time"
 )
 
-// limits keeps us from being mistaken for an attack: forty quick connections trip fail2ban and may lock the operator out.
+// Limits keeps us from being mistaken for an attack: forty quick connections trip fail2ban and may lock the operator out.
 // Loopback addresses are not limited.
-type limits struct {
+type Limits struct {
 	atOnce    int
 	perSecond float64
 	total     *pace
@@ -22,11 +23,12 @@ type limit struct {
 	pace  *pace
 }
 
-func newLimits(q Question) *limits {
-	return &limits{atOnce: q.atOnce(), perSecond: q.perSecond(), total: newPace(q.totalRate()), addresses: map[netip.Addr]*limit{}}
+// NewLimits allows atOnce connections at once and perSecond new ones a second to one address, and total new ones a second over all; 0 stands for 4, 10 and 200.
+func NewLimits(atOnce int, perSecond, total float64) *Limits {
+	return &Limits{atOnce: cmp.Or(max(atOnce, 0), 4), perSecond: cmp.Or(max(perSecond, 0), 10), total: newPace(cmp.Or(max(total, 0), 200)), addresses: map[netip.Addr]*limit{}}
 }
 
-func (l *limits) of(a netip.Addr) *limit {
+func (l *Limits) of(a netip.Addr) *limit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one := l.addresses[a]
@@ -38,7 +40,7 @@ func (l *limits) of(a netip.Addr) *limit {
 }
 
 // enter waits until one more connection to a may be opened; leave gives the place back.
-func (l *limits) enter(ctx context.Context, a netip.Addr) (leave func(), err error) {
+func (l *Limits) enter(ctx context.Context, a netip.Addr) (leave func(), err error) {
 	if a.IsLoopback() {
 		return func() {}, ctx.Err()
 	}

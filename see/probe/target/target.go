@@ -1,4 +1,4 @@
-package probe
+package target
 
 import (
 	"net/netip"
@@ -27,12 +27,12 @@ type target struct {
 }
 
 // parseTargets reads all targets and refuses the question as a whole when one of them is wrong: half of an answer would look like all of it.
-func parseTargets(q Question) ([]target, error) {
+func parseTargets(q Asked) ([]target, error) {
 	allow, err := parseAllow(q.Allow)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkQuestion(q); err != nil {
+	if err := checkNames(q); err != nil {
 		return nil, err
 	}
 	var all []target
@@ -56,28 +56,13 @@ func parseTargets(q Question) ([]target, error) {
 	return all, nil
 }
 
-func checkQuestion(q Question) error {
-	switch q.mode() {
-	case ModeFull, ModeQuick, ModeHeartbleed, ModeCertificate:
-	default:
-		return fault.New(fault.Usage, "unknown mode %q", tame.Short(string(q.Mode), 200))
-	}
-	for _, name := range []string{q.SNI, q.Domain} {
+func checkNames(a Asked) error {
+	for _, name := range []string{a.SNI, a.Domain} {
 		if name == "" {
 			continue
 		}
 		if _, err := hostName(name); err != nil {
 			return err
-		}
-	}
-	if q.ExpectSPKI != "" && (len(q.ExpectSPKI) != 64 || strings.Trim(q.ExpectSPKI, "0123456789abcdef") != "") {
-		return fault.New(fault.Usage, "the expected key %q is not the lower-case hex of a SHA-256", tame.Short(q.ExpectSPKI, 200))
-	}
-	if q.Intrusive {
-		for _, t := range q.Targets {
-			if strings.Contains(t, "/") && !strings.Contains(t, "://") {
-				return fault.New(fault.Usage, "intrusive tests need targets named one by one, %q is a range", tame.Short(t, 200))
-			}
 		}
 	}
 	return nil

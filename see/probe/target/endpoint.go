@@ -1,5 +1,5 @@
-// Package probe learns what a stranger meets at our addresses: versions, suites, certificates, Heartbleed, and a letter for all of it.
-package probe
+// Package target reads what a person names as places to look at, and finds every address of each; what was not named is refused.
+package target
 
 import (
 	"context"
@@ -20,7 +20,16 @@ type Endpoint struct {
 	SNI      string     `json:"sni,omitempty"`
 	StartTLS string     `json:"starttls,omitempty"` // a protocol of see/probe/starttls, or ""
 	Domain   string     `json:"domain,omitempty"`   // XMPP
-	ranged   bool       // named by a range: a closed port is no endpoint
+	Ranged   bool       `json:"-"`                  // named by a range: a closed port is no endpoint
+}
+
+// Asked is what a person named.
+type Asked struct {
+	Targets  []string // host, host:port, URL, [v6]:port, or CIDR:ports inside Allow
+	Allow    []string // CIDRs inside which ranges may be named
+	StartTLS string   // protocol, "none", or "": by scheme and well-known port
+	Domain   string   // XMPP domain, when it is not the host's name
+	SNI      string   // name to ask for, when it is not the target's host
 }
 
 // AddrPort is where to connect to.
@@ -36,11 +45,11 @@ func (e Endpoint) String() string {
 
 // Resolve asks DNS for every address of every target, in the order given, each address once per name and port.
 // A name that cannot be resolved comes back as an error beside the others: it is an address that could not be seen.
-func Resolve(ctx context.Context, q Question) ([]Endpoint, map[string]error, error) {
+func Resolve(ctx context.Context, q Asked) ([]Endpoint, map[string]error, error) {
 	return resolve(ctx, q, net.DefaultResolver)
 }
 
-func resolve(ctx context.Context, q Question, resolver *net.Resolver) ([]Endpoint, map[string]error, error) {
+func resolve(ctx context.Context, q Asked, resolver *net.Resolver) ([]Endpoint, map[string]error, error) {
 	targets, err := parseTargets(q)
 	if err != nil {
 		return nil, nil, err
@@ -84,8 +93,8 @@ func (t target) addresses(ctx context.Context, resolver *net.Resolver) ([]netip.
 	return slices.Compact(found), nil
 }
 
-func (t target) endpoint(a netip.Addr, q Question) Endpoint {
-	e := Endpoint{Target: t.text, Address: a, Port: t.port, StartTLS: t.starttls, Domain: q.Domain, ranged: t.ranged}
+func (t target) endpoint(a netip.Addr, q Asked) Endpoint {
+	e := Endpoint{Target: t.text, Address: a, Port: t.port, StartTLS: t.starttls, Domain: q.Domain, Ranged: t.ranged}
 	if !t.address.IsValid() {
 		e.Name, e.SNI = t.host, t.host
 	}

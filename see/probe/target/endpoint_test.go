@@ -1,4 +1,4 @@
-package probe
+package target
 
 import (
 	"context"
@@ -46,7 +46,7 @@ func TestEveryAddressOfAName(t *testing.T) {
 		"www.example.test.": {"192.0.2.2", "2001:db8::2", "192.0.2.1", "192.0.2.2"},
 		"v6.example.test.":  {"2001:db8::3"},
 	})
-	q := Question{Targets: []string{"www.example.test:8443", "gone.example.test", "v6.example.test", "www.example.test:8443", "192.0.2.1:8443"}}
+	q := Asked{Targets: []string{"www.example.test:8443", "gone.example.test", "v6.example.test", "www.example.test:8443", "192.0.2.1:8443"}}
 	all, failed, err := resolve(t.Context(), q, resolver)
 	if err != nil {
 		t.Fatal(err)
