@@ -80,8 +80,13 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.New(fault.Usage, "%v", err).Hinted("see: %s --help", cmd.CommandPath())
 	})
-	for _, verb := range verbs() {
-		root.AddCommand(verb(env))
+	for _, c := range chapters() {
+		root.AddGroup(&cobra.Group{ID: c.title, Title: c.title})
+		for _, verb := range c.verbs {
+			cmd := verb(env)
+			cmd.GroupID = c.title
+			root.AddCommand(cmd)
+		}
 	}
 	return root
 }

@@ -8,12 +8,15 @@ import (
 	"syscall"
 
 	"staunch/cli"
+
+	"github.com/spf13/cobra"
 )
 
 // version is set by the build.
 var version = "devel"
 
 func main() {
+	cobra.EnableCommandSorting = false // help follows the night, not the alphabet
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
