@@ -169,7 +169,7 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []strin
 	if _, err := d.Propose(ctx, sealed, "certificates"); err != nil {
 		return err
 	}
-	if err := printPlan(d.env, sealed); err != nil {
+	if err := printPlan(d.env, sealed, nil); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(d.env.Stdout, "\nread it, then: staunch approve %s\n          then: staunch incident run %s\n", p.ID, p.Incident)

@@ -27,6 +27,7 @@ type desk struct {
 	env   *Env
 	store *sqlite.Store
 	crew  *crew
+	reads bool // nothing is written, so nothing is sealed at the end
 }
 
 // deskFlags are the flags that all of these commands share.
@@ -50,7 +51,7 @@ func (f *deskFlags) desk(ctx context.Context, env *Env, reader bool, advisory st
 		return nil, err
 	}
 	crew := f.crew(env)
-	d := &desk{env: env, store: store, crew: crew, Hub: &hub.Hub{
+	d := &desk{env: env, store: store, crew: crew, reads: reader, Hub: &hub.Hub{
 		Store: store, Now: time.Now, Who: person(env), Machine: machineName(), Forks: f.forks, Patience: f.patience, Open: crew.open,
 	}}
 	if err := d.furnish(ctx, f, reader, advisory); err != nil {
@@ -92,7 +93,7 @@ func (d *desk) notifies() {
 func (d *desk) close(before error) error {
 	d.crew.close()
 	var sealed error
-	if d.Fleet != nil {
+	if !d.reads {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		sealed = d.Seal(ctx)

@@ -16,7 +16,7 @@ import (
 // peopleVerbs are what people add to an incident by hand.
 func peopleVerbs(env *Env, f *deskFlags) []*cobra.Command {
 	return []*cobra.Command{
-		newComment(env, f), newCheck(env, f), newSearched(env, f), newLesson(env, f), newImpact(env, f), newRenamed(env, f), newClose(env, f),
+		newComment(env, f), newCheck(env, f), newSearched(env, f), newLesson(env, f), newImpact(env, f), newRenamed(env, f), newWaive(env, f), newRemind(env, f), newClose(env, f),
 	}
 }
 

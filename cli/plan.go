@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"staunch/fault"
 	"staunch/ink"
 	"staunch/phrase"
 	"staunch/steer/plan"
@@ -44,6 +47,10 @@ func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				said, err := d.votesOn(cmd.Context(), sealed, f.config)
+				if err != nil {
+					return err
+				}
 				switch {
 				case format == "json":
 					return indented(env.Stdout, struct {
@@ -53,7 +60,7 @@ func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
 				case graph:
 					return drawPlan(env, sealed.Plan())
 				}
-				return printPlan(env, sealed)
+				return printPlan(env, sealed, said)
 			})
 		},
 	}
@@ -62,7 +69,26 @@ func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
 	return cmd
 }
 
-func printPlan(env *Env, sealed *plan.Sealed) error {
+// votesOn says how a plan's votes stand; where nobody is listed who may vote, or the plan was replaced, it says that.
+func (d *desk) votesOn(ctx context.Context, sealed *plan.Sealed, config string) ([]string, error) {
+	list, err := readSigners(d.env, config, "")
+	if fault.Is(err, fault.NotFound) {
+		return []string{"nobody is listed who may vote"}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.Fleet, err = findFleet(d.env, config); err != nil {
+		return nil, err
+	}
+	a, err := d.Approval(ctx, sealed, list)
+	if fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
+		return []string{err.Error()}, nil
+	}
+	return votesInWords(a, d.Now()), err
+}
+
+func printPlan(env *Env, sealed *plan.Sealed, said []string) error {
 	p, paint := sealed.Plan(), ink.Paint(colour(env))
 	w := &lines{w: env.Stdout}
 	w.say("%s", paint.Bold(fmt.Sprintf("plan %s: %s", p.ID, tame.Line(p.Title))))
@@ -77,6 +103,12 @@ func printPlan(env *Env, sealed *plan.Sealed) error {
 	}
 	for _, x := range p.Waivers {
 		w.say("%s", paint.Red(fmt.Sprintf("  waiver: %s may be vulnerable to %s until %s: %s (%s)", tame.Line(x.Host), x.Advisory, x.Until.Local().Format("2006-01-02 15:04"), tame.Line(x.Reason), tame.Line(x.By))))
+	}
+	if p.DelayMS > 0 {
+		w.say("after the vote of one person alone nothing begins for %s", time.Duration(p.DelayMS)*time.Millisecond)
+	}
+	for _, line := range said {
+		w.say("votes: %s", tame.Line(line))
 	}
 	for _, ring := range append(ringNames(p), "") {
 		w.ring(p, ring, paint)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -42,6 +43,9 @@ Nothing is done. A plan that breaks a rule (docs/plan-rules.md) is not made. A n
 				if cmd.Flags().Changed("soak") {
 					m.Soak = &o.soak
 				}
+				if m.Choices.Waivers, err = d.waived(cmd.Context(), args[0], f.config); err != nil {
+					return err
+				}
 				sealed, diff, err := d.MakePlan(cmd.Context(), args[0], m)
 				if err != nil {
 					return err
@@ -57,9 +61,21 @@ Nothing is done. A plan that breaks a rule (docs/plan-rules.md) is not made. A n
 	fl.StringSliceVar(&o.off, "off", nil, "units to switch off until a fixed version exists")
 	fl.StringSliceVar(&o.mitigate, "mitigate", nil, "UNIT=HOOK: a host-side hook that takes the danger away until a fixed version exists")
 	fl.BoolVar(&o.reboot, "reboot", false, "reboot hosts whose affected units must not be restarted casually, instead of asking a person")
-	fl.DurationVar(&o.delay, "delay", 0, "nothing begins before so long: for a team of one, so that somebody can still object")
+	fl.DurationVar(&o.delay, "delay", 0, "nothing begins so soon after this moment, nor so soon after the vote of one person alone: others can still object")
 	fl.DurationVar(&o.soak, "soak", 0, "how long each ring is watched (default: what the urgency says)")
 	return cmd
+}
+
+// waived are the signed words by which hosts are left alone; where nobody is listed who may sign, there are none.
+func (d *desk) waived(ctx context.Context, id, config string) ([]plan.Waiver, error) {
+	list, err := readSigners(d.env, config, "")
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.Waivers(ctx, id, list)
 }
 
 func (o *making) choices() (patch.Choices, error) {

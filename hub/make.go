@@ -21,7 +21,7 @@ type Making struct {
 	Owner   string // of what no service's owner does; "": who asks
 	Choices patch.Choices
 	Because string         // why a former plan is replaced
-	Delay   time.Duration  // a team of one waits so long between making a plan and its first step
+	Delay   time.Duration  // nothing begins so soon after the plan was made, which hosts hold orders to, nor so soon after a lone vote
 	Soak    *time.Duration // how long each ring is watched; nil: what the urgency says
 	Life    time.Duration  // until the plan expires; 0: 7 days
 }
@@ -90,7 +90,7 @@ func (h *Hub) wish(s *incident.Incident, m Making) (patch.Wish, error) {
 		},
 	}
 	if m.Delay > 0 {
-		w.NotBefore = w.Now.Add(m.Delay)
+		w.NotBefore, w.Delay = w.Now.Add(m.Delay), m.Delay
 	}
 	outside := h.Fleet.Outside()
 	for _, one := range a.Hosts {

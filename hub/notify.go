@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"staunch/fault"
@@ -106,6 +107,16 @@ func (h *Hub) remindSteps(ctx context.Context, s *incident.Incident) (due []inci
 			due = append(due, n)
 		}
 		if err := h.tell(ctx, s.Opened.ID, n, every); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	for i, w := range sealed.Plan().Watches {
+		if h.Now().Before(w.Due) {
+			continue
+		}
+		n := incident.Notice{Key: fmt.Sprintf("watch %s %d", cur.Plan, i), Kind: DueNow, Says: "incident " + s.Opened.ID + ": " + watchWords(w)}
+		due = append(due, n)
+		if err := h.tell(ctx, s.Opened.ID, n, 24*time.Hour); err != nil {
 			failed = append(failed, err)
 		}
 	}

@@ -196,6 +196,12 @@ func (h *Hub) Progress(ctx context.Context, planID string) (incident.Progress, e
 			p.Waits = append(p.Waits, ask(sealed.Plan().Step(at.Step)))
 		}
 	}
+	for _, w := range sealed.Plan().Watches {
+		p.Watches = append(p.Watches, watchWords(w))
+	}
+	for _, w := range sealed.Plan().Waivers {
+		p.Waived = append(p.Waived, fmt.Sprintf("%s may be vulnerable to %s until %s (%s signed it: %s)", w.Host, w.Advisory, clock(w.Until), w.By, w.Reason))
+	}
 	for _, f := range m.Failures() {
 		p.Failed = append(p.Failed, f.Step+" on "+f.Target+": "+f.Says)
 	}
@@ -203,6 +209,17 @@ func (h *Hub) Progress(ctx context.Context, planID string) (incident.Progress, e
 		p.Left = append(p.Left, l.Target+" ("+l.Step+"): "+l.Says)
 	}
 	return p, nil
+}
+
+func watchWords(w plan.Watch) string {
+	says := "watch: " + w.What
+	if w.Host != "" {
+		says += " on " + w.Host
+	}
+	if w.Contact != "" {
+		says += "; ask " + w.Contact
+	}
+	return says + "; look again " + clock(w.Due)
 }
 
 // ask words what a step waits for from a person.

@@ -40,20 +40,6 @@ func (h *Hub) Vote(ctx context.Context, v vote.Vote, list *mandate.Signers) (who
 	return who, err
 }
 
-// Speak takes a signed word: breaking the glass, reviewing that, or a standing vote to widen.
-func (h *Hub) Speak(ctx context.Context, w vote.Spoken, list *mandate.Signers) (who string, err error) {
-	who, err = w.Check(list, h.Now())
-	if err != nil {
-		return "", err
-	}
-	body, err := json.Marshal(w)
-	if err != nil {
-		return "", fault.New(fault.Bug, "%v", err)
-	}
-	_, err = h.Do(ctx, w.Incident, incident.Say{By: who, Kind: string(w.Kind), Reason: w.Reason, Body: body})
-	return who, err
-}
-
 // Approval is how far a plan's votes reach now. Tally.People voted for this very plan and no other: a revocation, and a host that demands
 // signatures, count nobody else.
 type Approval struct {
@@ -245,16 +231,4 @@ func (h *Hub) cast(p *incident.Plan) ([]vote.Vote, error) {
 		votes = append(votes, v)
 	}
 	return votes, nil
-}
-
-func spoken(s *incident.Incident) ([]vote.Spoken, error) {
-	var words []vote.Spoken
-	for _, kept := range s.Words {
-		var w vote.Spoken
-		if err := json.Unmarshal(kept.Body, &w); err != nil {
-			return nil, fault.New(fault.Corrupt, "a signed word of %s cannot be read: %v", kept.By, err)
-		}
-		words = append(words, w)
-	}
-	return words, nil
 }

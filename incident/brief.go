@@ -25,6 +25,8 @@ type Progress struct {
 	Waits   []string `json:"waits,omitempty"` // for whom or what
 	Next    []string `json:"next,omitempty"`
 	Missing []string `json:"missing,omitempty"` // votes: "production: 1 more of 2"
+	Watches []string `json:"watches,omitempty"` // what the plan left for later: whom to ask, when to look again
+	Waived  []string `json:"waived,omitempty"`  // hosts that people signed may stay vulnerable
 }
 
 // Brief is the hand-over to the next person.
@@ -99,6 +101,8 @@ func (b *Brief) run(r Progress) {
 	for _, l := range r.Left {
 		b.Unknown = append(b.Unknown, "left behind: "+l)
 	}
+	b.Holds = append(b.Holds, r.Watches...)
+	b.Unknown = append(b.Unknown, r.Waived...)
 	for _, w := range slices.Concat(r.Missing, r.Waits, r.Next) {
 		b.Next = append(b.Next, "plan "+r.Plan+": "+w)
 	}

@@ -1,7 +1,6 @@
 package incident
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,29 +61,6 @@ func (c Cast) decide(s *Incident, d *decision) error {
 		return fault.New(fault.Conflict, "%s has voted for plan %s already", c.Vote.Voter, p.Plan)
 	}
 	d.add(Event{Kind: WasVoted, Says: fmt.Sprintf("%s approved plan %s (digest %.12s)", c.Vote.Voter, p.Plan, p.Digest), Vote: &c.Vote})
-	return nil
-}
-
-// Say keeps a signed word whose signature was checked by the caller.
-type Say struct {
-	By, Kind, Reason string
-	Body             json.RawMessage
-}
-
-func (c Say) decide(_ *Incident, d *decision) error {
-	says := map[string]string{
-		"break_glass": "%s BROKE THE GLASS: the plan may run without the votes that it asks for, and somebody else must review it: %s",
-		"review":      "%s reviewed the broken glass: %s",
-		"widen":       "%s gave a standing vote to take in more hosts: %s",
-	}[c.Kind]
-	if says == "" {
-		says = "%s signed: %s"
-	}
-	d.add(Event{Kind: WasSaid, Says: fmt.Sprintf(says, c.By, c.Reason), Word: &Word{By: c.By, Kind: c.Kind, Body: c.Body}})
-	if c.Kind == "break_glass" {
-		e := Entry{ID: "glass-review", Says: "somebody other than " + c.By + " reviews the broken glass", Due: d.at.Add(24 * time.Hour), Every: 6 * time.Hour, State: OpenEntry}
-		d.add(Event{Kind: WasEntered, Says: sayEntry(e), Entry: &e})
-	}
 	return nil
 }
 

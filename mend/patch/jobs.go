@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -51,6 +52,10 @@ func (m *maker) collect() {
 		switch {
 		case h.NotCovered() != "":
 			m.unseen(h.Name, h.NotCovered())
+		case m.waived(h.Name) != nil:
+			w := m.waived(h.Name)
+			m.unseen(h.Name, fmt.Sprintf("left alone: %s signed that it may stay vulnerable until %s: %s", w.By, w.Until.UTC().Format("2006-01-02 15:04Z"), w.Reason))
+			m.plan.Watches = append(m.plan.Watches, plan.Watch{What: "the waiver of " + w.By + " ends", Host: h.Name, Contact: w.By, Since: m.Now, Due: w.Until})
 		case t.Doc == nil:
 			why := t.Silent
 			if why == "" {
@@ -61,6 +66,21 @@ func (m *maker) collect() {
 			m.hostJobs(h.Name, h.Ring, t.Doc)
 		}
 	}
+}
+
+// waived is the signed word by which a host is left alone for every advisory of the plan, or nil.
+func (m *maker) waived(host string) *plan.Waiver {
+	var found *plan.Waiver
+	for _, a := range m.Advisories {
+		at := slices.IndexFunc(m.Choices.Waivers, func(w plan.Waiver) bool {
+			return w.Host == host && strings.EqualFold(w.Advisory, a) && w.Step == "" && w.Until.After(m.Now)
+		})
+		if at < 0 {
+			return nil
+		}
+		found = &m.Choices.Waivers[at]
+	}
+	return found
 }
 
 func (m *maker) unseen(host, why string) {

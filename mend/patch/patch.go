@@ -26,7 +26,8 @@ type Wish struct {
 	Life       time.Duration // until the plan expires; 0: 7 days
 	// Soak overrides how long each ring is watched; the plan says so. Nil: what the urgency says.
 	Soak      *time.Duration
-	NotBefore time.Time // the delay of a team of one
+	NotBefore time.Time
+	Delay     time.Duration // after the vote of one person alone
 	Fleet     *fleet.Fleet
 	Hosts     []Host
 	// Owner does what no service's owner does.
@@ -86,7 +87,7 @@ func Plan(w Wish) (plan.Plan, plan.World, error) {
 	}
 	m := &maker{Wish: w, plan: plan.Plan{
 		ID: w.ID, Incident: w.Incident, Parent: w.Parent, ParentHash: w.ParentHash, Title: w.Title, Advisories: slices.Clone(w.Advisories),
-		Made: w.Now, MadeBy: w.MadeBy, Expires: w.Now.Add(cmp.Or(w.Life, 7*24*time.Hour)), NotBefore: w.NotBefore, Pace: pace, Waivers: w.Choices.Waivers,
+		Made: w.Now, MadeBy: w.MadeBy, Expires: w.Now.Add(cmp.Or(w.Life, 7*24*time.Hour)), NotBefore: w.NotBefore, DelayMS: ms(w.Delay), Pace: pace, Waivers: w.Choices.Waivers,
 	}}
 	m.rings()
 	m.services()
@@ -179,6 +180,14 @@ func (m *maker) owner(host, unit string) string {
 		}
 	}
 	return cmp.Or(m.Owner, "on-call")
+}
+
+// vendor is whom to ask for a fixed version of a unit.
+func (m *maker) vendor(host, unit string) string {
+	if s := m.service(host, unit); s != nil && s.Vendor != "" {
+		return s.Vendor
+	}
+	return "the vendor of " + unit
 }
 
 // due is when a person must have done a task.

@@ -257,7 +257,7 @@ func (m *maker) switchOff(ring string, g *group, public bool) string {
 	for i, t := range g.hosts {
 		targets[i] = plan.Target{Host: t.Host, Unit: g.unit}
 		m.plan.Watches = append(m.plan.Watches, plan.Watch{
-			What: g.unit + " is off until a fixed version exists", Host: t.Host, Contact: "the vendor of " + g.unit + ", asked by " + m.owner(t.Host, g.unit), Since: m.Now, Due: m.due(),
+			What: g.unit + " is off until a fixed version exists", Host: t.Host, Contact: m.vendor(t.Host, g.unit) + ", asked by " + m.owner(t.Host, g.unit), Since: m.Now, Due: m.due(),
 		})
 	}
 	stop := m.step("stop-"+nameOf(ring, g, public), ring, act.Stop, with, targets, nil)
@@ -280,7 +280,7 @@ func (m *maker) mitigate(ring string, g *group, public bool, before []string) st
 	targets := make([]plan.Target, len(g.hosts))
 	for i, t := range g.hosts {
 		targets[i] = plan.Target{Host: t.Host, Unit: g.unit}
-		m.plan.Watches = append(m.plan.Watches, plan.Watch{What: g.unit + " only has a mitigation (" + way.Hook + "), the affected code still runs", Host: t.Host, Contact: m.owner(t.Host, g.unit), Since: m.Now, Due: m.due()})
+		m.plan.Watches = append(m.plan.Watches, plan.Watch{What: g.unit + " only has a mitigation (" + way.Hook + "), the affected code still runs", Host: t.Host, Contact: m.vendor(t.Host, g.unit) + ", asked by " + m.owner(t.Host, g.unit), Since: m.Now, Due: m.due()})
 	}
 	s := m.step("mitigate-"+nameOf(ring, g, public), ring, act.Hook, &act.HookWith{Name: way.Hook, Params: way.Params}, targets, before)
 	s.Says, s.Public = cmp.Or(way.Says, "mitigate "+g.unit+" by the host's hook "+way.Hook), public

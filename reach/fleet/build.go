@@ -144,7 +144,7 @@ func (r *reader) service(f *Fleet, s serviceForm) {
 		r.wrong(s.at, hint, "service "+s.Name+": "+format, args...)
 	}
 	out := Service{
-		Name: s.Name, On: s.On, Units: s.Units, Drain: s.Drain, Undrain: s.Undrain, MaxDown: s.MaxDown, Holds: s.Holds, Owner: s.Owner,
+		Name: s.Name, On: s.On, Units: s.Units, Drain: s.Drain, Undrain: s.Undrain, MaxDown: s.MaxDown, Holds: s.Holds, Owner: s.Owner, Vendor: s.Vendor,
 		Public: s.Public, Replica: s.Replica, Restart: Restart{How: "restart"},
 	}
 	if hook, isHook := strings.CutPrefix(s.Restart, "hook:"); isHook {

@@ -106,6 +106,7 @@ type Service struct {
 	MaxDown Width    `json:"max_down"`          // how many of its hosts may be down at once
 	Holds   []string `json:"holds,omitempty"`   // what data it holds, in words for a report
 	Owner   string   `json:"owner,omitempty"`   // who answers for it
+	Vendor  string   `json:"vendor,omitempty"`  // whom to ask for a fixed version, where somebody else makes it
 	Public  bool     `json:"public,omitempty"`  // strangers can reach it: comes first
 	Replica bool     `json:"replica,omitempty"` // these hosts follow another: they come before their primary
 }

@@ -45,6 +45,7 @@ type serviceForm struct {
 	MaxDown Width      `yaml:"max_down" doc:"How many of its hosts may be down at once: a number or a percentage. Default 1."`
 	Holds   []string   `yaml:"holds" doc:"What data it holds, in words for the report."`
 	Owner   string     `yaml:"owner" doc:"Who answers for it."`
+	Vendor  string     `yaml:"vendor" doc:"Whom to ask for a fixed version, where somebody else makes it: a mail address, a telephone number."`
 	Public  bool       `yaml:"public" doc:"Strangers can reach it: it comes first."`
 	Replica bool       `yaml:"replica" doc:"These hosts follow another: they come before their primary."`
 }
