@@ -54,6 +54,7 @@ services:
 type operator struct {
 	person
 	lab *lab.Lab
+	env map[string]string
 }
 
 func newOperator(t *testing.T, webs int, troubles ...lab.Trouble) operator {
@@ -64,7 +65,7 @@ func newOperator(t *testing.T, webs int, troubles ...lab.Trouble) operator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := operator{newPerson(t), l}
+	o := operator{newPerson(t), l, map[string]string{}}
 	text, err := fleet.Write(f)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func (o operator) types(args ...string) (out, err string, code int) {
 			if name == "XDG_DATA_HOME" {
 				return o.dir
 			}
-			return ""
+			return o.env[name]
 		},
 		Reach: func(_ context.Context, h fleet.Host) (host.Host, error) { return o.lab.Host(h.Name) },
 	})

@@ -2,9 +2,11 @@ package patch
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"staunch/fault"
 	"staunch/reach/act"
 	"staunch/see/verdict"
 	"staunch/steer/plan"
@@ -103,7 +105,7 @@ func (m *maker) hostJobs(host, ring string, doc *verdict.Document) {
 			continue
 		}
 		switch {
-		case f.Bad(), f.State == verdict.Unknown && f.Fix.Kind == verdict.FixRestart:
+		case f.Bad(), f.State == verdict.Unknown && (f.Fix.Kind == verdict.FixRestart || m.chosen(f.Unit)):
 		case f.State == verdict.Unknown:
 			unknown = append(unknown, name(f))
 			continue
@@ -129,6 +131,40 @@ func (m *maker) hostJobs(host, ring string, doc *verdict.Document) {
 	for _, u := range doc.Unseen {
 		m.unseen(host, "process not seen: "+u.Name+": "+u.Reason)
 	}
+}
+
+// chosen tells whether people decided about a unit themselves: then it need not be proven affected.
+func (m *maker) chosen(unit string) bool {
+	_, mitigated := m.Choices.Mitigate[unit]
+	return unit != "" && (mitigated || slices.Contains(m.Choices.Off, unit))
+}
+
+// unheard names choices about which the plan does nothing: a name that is mistyped must not look like a decision that was followed.
+func (m *maker) unheard() error {
+	for _, unit := range slices.Sorted(maps.Keys(m.Choices.Mitigate)) {
+		if !m.does(unit, mitigate) {
+			return fault.New(fault.NotFound, "no process of unit %s is affected or unknown: there is nothing to mitigate", unit)
+		}
+	}
+	for _, unit := range m.Choices.Off {
+		if !m.does(unit, off) {
+			return fault.New(fault.NotFound, "no process of unit %s is affected or unknown: there is nothing to switch off", unit)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Choices.Built)) {
+		path := m.Choices.Built[name].Path
+		used := slices.ContainsFunc(m.jobs, func(j job) bool {
+			return slices.ContainsFunc(j.libraries, func(b Built) bool { return b.Path == path })
+		})
+		if !used {
+			return fault.New(fault.NotFound, "nothing affected comes from package %s: there is nothing to install the built library for", name)
+		}
+	}
+	return nil
+}
+
+func (m *maker) does(unit string, w way) bool {
+	return slices.ContainsFunc(m.jobs, func(j job) bool { return j.unit == unit && j.way == w })
 }
 
 func name(f verdict.Finding) string {

@@ -92,6 +92,9 @@ func Plan(w Wish) (plan.Plan, plan.World, error) {
 	m.rings()
 	m.services()
 	m.collect()
+	if err := m.unheard(); err != nil {
+		return plan.Plan{}, plan.World{}, err
+	}
 	m.build()
 	world := WorldOf(w.Fleet, w.Now)
 	if len(m.plan.Steps) == 0 {
