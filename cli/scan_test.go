@@ -51,20 +51,20 @@ func TestWatchPrintsOnlyChanges(t *testing.T) {
 		{Advisory: "CVE-2014-0160", State: verdict.Unknown, Component: "openssl", Version: "1.0.1e", PID: 200, Process: "mail", Path: "/usr/lib/libssl.so.1.0.0"},
 	}}
 	f := scanFlags{format: "table", advisory: "heartbleed"}
-	if err := printChanges(env, f, nil, doc, true); err != nil {
+	if err := printChanges(env, f, nil, doc); err != nil {
 		t.Fatal(err)
 	}
 	first := b.String()
 	b.Reset()
-	if err := printChanges(env, f, changeSet(doc), doc, false); err != nil || b.Len() != 0 {
+	if err := printChanges(env, f, changeSet(doc), doc); err != nil || b.Len() != 0 {
 		t.Errorf("nothing changed, printed %q (%v)", b.String(), err)
 	}
 	fewer := *doc
 	fewer.Findings = doc.Findings[1:]
-	if err := printChanges(env, f, changeSet(doc), &fewer, false); err != nil {
+	if err := printChanges(env, f, changeSet(doc), &fewer); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(first, "watching:") || strings.Count(b.String(), "\n") != 1 || !strings.Contains(b.String(), " - affected") {
+	if strings.Count(first, " + ") != 2 || strings.Count(b.String(), "\n") != 1 || !strings.Contains(b.String(), " - affected") {
 		t.Errorf("first %q, then %q", first, b.String())
 	}
 }

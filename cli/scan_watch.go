@@ -5,29 +5,32 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"staunch/fault"
 	"staunch/ink"
+	"staunch/see/scan/watch"
 	"staunch/see/tell"
 	"staunch/see/verdict"
 )
 
-// watchPoll is how often the list of processes is compared; a look itself happens only when it changed.
-const watchPoll = time.Second
-
-// watchScan looks again whenever processes come or go (and every --every), and prints only what changed, until it is interrupted.
+// watchScan looks again whenever processes come, go, or take in other code (and every --every), and prints only what changed, until it
+// is interrupted.
 func watchScan(ctx context.Context, env *Env, f scanFlags) error {
 	if f.format != "table" && f.format != "jsonl" {
 		return fault.New(fault.Usage, "--watch prints changes: with --format table or jsonl only")
 	}
 	f.question.NoDormant = true
+	w := watch.New("")
+	defer w.Close()
 	known := map[string]verdict.Finding{}
 	for first := true; ; first = false {
-		before := pidsNow()
+		if err := w.Mark(); err != nil {
+			return fault.New(fault.Unsupported, "/proc could not be listed: %v", err).Hinted("staunch scan needs a mounted procfs")
+		}
 		doc, err := scanOnce(ctx, env, f)
 		if ctx.Err() != nil {
 			return nil
@@ -35,65 +38,58 @@ func watchScan(ctx context.Context, env *Env, f scanFlags) error {
 		if err != nil {
 			return err
 		}
-		if err := printChanges(env, f, known, doc, first); err != nil {
+		if err := printChanges(env, f, known, doc); err != nil {
 			return err
 		}
 		known = changeSet(doc)
-		if !waitForChange(ctx, before, f.every) {
-			return nil
-		}
-	}
-}
-
-// waitForChange returns when the processes are others than before, or after the longest wait; false when ctx ended.
-func waitForChange(ctx context.Context, before []int, longest time.Duration) bool {
-	tick := time.NewTicker(watchPoll)
-	defer tick.Stop()
-	end := time.After(max(longest, watchPoll))
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-end:
-			return true
-		case <-tick.C:
-			if !slices.Equal(before, pidsNow()) {
-				return true
+		if first {
+			if err := sayWatching(env, f, doc, len(known), w.How()); err != nil {
+				return err
 			}
 		}
+		if _, err := w.Wait(ctx, max(f.every, time.Second)); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
 	}
 }
 
-// pidsNow lists the processes of this machine, without ourselves and without what /proc does not tell.
-func pidsNow() []int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
+// sayWatching ends what is printed of the first look: from here on it is changes.
+func sayWatching(env *Env, f scanFlags, doc *verdict.Document, findings int, how string) error {
+	if f.format == "jsonl" {
+		return json.NewEncoder(env.Stdout).Encode(struct {
+			Kind     string    `json:"kind"`
+			Taken    time.Time `json:"taken"`
+			Findings int       `json:"findings"`
+			How      string    `json:"how"`
+		}{"watching", doc.Taken, findings, how})
 	}
-	var list []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil && pid != os.Getpid() {
-			list = append(list, pid)
-		}
-	}
-	slices.Sort(list)
-	return list
+	_, err := fmt.Fprintf(env.Stdout, "watching: %s now; changes follow (%s)\n", ink.Count(findings, "finding", "findings"), how)
+	return err
 }
 
 // changeSet indexes the findings that --watch follows.
 func changeSet(doc *verdict.Document) map[string]verdict.Finding {
 	set := map[string]verdict.Finding{}
 	for _, f := range doc.Findings {
-		set[fmt.Sprintf("%s %d %s %s %s", f.Advisory, f.PID, f.Component, f.Path, f.State)] = f
+		what := f.Component
+		if f.Advisory == "" { // a group of what is not known: its size is no change
+			what = strings.Map(func(r rune) rune {
+				if unicode.IsDigit(r) {
+					return -1
+				}
+				return r
+			}, what)
+		}
+		set[fmt.Sprintf("%s %d %s %s %s", f.Advisory, f.PID, what, f.Path, f.State)] = f
 	}
 	return set
 }
 
-func printChanges(env *Env, f scanFlags, known map[string]verdict.Finding, doc *verdict.Document, first bool) error {
+func printChanges(env *Env, f scanFlags, known map[string]verdict.Finding, doc *verdict.Document) error {
 	now := changeSet(doc)
-	if first {
-		known = map[string]verdict.Finding{}
-	}
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		if _, old := known[key]; !old {
 			if err := change(env, f, doc, "+", now[key]); err != nil {
@@ -107,9 +103,6 @@ func printChanges(env *Env, f scanFlags, known map[string]verdict.Finding, doc *
 				return err
 			}
 		}
-	}
-	if first && f.format == "table" {
-		fmt.Fprintf(env.Stdout, "watching: %s now; changes follow\n", ink.Count(len(now), "finding", "findings"))
 	}
 	return nil
 }
