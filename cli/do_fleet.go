@@ -105,6 +105,11 @@ func (d *doing) onFleet(ctx context.Context, a act.Act) error {
 	if err != nil {
 		return err
 	}
+	for _, h := range hosts {
+		if err := h.OnlyBy(a.HookName()); err != nil {
+			return err
+		}
+	}
 	r, err := newRound(d.on, a, hosts)
 	if err != nil {
 		return err

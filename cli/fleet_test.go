@@ -2,11 +2,17 @@ package cli_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
 	"staunch/reach/lab"
 	"staunch/see/scan"
+	"staunch/testbed/real"
+
+	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
 // on types a command about hosts of the operator's fleet.
@@ -20,7 +26,7 @@ func TestScanOfAFleetIsGroupedByWhatRuns(t *testing.T) {
 	out := o.on(1, "scan", "--on", "all", "--advisory", "CVE-2026-0001")
 	has(t, "the fleet's table", out,
 		"AFFECTED by CVE-2026-0001", "of 11 known hosts",
-		"libtally.so.1", "30 processes on 9 of 10 hosts", // 7 web hosts with 4, 2 databases with 1
+		"libtally 1.0 in 30 processes on 9 of 11 hosts", // 7 web hosts with 4, 2 databases with 1
 		"proxyd.service (public)", "libtally1",
 		"Not seen, so nothing is known of 1 host", "web5: connection refused",
 		"10 of 11 known hosts seen")
@@ -65,6 +71,89 @@ func TestScanOfAFleetAsJSON(t *testing.T) {
 	}
 }
 
+func TestScanOfAFleetForOtherTools(t *testing.T) {
+	o := newOperator(t, 4, lab.Trouble{Host: "web2", Way: lab.Refuses})
+	says := func(format string) string {
+		out, err, code := o.types("scan", "--on", "label=web", "--advisory", "CVE-2026-0001", "--format", format, "--config", o.path("staunch.yaml"))
+		if code != 1 || format != "html" && !strings.Contains(err, "web2 is not in it") {
+			t.Errorf("%s: exit %d, %s", format, code, err)
+		}
+		return out
+	}
+	var vex struct {
+		Statements []struct {
+			Status   string
+			Products []struct {
+				ID            string `json:"@id"`
+				Subcomponents []struct {
+					ID string `json:"@id"`
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(says("openvex")), &vex); err != nil {
+		t.Fatal(err)
+	}
+	hosts := map[string]bool{}
+	for _, s := range vex.Statements {
+		for _, p := range s.Products {
+			if s.Status == "affected" && len(p.Subcomponents) > 0 {
+				hosts[p.ID] = true
+			}
+		}
+	}
+	if len(hosts) != 3 || !hosts["urn:staunch:host:web1"] {
+		t.Errorf("affected hosts in OpenVEX: %v", hosts)
+	}
+	var bom cdx.BOM
+	if err := cdx.NewBOMDecoder(strings.NewReader(says("cyclonedx")), cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	refs := map[string]bool{}
+	for _, host := range *bom.Components {
+		refs[host.BOMRef] = true
+		for _, c := range *host.Components {
+			if refs[c.BOMRef] {
+				t.Errorf("reference %q is used twice", c.BOMRef)
+			}
+			refs[c.BOMRef] = true
+		}
+	}
+	for _, v := range *bom.Vulnerabilities {
+		for _, a := range *v.Affects {
+			if !refs[a.Ref] {
+				t.Errorf("%s affects %q, which is not in the bill", v.ID, a.Ref)
+			}
+		}
+	}
+	if len(*bom.Components) != 3 || len(*bom.Vulnerabilities) == 0 {
+		t.Errorf("%d devices, %d vulnerabilities", len(*bom.Components), len(*bom.Vulnerabilities))
+	}
+	has(t, "the page", says("html"), "<!doctype html>", "AFFECTED by CVE-2026-0001", "libtally 1.0</b> in", `<a href="#host-web1">`, "web2", "connection refused", "never clean")
+}
+
+func TestAHostThatIsNotCoveredIsProbedFromOutsideAndRestartedByItsHookOnly(t *testing.T) {
+	real.Slow(t)
+	o := newOperator(t, 2)
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	text, err := os.ReadFile(o.path("staunch.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := "  gate: {system: openbsd, via: none, address: 127.0.0.1, restart_hook: drain, restart_on: web1}\n  dark: {via: none}\nservices:"
+	o.write("staunch.yaml", strings.Replace(string(text), "services:", gate, 1)+"endpoints:\n  gate.example:\n    addresses: [\""+server.Listener.Addr().String()+"\"]\n")
+	has(t, "the list", o.on(0, "hosts", "gate | dark"), "not covered: runs openbsd, not Linux with systemd; restarted only by the hook drain on web1", "staunch cannot restart it")
+	has(t, "the scan", o.on(1, "scan", "--on", "all"), "Not seen, so nothing is known of 2 hosts", "from outside, gate.example at 127.0.0.1:", "Heartbleed: no_heartbeat", "name its address under endpoints")
+	has(t, "another advisory", o.on(2, "scan", "--on", "gate", "--advisory", "CVE-2026-0001"), "no probe from outside can see CVE-2026-0001")
+	for _, args := range [][]string{{"do", "restart", "x.service"}, {"do", "hook", "drain"}} {
+		_, says, code := o.types(append(args, "--on", "gate", "--yes", "--config", o.path("staunch.yaml"))...)
+		if code != 2 || !strings.Contains(says, "staunch do hook drain HOST=gate --on web1") {
+			t.Errorf("%v: exit %d, %s", args, code, says)
+		}
+	}
+}
+
 func TestFleetMistakesAreExplained(t *testing.T) {
 	o := newOperator(t, 2)
 	for _, c := range []struct {
@@ -73,7 +162,8 @@ func TestFleetMistakesAreExplained(t *testing.T) {
 	}{
 		{[]string{"scan", "--on", "wbe1"}, "did you mean web1?"},
 		{[]string{"scan", "--on", "web1", "--watch"}, "for one machine"},
-		{[]string{"scan", "--on", "web1", "--format", "html"}, "with --on: table, json or jsonl"},
+		{[]string{"scan", "--on", "web1", "--pid", "7"}, "another process on each host"},
+		{[]string{"scan", "--on", "web1", "--format", "pdf"}, "known: table, json, jsonl"},
 		{[]string{"scan", "--on", "web1", "--forks", "0"}, "--forks"},
 		{[]string{"scan", "--on", "web1", "--sudo", "maybe"}, "--sudo is auto"},
 		{[]string{"probe", "--from", "web1"}, "no target"},

@@ -73,9 +73,17 @@ func (l *hostList) list(env *Env, hosts []fleet.Host) error {
 	w := tabwriter.NewWriter(env.Stdout, 2, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "HOST\tRING\tADDRESS\tLABELS\tNOTE")
 	for _, h := range hosts {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", h.Name, h.Ring, h.Dial(), labelWords(h), h.NotCovered())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", h.Name, h.Ring, h.Dial(), labelWords(h), note(h))
 	}
 	return w.Flush()
+}
+
+// note says why a host is not covered, and what alone restarts it.
+func note(h fleet.Host) string {
+	if h.NotCovered() == "" {
+		return ""
+	}
+	return h.NotCovered() + "; " + h.RestartedBy()
 }
 
 func labelWords(h fleet.Host) string {

@@ -20,6 +20,7 @@ import (
 type making struct {
 	urgency, owner, because string
 	off, mitigate           []string
+	byHook                  []string
 	reboot                  bool
 	delay, soak             time.Duration
 }
@@ -60,6 +61,7 @@ Nothing is done. A plan that breaks a rule (docs/plan-rules.md) is not made. A n
 	fl.StringVar(&o.because, "because", "", "why the plan before is replaced")
 	fl.StringSliceVar(&o.off, "off", nil, "units to switch off until a fixed version exists")
 	fl.StringSliceVar(&o.mitigate, "mitigate", nil, "UNIT=HOOK: a host-side hook that takes the danger away until a fixed version exists")
+	fl.StringSliceVar(&o.byHook, "restart-by-hook", nil, "`HOST`s that are not covered: a person mends them, then their restart_hook restarts them")
 	fl.BoolVar(&o.reboot, "reboot", false, "reboot hosts whose affected units must not be restarted casually, instead of asking a person")
 	fl.DurationVar(&o.delay, "delay", 0, "nothing begins so soon after this moment, nor so soon after the vote of one person alone: others can still object")
 	fl.DurationVar(&o.soak, "soak", 0, "how long each ring is watched (default: what the urgency says)")
@@ -79,7 +81,7 @@ func (d *desk) waived(ctx context.Context, id, config string) ([]plan.Waiver, er
 }
 
 func (o *making) choices() (patch.Choices, error) {
-	c := patch.Choices{Off: o.off, Reboot: o.reboot, Mitigate: map[string]patch.Mitigation{}}
+	c := patch.Choices{Off: o.off, Reboot: o.reboot, Uncovered: o.byHook, Mitigate: map[string]patch.Mitigation{}}
 	for _, one := range o.mitigate {
 		unit, hook, ok := strings.Cut(one, "=")
 		if !ok || unit == "" || hook == "" {

@@ -2,6 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"staunch/fault"
@@ -12,6 +16,8 @@ import (
 	"staunch/see/scan"
 	"staunch/see/tell"
 	"staunch/see/verdict"
+	"staunch/see/verdict/export"
+	"staunch/tame"
 )
 
 // runFleetScan looks at all chosen hosts at once, judges each, and prints them as one.
@@ -19,9 +25,13 @@ func runFleetScan(ctx context.Context, env *Env, f scanFlags) error {
 	print, ok := fleetFormats()[f.format]
 	switch {
 	case !ok:
-		return fault.New(fault.Usage, "--format %s is for one machine", f.format).Hinted("with --on: table, json or jsonl; or scan one host at a time")
-	case f.watch || f.question.Root != "" || len(f.question.Files) > 0 || len(f.question.PIDs) > 0:
-		return fault.New(fault.Usage, "--watch, --root, --files and --pid are for one machine, not for --on")
+		return fault.New(fault.Usage, "--format %s is for one machine", f.format).Hinted("with --on: %s", strings.Join(scanFormatNames(), ", "))
+	case len(f.question.PIDs) > 0:
+		return fault.New(fault.Usage, "--pid is for one machine: the same number is another process on each host")
+	case f.watch:
+		return fault.New(fault.Usage, "--watch is for one machine").Hinted("the hub watches a fleet: staunch hub")
+	case f.question.Root != "" || len(f.question.Files) > 0:
+		return fault.New(fault.Usage, "--root and --files are for this machine, not for --on")
 	}
 	known, hosts, err := f.reach.hosts(env, f.on)
 	if err != nil {
@@ -48,7 +58,8 @@ func scanFleet(ctx context.Context, env *Env, f scanFlags, known *fleet.Fleet, h
 	}
 	q := f.question
 	q.Anchors = rules.Anchors()
-	all := each(ctx, env, &f.reach, hosts, func(ctx context.Context, h host.Host, p func(host.Progress)) (*scan.Report, error) {
+	covered := slices.DeleteFunc(slices.Clone(hosts), func(h fleet.Host) bool { return h.NotCovered() != "" })
+	all := each(ctx, env, &f.reach, covered, func(ctx context.Context, h host.Host, p func(host.Progress)) (*scan.Report, error) {
 		a, err := h.Look(ctx, host.Question{Scan: &q}, p)
 		return a.Scan, err
 	})
@@ -79,6 +90,11 @@ func scanFleet(ctx context.Context, env *Env, f scanFlags, known *fleet.Fleet, h
 	for _, a := range all {
 		judgeHost(s, a, catalogue, f, outside)
 	}
+	for _, h := range hosts {
+		if h.NotCovered() != "" {
+			s.Mute = append(s.Mute, fromOutside(ctx, known, h, catalogue, f.advisory))
+		}
+	}
 	return s, nil
 }
 
@@ -94,6 +110,11 @@ func judgeHost(s *tell.Fleet, a told[*scan.Report], catalogue *advisory.Catalogu
 
 // fleetExit: what was found counts more than what was not seen; no host seen at all is no scan.
 func fleetExit(s *tell.Fleet, f scanFlags) int {
+	for _, m := range s.Mute {
+		if slices.ContainsFunc(m.Outside, func(o tell.Outside) bool { return o.Vulnerable }) {
+			return ExitFound
+		}
+	}
 	if len(s.Docs) == 0 {
 		return ExitCannot
 	}
@@ -116,6 +137,32 @@ func fleetFormats() map[string]func(*Env, scanFlags, *tell.Fleet) error {
 	return map[string]func(*Env, scanFlags, *tell.Fleet) error{
 		"table": func(env *Env, f scanFlags, s *tell.Fleet) error { return newTable(env, f).PrintFleet(env.Stdout, s) },
 		"json":  func(env *Env, _ scanFlags, s *tell.Fleet) error { return indented(env.Stdout, s.InOrder()) },
+		"html": func(env *Env, f scanFlags, s *tell.Fleet) error {
+			return newTable(env, f).PrintFleetPage(env.Stdout, s)
+		},
+		"openvex": func(env *Env, _ scanFlags, s *tell.Fleet) error {
+			return ofSeen(env, s, export.FleetVEX)
+		},
+		"cyclonedx": func(env *Env, _ scanFlags, s *tell.Fleet) error {
+			return ofSeen(env, s, export.FleetCycloneDX)
+		},
 		"jsonl": func(env *Env, _ scanFlags, s *tell.Fleet) error { return s.Lines(env.Stdout) },
 	}
+}
+
+// ofSeen writes a format that has no words for a host that was not seen: those are named on stderr.
+func ofSeen(env *Env, s *tell.Fleet, write func(io.Writer, []*verdict.Document) error) error {
+	var docs []*verdict.Document
+	for _, h := range s.Hosts {
+		if doc := s.Docs[h]; doc != nil {
+			docs = append(docs, doc)
+		}
+	}
+	for _, m := range s.Mute {
+		fmt.Fprintf(env.Stderr, "note: %s is not in it: %s\n", tame.Line(m.Host), tame.Line(m.Error.What))
+	}
+	if len(docs) == 0 {
+		return fault.New(fault.Unreachable, "no host was seen: there is nothing to write")
+	}
+	return write(env.Stdout, docs)
 }

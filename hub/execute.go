@@ -41,7 +41,7 @@ func (x *Executor) Do(ctx context.Context, w run.Work) (act.Outcome, error) {
 	if err != nil {
 		return act.Outcome{}, err
 	}
-	where, err := x.where(w.Target.Host)
+	where, err := x.where(w.Target.Host, o.Act.HookName())
 	if err != nil {
 		return act.Outcome{}, err
 	}
@@ -53,13 +53,23 @@ func (x *Executor) Do(ctx context.Context, w run.Work) (act.Outcome, error) {
 	return at.Do(ctx, o, nil)
 }
 
-func (x *Executor) where(name string) (fleet.Host, error) {
+// find finds a host of the fleet.
+func (x *Executor) find(name string) (fleet.Host, error) {
 	where, known := x.Hub.Fleet.Host(name)
 	if !known {
 		return where, fault.New(fault.NotFound, "%s is not in the fleet any more", name).Hinted("was it renamed? make a new plan")
 	}
-	if why := where.NotCovered(); why != "" {
-		return where, fault.New(fault.Unsupported, "%s", why)
+	return where, nil
+}
+
+// where finds a step's host; hook is what the step runs there, because a host that is not covered takes nothing but its own restart hook.
+func (x *Executor) where(name, hook string) (fleet.Host, error) {
+	where, err := x.find(name)
+	if err != nil {
+		return where, err
+	}
+	if err := where.OnlyBy(hook); err != nil {
+		return where, err
 	}
 	return where, nil
 }
@@ -123,7 +133,7 @@ func believing(p plan.Predicate, w, asked run.Work) run.Work {
 // check previews an order. The truth is Yes when the host answered.
 func (x *Executor) check(ctx context.Context, name string, o act.Order) (act.Preview, run.Seen) {
 	o.Mandate = nil // looking needs no authority; the host says itself what it would refuse
-	where, err := x.where(name)
+	where, err := x.where(name, o.Act.HookName())
 	if err != nil {
 		return act.Preview{}, silence(err)
 	}

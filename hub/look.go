@@ -107,7 +107,8 @@ func (h *Hub) scan(ctx context.Context, where fleet.Host) (*scan.Report, error) 
 
 // ask connects, asks one question, and hangs up.
 func (h *Hub) ask(ctx context.Context, where fleet.Host, q host.Question) (host.Answer, error) {
-	if why := where.NotCovered(); why != "" {
+	// a host that is not covered is asked whether it is there, and what its restart hook would do: nothing else can be told
+	if why := where.NotCovered(); why != "" && !(where.TakesHooks() && (q.Health != nil || q.Check != nil)) {
 		return host.Answer{}, fault.New(fault.Unsupported, "%s", why)
 	}
 	if h.Open == nil {

@@ -23,7 +23,7 @@ func (x *Executor) Observe(ctx context.Context, p plan.Predicate, w run.Work) ru
 	if p.Host == "" {
 		return unsure("nobody here can look at %s", p)
 	}
-	where, err := x.where(p.Host)
+	where, err := x.find(p.Host)
 	if err != nil {
 		return silence(err)
 	}

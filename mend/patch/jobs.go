@@ -53,7 +53,7 @@ func (m *maker) collect() {
 		t := told[h.Name]
 		switch {
 		case h.NotCovered() != "":
-			m.unseen(h.Name, h.NotCovered())
+			m.unseen(h.Name, h.NotCovered()+"; "+h.RestartedBy())
 		case m.waived(h.Name) != nil:
 			w := m.waived(h.Name)
 			m.unseen(h.Name, fmt.Sprintf("left alone: %s signed that it may stay vulnerable until %s: %s", w.By, w.Until.UTC().Format("2006-01-02 15:04Z"), w.Reason))

@@ -53,6 +53,8 @@ type Choices struct {
 	Mitigate map[string]Mitigation // unit to a configuration change that takes the danger away until a fixed version exists
 	Waivers  []plan.Waiver
 	Reboot   bool // reboot hosts whose affected units must not be restarted casually, instead of asking a person
+	// Uncovered names hosts that are not covered and that a person mends by hand: their named hook restarts them then.
+	Uncovered []string
 }
 
 // Built is a library built from pinned source on one build host: its payload is known by content before anybody votes.
@@ -96,6 +98,9 @@ func Plan(w Wish) (plan.Plan, plan.World, error) {
 		return plan.Plan{}, plan.World{}, err
 	}
 	m.build()
+	if err := m.uncovered(); err != nil {
+		return plan.Plan{}, plan.World{}, err
+	}
 	world := WorldOf(w.Fleet, w.Now)
 	if len(m.plan.Steps) == 0 {
 		return m.plan, world, fault.New(fault.NotFound, "nothing that is known needs a change (%d of %d hosts seen)", len(w.Hosts)-len(m.plan.Unseen), len(w.Fleet.Hosts))

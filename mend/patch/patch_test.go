@@ -190,6 +190,36 @@ func TestALibraryBuiltElsewhereAndAMitigation(t *testing.T) {
 	}
 }
 
+func TestAHostThatIsNotCoveredIsRestartedByItsNamedHookOnly(t *testing.T) {
+	f := street(3)
+	f.Hosts = append(f.Hosts, fleet.Host{Name: "gate", Ring: "production", System: "openbsd", Via: fleet.ViaNone, Hook: "kick", HookOn: "web0", Address: "192.0.2.9"})
+	f.Endpoints = append(f.Endpoints, fleet.Endpoint{Name: "gate.example", Addresses: []string{"192.0.2.9:443"}, Public: true})
+	wish := patch.Wish{Fleet: f, Hosts: []patch.Host{seen("web0", finding("cron.service", verdict.FixUpgrade, "none"))}, Probed: func(string) bool { return true }}
+	p := make1(t, wish)
+	if i := slices.IndexFunc(p.Unseen, func(u plan.Unseen) bool { return u.Host == "gate" }); i < 0 || !strings.Contains(p.Unseen[i].Why, "restarted only by the hook kick on web0") {
+		t.Errorf("unseen: %+v", p.Unseen)
+	}
+	if p.Step("restart-gate") != nil {
+		t.Error("it is restarted although nobody chose that")
+	}
+	wish.Choices.Uncovered = []string{"gate"}
+	p = make1(t, wish)
+	mend, restart, outside := p.Step("mend-gate"), p.Step("restart-gate"), p.Step("outside-gate-gate.example-"+bug)
+	if mend == nil || restart == nil || outside == nil {
+		t.Fatalf("%v", steps(p))
+	}
+	if restart.Act.Kind != act.Hook || string(restart.Act.With) != `{"name":"kick","params":{"HOST":"gate"}}` || restart.Targets[0].Host != "web0" || restart.After[0] != "mend-gate" || outside.After[0] != "restart-gate" {
+		t.Errorf("%+v with %s, %+v", restart, restart.Act.With, outside)
+	}
+	for _, wrong := range []string{"web0", "nobody"} {
+		wish.Choices.Uncovered = []string{wrong}
+		wish.ID, wish.Incident, wish.Title, wish.Advisories, wish.Now = "7.1", "7", "x", []string{bug}, start
+		if _, _, err := patch.Plan(wish); err == nil {
+			t.Errorf("%s was planned", wrong)
+		}
+	}
+}
+
 func TestReplicasComeBeforeTheirPrimary(t *testing.T) {
 	f := street(4)
 	f.Services = []fleet.Service{

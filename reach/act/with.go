@@ -30,6 +30,15 @@ func New(kind Kind, with Params) (Act, error) {
 	return a, err
 }
 
+// HookName is the hook that an act runs by its name, "" for acts of other kinds.
+func (a Act) HookName() string {
+	params, err := a.Params()
+	if with, is := params.(*HookWith); err == nil && is {
+		return with.Name
+	}
+	return ""
+}
+
 // Kinds lists the closed list in the order of its documentation.
 func Kinds() []Kind {
 	return []Kind{Upgrade, Restart, Reload, Stop, Start, Mask, Unmask, Hook, Place, Drain, Undrain, Reboot, Signal, InstallLib, MakeKey, Unseal}

@@ -43,6 +43,9 @@ func Read(text []byte, source string) (*Fleet, error) {
 			return nil, fault.New(fault.Full, "%s names over %d hosts", source, MaxHosts)
 		}
 	}
+	for _, h := range form.Hosts {
+		r.hook(f, h)
+	}
 	for _, s := range form.Services {
 		r.service(f, s)
 	}
@@ -96,7 +99,7 @@ func (r *reader) hosts(f *Fleet, h hostForm) {
 	for _, name := range names {
 		host := Host{
 			Name: name, Address: strings.ReplaceAll(h.Address, "{name}", name), Port: h.Port, User: h.User, Ring: h.Ring,
-			Labels: h.Labels, System: h.System, Hook: h.Hook, Via: Via(h.Via),
+			Labels: h.Labels, System: h.System, Hook: h.Hook, HookOn: h.HookOn, Via: Via(h.Via),
 		}
 		if says := host.wrong(); says != "" {
 			r.wrong(h.at, "", "host %s: %s", name, says)
@@ -104,6 +107,25 @@ func (r *reader) hosts(f *Fleet, h hostForm) {
 		f.Hosts = append(f.Hosts, host)
 	}
 	r.twice(f, h, len(names))
+}
+
+// hook holds restart_hook and restart_on against all hosts.
+func (r *reader) hook(f *Fleet, h hostForm) {
+	at, known := f.Host(h.HookOn)
+	switch covered := h.System == "" && Via(h.Via) != ViaNone; {
+	case h.Hook == "" && h.HookOn != "":
+		r.wrong(h.at, "", "hosts %s: restart_on goes with restart_hook", h.Name)
+	case h.Hook != "" && !reWord.MatchString(h.Hook):
+		r.wrong(h.at, "", "hosts %s: restart_hook %q is not the name of a hook", h.Name, h.Hook)
+	case h.Hook != "" && covered:
+		r.wrong(h.at, "it goes with system or via: none; what runs systemd is restarted by its units", "hosts %s: restart_hook is for hosts that are not covered", h.Name)
+	case h.HookOn != "" && !known:
+		r.wrong(h.at, didYouMean(h.HookOn, f.names()), "hosts %s: restart_on names no host: %q", h.Name, h.HookOn)
+	case h.HookOn != "" && at.NotCovered() != "":
+		r.wrong(h.at, "", "hosts %s: restart_on names %s, which is not covered itself", h.Name, h.HookOn)
+	case h.Hook != "" && h.HookOn == "" && Via(h.Via) == ViaNone:
+		r.wrong(h.at, "restart_on: a covered host whose hook does it", "hosts %s: nobody can log in, so its hook cannot run there", h.Name)
+	}
 }
 
 // twice finds names that stood before.

@@ -2,6 +2,8 @@
 package fleet
 
 import (
+	"net"
+	"slices"
 	"time"
 
 	"staunch/fault"
@@ -33,9 +35,11 @@ type Host struct {
 	Labels  map[string]string `json:"labels,omitempty"` // a bare label has the value ""
 	// System is the operating system where it is not Linux with systemd: such a host is not covered.
 	System string `json:"system,omitempty"`
-	// Hook names the host-side hook that restarts things on a host that is not covered.
+	// Hook names the host-side hook that restarts a host that is not covered: nothing else does.
 	Hook string `json:"hook,omitempty"`
-	Via  Via    `json:"via,omitempty"`
+	// HookOn names the covered host whose hook that is; it is told HOST=Name. "" means the host itself: Linux without systemd.
+	HookOn string `json:"hook_on,omitempty"`
+	Via    Via    `json:"via,omitempty"`
 }
 
 // Via says how a host is reached.
@@ -59,6 +63,40 @@ func (h Host) NotCovered() string {
 		return "not covered: no way to log in"
 	}
 	return ""
+}
+
+// TakesHooks tells that a host which is not covered runs its own restart hook: the host part goes there for that alone.
+func (h Host) TakesHooks() bool {
+	return h.System != "" && h.Via != ViaNone && h.Hook != "" && h.HookOn == ""
+}
+
+// OnlyBy refuses an act on a host that is not covered, unless it is its own restart hook. hook is the name of the hook that the act runs, ""
+// for every other act.
+func (h Host) OnlyBy(hook string) error {
+	if h.NotCovered() == "" || h.TakesHooks() && hook == h.Hook {
+		return nil
+	}
+	e := fault.New(fault.Unsupported, "%s: %s; %s", h.Name, h.NotCovered(), h.RestartedBy())
+	switch {
+	case h.HookOn != "":
+		return e.Hinted("staunch do hook %s HOST=%s --on %s", h.Hook, h.Name, h.HookOn)
+	case h.TakesHooks():
+		return e.Hinted("staunch do hook %s --on %s", h.Hook, h.Name)
+	}
+	return e.Hinted("name a restart_hook in staunch.yaml, or do it by hand")
+}
+
+// RestartedBy says how a host that is not covered is restarted, for a person.
+func (h Host) RestartedBy() string {
+	switch {
+	case h.NotCovered() == "":
+		return ""
+	case h.Hook == "":
+		return "staunch cannot restart it: no restart_hook is named"
+	case h.HookOn == "":
+		return "restarted only by its own hook " + h.Hook
+	}
+	return "restarted only by the hook " + h.Hook + " on " + h.HookOn
 }
 
 // Dial is the name to connect to.
@@ -194,4 +232,21 @@ func (f *Fleet) Service(name string) (Service, error) {
 		}
 	}
 	return Service{}, fault.New(fault.NotFound, "no service is called %q", name).Hinted("services are listed in %s", f.Source)
+}
+
+// EndpointsOf lists the endpoints that a host stands behind: its services' ones, and those whose address is the host's.
+func (f *Fleet) EndpointsOf(h Host) []Endpoint {
+	var found []Endpoint
+	for _, e := range f.Endpoints {
+		s, err := f.Service(e.Service)
+		served := err == nil && slices.Contains(s.Hosts, h.Name)
+		own := slices.ContainsFunc(e.Addresses, func(a string) bool {
+			name, _, err := net.SplitHostPort(a)
+			return err == nil && (name == h.Name || name == h.Dial())
+		})
+		if served || own {
+			found = append(found, e)
+		}
+	}
+	return found
 }

@@ -24,7 +24,7 @@ hosts:
   db[a-b]:
     labels: [db]
     user: admin
-  gate: {system: openbsd, via: none}
+  gate: {system: openbsd, via: none, restart_hook: kick, restart_on: web01}
 services:
   shop:
     on: web
@@ -69,6 +69,13 @@ func TestReadsWhatTheTeamWrote(t *testing.T) {
 	if h, _ := f.Host("gate"); h.NotCovered() == "" {
 		t.Error("an OpenBSD host counts as covered")
 	}
+	if h, _ := f.Host("gate"); h.OnlyBy("") == nil || h.OnlyBy("kick") == nil || !strings.Contains(fault.HintOf(h.OnlyBy("")), "staunch do hook kick HOST=gate --on web01") {
+		t.Errorf("only by: %v", h.OnlyBy(""))
+	}
+	own := fleet.Host{Name: "a", System: "devuan", Hook: "kick"}
+	if own.OnlyBy("kick") != nil || own.OnlyBy("other") == nil || own.OnlyBy("") == nil {
+		t.Error("a host with a hook of its own takes that one, and nothing else")
+	}
 	ring, _ := f.Ring("canary")
 	if ring.Soak != 10*time.Minute || ring.Order != 0 || ring.Quorum != 1 {
 		t.Errorf("canary: %+v", ring)
@@ -110,6 +117,11 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"hosts:\n  a: {}\nservices:\n  s: {on: a, health: {tcp: \"x:1\", unit: a.service}}\n", "exactly one of", ""},
 		{"endpoints:\n  a.example: {pins: [abc]}\n", "is not a SHA-256", "64"},
 		{"endpoints:\n  a.example: {starttls: xmpp-client}\n", "xmpp_domain", ""},
+		{"hosts:\n  a: {restart_hook: kick}\n", "2:3: hosts a: restart_hook is for hosts that are not covered", "units"},
+		{"hosts:\n  a: {restart_on: b}\n", "restart_on goes with restart_hook", ""},
+		{"hosts:\n  a: {system: openbsd, restart_hook: kick, restart_on: web}\n  web1: {}\n", "restart_on names no host: \"web\"", "web1"},
+		{"hosts:\n  a: {via: none, restart_hook: kick}\n", "its hook cannot run there", "restart_on"},
+		{"hosts:\n  a: {via: none, restart_hook: kick, restart_on: b}\n  b: {system: hpux}\n", "not covered itself", ""},
 		{"hosts: &x\n  a: {}\n", "anchors", "pattern"},
 		{"hosts:\n\ta: {}\n", "staunch.yaml:", ""},
 		{"a: 1\n---\nb: 2\n", "2 documents", ""},

@@ -29,7 +29,8 @@ type hostForm struct {
 	Ring    string            `yaml:"ring" doc:"Its ring. Default: production, or else the last one."`
 	Labels  map[string]string `yaml:"labels" doc:"Labels: a list of words, or a mapping from label to value."`
 	System  string            `yaml:"system" doc:"Its operating system, only where it is not Linux with systemd: such a host is listed as not covered."`
-	Hook    string            `yaml:"restart_hook" doc:"Host-side hook that restarts things on a host that is not covered."`
+	Hook    string            `yaml:"restart_hook" doc:"Host-side hook that restarts a host which is not covered: nothing else does."`
+	HookOn  string            `yaml:"restart_on" doc:"The covered host whose hook that is; it is told HOST=name. Default: the host itself (Linux without systemd)."`
 	Via     string            `yaml:"via" enum:"ssh,system-ssh,agent,local,none" doc:"How it is reached. Default ssh."`
 }
 

@@ -46,6 +46,8 @@ func entry(f *Fleet, h Host) yaml.MapSlice {
 	slices.Sort(labels)
 	add("labels", labels, len(labels) == 0)
 	add("system", h.System, h.System == "")
+	add("restart_hook", h.Hook, h.Hook == "")
+	add("restart_on", h.HookOn, h.HookOn == "")
 	add("via", string(h.Via), h.Via == "")
 	return out
 }

@@ -64,7 +64,7 @@ func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*Host, error) {
 }
 
 func (d *Dialer) transport(ctx context.Context, h fleet.Host) (transport, error) {
-	if why := h.NotCovered(); why != "" {
+	if why := h.NotCovered(); why != "" && !h.TakesHooks() {
 		return nil, fault.New(fault.Unsupported, "%s: %s", h.Name, why).Hinted("probe it from outside")
 	}
 	t, err := d.resolve(ctx, h)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,6 +38,18 @@ type Silent struct {
 	Host   string       `json:"host"`
 	Taken  time.Time    `json:"taken"`
 	Error  *fault.Error `json:"error"`
+	// Outside is what strangers met at the addresses of a host that is not covered; Restart says what alone restarts it.
+	Outside []Outside `json:"outside,omitempty"`
+	Restart string    `json:"restart,omitempty"`
+}
+
+// Outside is what one address showed to a probe from here.
+type Outside struct {
+	Endpoint   string `json:"endpoint"`
+	Address    string `json:"address"`
+	Port       int    `json:"port"`
+	Vulnerable bool   `json:"vulnerable"`
+	Says       string `json:"says"`
 }
 
 // PrintFleet groups by object: one piece of code is fixed once, however many hosts run it.
@@ -129,13 +142,23 @@ func processesOf(list []fleetFinding) int {
 }
 
 func (t Table) fleetHeadline(b *strings.Builder, s *Fleet, bad []fleetFinding) {
+	line := tame.Line(s.headline(t.Advisory, bad))
+	if len(bad) == 0 {
+		line = t.Paint.Bold(line)
+	} else {
+		line = t.Paint.Red(line)
+	}
+	fmt.Fprintln(b, line)
+}
+
+// headline is the answer in one sentence; "clean" is always a fraction of the known hosts.
+func (s *Fleet) headline(advisory string, bad []fleetFinding) string {
 	subject := ""
-	if t.Advisory != "" {
-		subject = " by " + tame.Line(t.Advisory)
+	if advisory != "" {
+		subject = " by " + advisory
 	}
 	if len(bad) == 0 {
-		fmt.Fprintln(b, t.Paint.Bold(fmt.Sprintf("No running process was found to be affected%s on %d of %s.", subject, len(s.Docs), s.whole())))
-		return
+		return fmt.Sprintf("No running process was found to be affected%s on %d of %s.", subject, len(s.Docs), s.whole())
 	}
 	var public []fleetFinding
 	for _, f := range bad {
@@ -147,7 +170,18 @@ func (t Table) fleetHeadline(b *strings.Builder, s *Fleet, bad []fleetFinding) {
 	if len(public) > 0 {
 		line += fmt.Sprintf(", %d of them public on %s", processesOf(public), ink.Count(len(hostsOf(public)), "host", "hosts"))
 	}
-	fmt.Fprintln(b, t.Paint.Red(line))
+	return line
+}
+
+// taken is when a host was looked at, or given up.
+func (s *Fleet) taken(host string) time.Time {
+	if doc := s.Docs[host]; doc != nil {
+		return doc.Taken
+	}
+	if i := slices.IndexFunc(s.Mute, func(m Silent) bool { return m.Host == host }); i >= 0 {
+		return s.Mute[i].Taken
+	}
+	return time.Time{}
 }
 
 // whole says of how many hosts everything is a fraction.
@@ -165,16 +199,11 @@ func (t Table) fleetObject(b *strings.Builder, s *Fleet, list []fleetFinding) {
 	if f.State == verdict.Stale {
 		state = t.Paint.Yellow("stale")
 	}
-	name := tame.Line(filepath.Base(f.Path))
-	if f.Path == "" {
-		name = tame.Line(f.Process)
-	}
 	fmt.Fprintln(b)
-	ink.Wrap(b, t.Width, "", fmt.Sprintf("%s  %s in %s on %d of %s", t.Paint.Bold(name), tame.Line(strings.TrimSpace(f.Component+" "+f.Version)),
-		ink.Count(processesOf(list), "process", "processes"), len(hostsOf(list)), ink.Count(len(s.Docs), "host", "hosts")))
+	ink.Wrap(b, t.Width, "", fmt.Sprintf("%s in %s", t.Paint.Bold(tame.Line(codeOf(f.Finding))), s.spread(list)))
 	plain := findingsOf(list)
 	ink.Wrap(b, t.Width, "  ", fmt.Sprintf("%s  %s  %s", state, holds(f.Finding), advisoryWords(plain, 4)))
-	for _, cure := range groupBy(list, func(f fleetFinding) string { return string(f.Fix.Kind) + f.Fix.Package + f.Fix.Version + f.Unit }) {
+	for _, cure := range groupBy(list, cureOf) {
 		ink.Wrap(b, t.Width, "    ", fmt.Sprintf("%s on %s: %s", unitOf(cure[0]), t.hostWords(hostsOf(cure)), tame.Line(verdict.Together(findingsOf(cure)).What)))
 	}
 	if t.Verbose {
@@ -182,6 +211,26 @@ func (t Table) fleetObject(b *strings.Builder, s *Fleet, list []fleetFinding) {
 			t.explain(b, g[0].Finding)
 		}
 	}
+}
+
+// cureOf is the same for findings that are cured alike.
+func cureOf(f fleetFinding) string {
+	return string(f.Fix.Kind) + f.Fix.Package + f.Fix.Version + f.Unit
+}
+
+// codeOf names a piece of code as people say it: "libcrypto 3.0.11".
+func codeOf(f verdict.Finding) string {
+	name := filepath.Base(f.Path)
+	if f.Path == "" {
+		name = f.Process
+	}
+	name, _, _ = strings.Cut(name, ".so")
+	return strings.TrimSpace(name + " " + f.Version)
+}
+
+// spread says how far something is spread: "214 processes on 61 of 63 hosts". A host that was not seen counts among all.
+func (s *Fleet) spread(list []fleetFinding) string {
+	return fmt.Sprintf("%s on %d of %s", ink.Count(processesOf(list), "process", "processes"), len(hostsOf(list)), ink.Count(len(s.Hosts), "host", "hosts"))
 }
 
 func unitOf(f fleetFinding) string {
@@ -257,6 +306,13 @@ func (t Table) fleetSilent(b *strings.Builder, s *Fleet) {
 			return
 		}
 		ink.Wrap(b, t.Width, "  ", tame.Line(m.Error.What))
+		for _, o := range m.Outside {
+			line := tame.Line(fmt.Sprintf("from outside, %s at %s: %s", o.Endpoint, net.JoinHostPort(o.Address, fmt.Sprint(o.Port)), o.Says))
+			if o.Vulnerable {
+				line = t.Paint.Red("AFFECTED ") + line
+			}
+			ink.Wrap(b, t.Width, "    ", line)
+		}
 		if hint := fault.HintOf(m.Error); hint != "" {
 			ink.Wrap(b, t.Width, "    ", "do: "+tame.Line(hint))
 		}

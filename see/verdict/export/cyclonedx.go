@@ -15,17 +15,37 @@ import (
 
 // CycloneDX writes a CycloneDX 1.6 bill of what really runs, with its vulnerabilities and what was decided about them.
 func CycloneDX(w io.Writer, doc *verdict.Document) error {
+	parts := newParts(doc, "")
+	vulns := &rulings{list: []cdx.Vulnerability{}, at: map[string]int{}}
+	vulns.add(doc, parts)
+	return writeBOM(w, doc, cdx.Component{BOMRef: parts.host, Type: cdx.ComponentTypeDevice, Name: doc.Host}, parts.list, vulns)
+}
+
+// FleetCycloneDX does the same for many hosts: each is a device with its components inside. docs is not empty.
+func FleetCycloneDX(w io.Writer, docs []*verdict.Document) error {
+	devices := []cdx.Component{}
+	vulns := &rulings{list: []cdx.Vulnerability{}, at: map[string]int{}}
+	newest := docs[0]
+	for _, doc := range docs {
+		parts := newParts(doc, doc.Host+"/")
+		vulns.add(doc, parts)
+		devices = append(devices, cdx.Component{BOMRef: parts.host, Type: cdx.ComponentTypeDevice, Name: doc.Host, Components: &parts.list})
+		if doc.Taken.After(newest.Taken) {
+			newest = doc
+		}
+	}
+	return writeBOM(w, newest, cdx.Component{BOMRef: "fleet", Type: cdx.ComponentTypePlatform, Name: "fleet"}, devices, vulns)
+}
+
+func writeBOM(w io.Writer, doc *verdict.Document, about cdx.Component, list []cdx.Component, vulns *rulings) error {
 	bom := cdx.NewBOM()
 	bom.SpecVersion = cdx.SpecVersion1_6
 	bom.Metadata = &cdx.Metadata{
-		Timestamp: doc.Taken.Format(time.RFC3339),
-		Component: &cdx.Component{BOMRef: "host", Type: cdx.ComponentTypeDevice, Name: doc.Host},
-		Tools:     &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: "staunch", Version: doc.Scanner}}},
+		Timestamp: doc.Taken.Format(time.RFC3339), Component: &about,
+		Tools: &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: "staunch", Version: doc.Scanner}}},
 	}
-	parts := newParts(doc)
-	bom.Components = &parts.list
-	vulns := vulnerabilities(doc, parts)
-	bom.Vulnerabilities = &vulns
+	bom.Components = &list
+	bom.Vulnerabilities = &vulns.list
 	enc := cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON)
 	enc.SetPretty(true)
 	return enc.Encode(bom)
@@ -33,12 +53,14 @@ func CycloneDX(w io.Writer, doc *verdict.Document) error {
 
 // parts is every component that runs, once per name, version and object.
 type parts struct {
+	pre  string // before every reference, so that hosts do not mix
+	host string // the host's own reference
 	list []cdx.Component
 	refs map[string]string // object id, name, version -> bom-ref
 }
 
-func newParts(doc *verdict.Document) *parts {
-	p := &parts{list: []cdx.Component{}, refs: map[string]string{}}
+func newParts(doc *verdict.Document, pre string) *parts {
+	p := &parts{pre: pre, host: pre + "host", list: []cdx.Component{}, refs: map[string]string{}}
 	paths := map[string][]string{}
 	for i := range doc.Processes {
 		for _, m := range doc.Processes[i].Objects {
@@ -77,7 +99,7 @@ func (p *parts) add(object string, c elf.Component, at []string) {
 	if p.refs[key] != "" {
 		return
 	}
-	ref := fmt.Sprintf("c%d", len(p.list)+1)
+	ref := fmt.Sprintf("%sc%d", p.pre, len(p.list)+1)
 	p.refs[key] = ref
 	p.list = append(p.list, cdx.Component{
 		BOMRef: ref, Type: cdx.ComponentTypeLibrary, Name: c.Name, Version: c.Version, PackageURL: componentPURL(c.Kind, c.Name, c.Version),
@@ -88,7 +110,7 @@ func (p *parts) add(object string, c elf.Component, at []string) {
 func (p *parts) addPackage(o *scan.Object, at []string) {
 	key := partKey("package", o.Package.Name, o.Package.Version)
 	if p.refs[key] == "" {
-		ref := fmt.Sprintf("c%d", len(p.list)+1)
+		ref := fmt.Sprintf("%sc%d", p.pre, len(p.list)+1)
 		p.refs[key] = ref
 		p.list = append(p.list, cdx.Component{
 			BOMRef: ref, Type: cdx.ComponentTypeLibrary, Name: o.Package.Name, Version: o.Package.Version, PackageURL: packagePURL(o.Package),
@@ -119,33 +141,36 @@ func (p *parts) ref(f *verdict.Finding) string {
 	if ref := p.refs[partKey(f.Path, f.Component, f.Version)]; ref != "" {
 		return ref
 	}
-	return "host"
+	return p.host
 }
 
-func vulnerabilities(doc *verdict.Document, p *parts) []cdx.Vulnerability {
-	list := []cdx.Vulnerability{}
-	at := map[string]int{}
+// rulings gathers what was decided alike about one advisory.
+type rulings struct {
+	list []cdx.Vulnerability
+	at   map[string]int
+}
+
+func (r *rulings) add(doc *verdict.Document, p *parts) {
 	for i := range doc.Findings {
 		f := &doc.Findings[i]
 		if f.Advisory == "" {
 			continue
 		}
 		key := f.Advisory + "\x00" + string(f.State) + "\x00" + string(f.Justification) + "\x00" + f.Fix.What
-		n, known := at[key]
+		n, known := r.at[key]
 		if !known {
-			n = len(list)
-			at[key] = n
-			list = append(list, cdx.Vulnerability{
+			n = len(r.list)
+			r.at[key] = n
+			r.list = append(r.list, cdx.Vulnerability{
 				BOMRef: fmt.Sprintf("v%d", n+1), ID: f.Advisory, Recommendation: f.Fix.What, Analysis: analysis(f),
 				Ratings: ratings(f), Affects: &[]cdx.Affects{},
 			})
 		}
 		ref := cdx.Affects{Ref: p.ref(f)}
-		if affects := list[n].Affects; !slices.ContainsFunc(*affects, func(a cdx.Affects) bool { return a.Ref == ref.Ref }) {
+		if affects := r.list[n].Affects; !slices.ContainsFunc(*affects, func(a cdx.Affects) bool { return a.Ref == ref.Ref }) {
 			*affects = append(*affects, ref)
 		}
 	}
-	return list
 }
 
 func ratings(f *verdict.Finding) *[]cdx.VulnerabilityRating {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"net/url"
 	"slices"
 	"time"
 
@@ -48,30 +49,75 @@ type vexPart struct {
 
 // OpenVEX writes one statement per advisory, status and reason, naming every product that it holds for. Grouped findings without an advisory are left out.
 func OpenVEX(w io.Writer, doc *verdict.Document) error {
+	v := newVEX("staunch on "+doc.Host, doc)
 	byID := objectsByID(doc)
-	out := vex{
-		Context: "https://openvex.dev/ns/v0.2.0", Author: "staunch on " + doc.Host, Timestamp: doc.Taken, Version: 1,
-		Tooling: "staunch " + doc.Scanner, Statements: []statement{},
-	}
-	at := map[string]int{}
 	for i := range doc.Findings {
 		f := &doc.Findings[i]
-		if f.Advisory == "" {
-			continue
+		v.add(f, vexProduct{ID: product(f, byID), Subcomponents: []vexPart{{componentPURL("", f.Component, f.Version)}}})
+	}
+	return v.write(w)
+}
+
+// FleetVEX does the same for many hosts: a product is a host (urn:staunch:host:NAME), because the same package is fixed on one and not on
+// another; what it is about stands as its subcomponents. A host that was not seen has no statement. docs is not empty.
+func FleetVEX(w io.Writer, docs []*verdict.Document) error {
+	v := newVEX("staunch", docs[0])
+	for _, doc := range docs {
+		byID := objectsByID(doc)
+		for i := range doc.Findings {
+			f := &doc.Findings[i]
+			parts := []vexPart{{product(f, byID)}}
+			if c := componentPURL("", f.Component, f.Version); c != parts[0].ID {
+				parts = append(parts, vexPart{c})
+			}
+			v.add(f, vexProduct{ID: "urn:staunch:host:" + url.PathEscape(doc.Host), Subcomponents: parts})
 		}
-		s := vexStatement(f)
-		key := s.Vulnerability.Name + "\x00" + s.Status + "\x00" + s.Justification + "\x00" + s.Impact + "\x00" + s.Action
-		n, known := at[key]
-		if !known {
-			n = len(out.Statements)
-			at[key] = n
-			out.Statements = append(out.Statements, s)
-		}
-		p := vexProduct{ID: product(f, byID), Subcomponents: []vexPart{{componentPURL("", f.Component, f.Version)}}}
-		if !slices.ContainsFunc(out.Statements[n].Products, func(q vexProduct) bool { return q.ID == p.ID }) {
-			out.Statements[n].Products = append(out.Statements[n].Products, p)
+		if doc.Taken.After(v.out.Timestamp) {
+			v.out.Timestamp = doc.Taken
 		}
 	}
+	return v.write(w)
+}
+
+// statements gathers what is said alike.
+type statements struct {
+	out vex
+	at  map[string]int
+}
+
+func newVEX(author string, doc *verdict.Document) *statements {
+	return &statements{at: map[string]int{}, out: vex{
+		Context: "https://openvex.dev/ns/v0.2.0", Author: author, Timestamp: doc.Taken, Version: 1, Tooling: "staunch " + doc.Scanner, Statements: []statement{},
+	}}
+}
+
+func (v *statements) add(f *verdict.Finding, p vexProduct) {
+	if f.Advisory == "" {
+		return
+	}
+	s := vexStatement(f)
+	key := s.Vulnerability.Name + "\x00" + s.Status + "\x00" + s.Justification + "\x00" + s.Impact + "\x00" + s.Action
+	n, known := v.at[key]
+	if !known {
+		n = len(v.out.Statements)
+		v.at[key] = n
+		v.out.Statements = append(v.out.Statements, s)
+	}
+	products := &v.out.Statements[n].Products
+	i := slices.IndexFunc(*products, func(q vexProduct) bool { return q.ID == p.ID })
+	if i < 0 {
+		*products = append(*products, p)
+		return
+	}
+	for _, part := range p.Subcomponents {
+		if !slices.Contains((*products)[i].Subcomponents, part) {
+			(*products)[i].Subcomponents = append((*products)[i].Subcomponents, part)
+		}
+	}
+}
+
+func (v *statements) write(w io.Writer) error {
+	out := v.out
 	body, err := json.Marshal(out)
 	if err != nil {
 		return err
