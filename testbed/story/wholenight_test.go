@@ -50,6 +50,8 @@ func nightKeys(x *team) (*keyring, *oldKey, *x509.Certificate) {
 	chain, leaf := k.certify(second, k.opened("second.age"), shop, "shop.example", "cdn.shop.example")
 	x.shop.roots = p.Issuers
 	x.shop.roots.AppendCertsFromPEM(s.RootPEM)
+	x.write("trusted.pem", string(p.IssuerPEM(x))+string(s.RootPEM))
+	x.Setenv("SSL_CERT_FILE", x.path("trusted.pem")) // what this machine trusts
 	x.serveTLS(pair{Cert: chain, Key: shop.pem, SPKI: shop.spki})
 	k.cdn(chain + shop.pem)
 	x.write("staunch.yaml", fiveHosts+fmt.Sprintf("  web.shop.example:\n    addresses: [\"10.66.0.11:443\", \"10.66.0.12:443\", \"10.66.0.13:443\"]\n    sni: shop.example\n  cdn.shop.example:\n    addresses: [%q]\n    behind: cdn\n", k.edge))
