@@ -77,7 +77,7 @@ func TestStartTLSOnRealServers(t *testing.T) {
 	a := newAuthority(t)
 	l := a.issue(t, rsaKey(t, 2048))
 	for name, serve := range map[string]func(*testing.T, leaf) map[string]int{
-		"postfix": postfix, "dovecot": dovecot, "vsftpd": vsftpd, "prosody": prosody, "slapd": slapd, "postgres": postgres, "mariadb": mariadb,
+		"postfix": postfix, "dovecot": dovecot, "vsftpd": vsftpd, "prosody": prosody, "slapd": slapd, "postgres": postgres, "mariadb": mariadb, "inn": nnrpd,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

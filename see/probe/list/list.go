@@ -155,6 +155,15 @@ func (l *lister) rest(ctx context.Context, v *Version, offer []uint16, spare *sp
 	}
 }
 
+// ask is Ask, once more where the connection broke: outside the listing of suites nothing else would tell that from a no.
+func (l *lister) ask(ctx context.Context, c hello.Client, until hello.Until) (*hello.Flight, door.Answer, error) {
+	flight, got, err := l.d.Ask(ctx, c, until)
+	if got == door.HungUp || got == door.Unseen {
+		return l.d.Ask(ctx, c, until)
+	}
+	return flight, got, err
+}
+
 // drain offers suites until the server takes none; it returns how that ended. Behind them stands the first one that it took: a server that
 // takes the client's order comes back to it only when nothing else is left, and one with an order of its own at once, which is then left in peace.
 func (l *lister) drain(ctx context.Context, v *Version, offer []uint16, spare *spare) door.Answer {
@@ -167,7 +176,7 @@ func (l *lister) drain(ctx context.Context, v *Version, offer []uint16, spare *s
 		reduced, until := spare.reduce(&c)
 		flight, got, err := l.d.Ask(ctx, c, until)
 		if reduced && !spare.fits(flight, got) {
-			spare.doubt(&c)
+			spare.doubt(&c, got)
 			continue
 		}
 		switch {

@@ -40,10 +40,10 @@ func (l *lister) groups(ctx context.Context, v *Version, g *choice, s *schemes) 
 		if trying {
 			c.Signatures = []uint16{one}
 		}
-		flight, got, err := l.d.Ask(ctx, c, hello.UntilHello)
+		flight, got, err := l.ask(ctx, c, hello.UntilHello)
 		if trying && got != door.Accepted { // for the group, or for the scheme?
 			c.Signatures = whole
-			flight, got, err = l.d.Ask(ctx, c, hello.UntilHello)
+			flight, got, err = l.ask(ctx, c, hello.UntilHello)
 			s.tried(one, false, got == door.Accepted)
 		} else if trying {
 			s.tried(one, true, true)
@@ -111,7 +111,7 @@ func (s *schemes) ask(ctx context.Context, ids []uint16) (*hello.Flight, door.An
 	if s.share != nil {
 		c.Groups, c.KeyShare = []uint16{s.share.Group}, s.share
 	}
-	return s.l.d.Ask(ctx, c, hello.UntilHello)
+	return s.l.ask(ctx, c, hello.UntilHello)
 }
 
 // supported notes which of ids the server takes, halving what it takes some of.

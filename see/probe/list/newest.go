@@ -53,7 +53,7 @@ func (l *lister) left(ctx context.Context, v *Version, suites []uint16, c *choic
 		offer := against(suites)
 		client := l.d.Offering(v.Number, offer)
 		set(&client, c.left)
-		flight, got, err := l.d.Ask(ctx, client, hello.UntilKeys)
+		flight, got, err := l.ask(ctx, client, hello.UntilKeys)
 		switch {
 		case got == door.Refused || got == door.HungUp:
 			c.over = true

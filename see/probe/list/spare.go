@@ -75,9 +75,9 @@ func (s *spare) fits(f *hello.Flight, got door.Answer) bool {
 	return kind == s.kind && (curve == s.curve || len(s.groups.left) == len(s.groups.all))
 }
 
-// doubt lets the suites go on with whole lists, because the answer to c did not fit.
-func (s *spare) doubt(c *hello.Client) {
-	s.off, s.doubted = true, len(c.Groups) == len(s.groups.all)
+// doubt lets the suites go on with whole lists, because the answer to c did not fit. A broken connection proves nothing.
+func (s *spare) doubt(c *hello.Client, got door.Answer) {
+	s.off, s.doubted = true, len(c.Groups) == len(s.groups.all) && (got == door.Refused || got == door.Accepted)
 }
 
 func (s *spare) learn(f *hello.Flight) {
