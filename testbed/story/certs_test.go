@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"staunch/reach/act/vault"
 	"staunch/testbed"
 )
 
@@ -115,7 +116,14 @@ func TestKeysOnRealServers(t *testing.T) {
 		return got
 	}
 	k.found(shop, mail)
+	for _, h := range x.hosts[1:] { // these obey only what two people signed
+		list, err := os.ReadFile(x.path("allowed_signers"))
+		x.must(err)
+		h.Write(x, "/etc/staunch/allowed_signers", string(list), 0o644)
+	}
 	k.rolled(shop, status)
+	k.mailed(mail, status)
+	k.comesBack(shop)
 }
 
 // found: every key is known by its files, its programs and its endpoints, and who could replace it.
@@ -167,5 +175,50 @@ func (k *keyring) rolled(shop *oldKey, status func(name string) string) {
 			k.Errorf("the old certificate of %s is %s", name, got)
 		}
 	}
-	k.Logf("%s", out)
+}
+
+// mailed replaces the key of postfix and dovecot. The account that ordered its certificate is lost: the key itself revokes it.
+func (k *keyring) mailed(mail *oldKey, status func(name string) string) {
+	k.Helper()
+	sealed, err := vault.Seal([]byte(mail.pem), []string{k.ann.Recipient().String()})
+	k.must(err)
+	k.write("old-mail.age", sealed)
+	certs, err := os.ReadFile(k.path("certs.yaml"))
+	k.must(err)
+	k.write("certs.yaml", string(certs)+"own_keys: [old-mail.age]\n")
+	for _, plan := range []string{"2.1", "2.2"} {
+		args := []string{"cert", "replace", "mail.example", "--drill", "--urgency", "now", "--soak", "0s"}
+		if plan == "2.2" {
+			args = append(args, "--incident", "2")
+			args[2] = mail.spki // by now two keys have the name
+		}
+		k.says(0, args...)
+		k.signed(plan)
+		out := k.says(0, "incident", "run", "2")
+		k.has("the mail's key", out, "plan "+plan+": done")
+		if plan == "2.2" {
+			k.has("the revocation", out, "asked by certificate key")
+		}
+	}
+	if got := status("mail"); got != "Revoked" {
+		k.Errorf("the old certificate of the mail is %s", got)
+	}
+	k.hosts[2].Exec(k, "systemctl is-active postfix dovecot apache2")
+}
+
+// comesBack: a host serves the old key again, as after a backup was put back. The watch tells.
+func (k *keyring) comesBack(shop *oldKey) {
+	k.Helper()
+	quiet, _ := k.command("cert", "watch").CombinedOutput()
+	if strings.Contains(string(quiet), "serves the old key") {
+		k.Errorf("the watch before: %s", quiet)
+	}
+	bundle, err := os.ReadFile(k.path("cdn/first.pem"))
+	k.must(err)
+	k.hosts[1].Write(k, "/etc/haproxy/shop.pem", string(bundle), 0o600)
+	k.hosts[1].Exec(k, "systemctl reload haproxy")
+	k.until("the watch sees the old key", func() bool {
+		text, _ := k.command("cert", "watch").CombinedOutput()
+		return strings.Contains(string(text), "ALARM shop.example@10.66.0.12:443: serves the old key "+shop.spki[:12]+" again")
+	})
 }

@@ -155,6 +155,7 @@ func (k *keyring) cdn(bundle string) {
 	nginx := real.Program(k, "nginx")
 	k.must(os.Mkdir(k.path("cdn"), 0o755))
 	k.edge = fmt.Sprintf("%s:%d", testbed.Gateway, freePort(k.T))
+	k.write("cdn/first.pem", bundle)
 	k.write("cdn/live.pem", bundle)
 	k.write("cdn/hook", cdnHook)
 	k.must(os.Chmod(k.path("cdn/hook"), 0o755))

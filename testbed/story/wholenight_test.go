@@ -31,7 +31,7 @@ func TestTheWholeNight(t *testing.T) {
 	x.served(crowd, out)
 	x.nothingLeaked()
 	x.report("1")
-	k.comesBack(shop)
+	k.healed(shop)
 	if *keep {
 		x.must(os.WriteFile(real.Top(t)+"/docs/example-certificates.md", []byte(chapter), 0o644))
 	}
@@ -95,8 +95,8 @@ func (k *keyring) burnt(shop *oldKey, old *x509.Certificate) string {
 	return chapter.String()
 }
 
-// comesBack: the host that was silent all night is there again, with the old key.
-func (k *keyring) comesBack(shop *oldKey) {
+// healed: the host that was silent all night is there again, with the old key.
+func (k *keyring) healed(shop *oldKey) {
 	k.Helper()
 	k.hosts[4].Heal(k)
 	text, err := os.ReadFile(k.path("staunch.yaml"))

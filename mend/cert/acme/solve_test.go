@@ -112,3 +112,55 @@ func TestProofByAProgramOfTheTeam(t *testing.T) {
 		t.Errorf("calls: %s %v", calls, err)
 	}
 }
+
+// challenges starts pebble's own server of challenge answers: a name server that is told by HTTP what to answer.
+func challenges(t *testing.T) (dnsAddr, manage string) {
+	t.Helper()
+	real.Slow(t)
+	program := real.Build(t, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv")
+	dnsAddr, manage = fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	cmd := exec.Command(program, "-dnsserver", dnsAddr, "-management", manage, "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-defaultIPv6", "")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	question := new(dns.Msg)
+	question.SetQuestion("up.example.", dns.TypeA)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(30 * time.Millisecond) {
+		_, err := dns.Exchange(question, dnsAddr)
+		if err == nil {
+			return dnsAddr, manage
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the server of challenges does not come up: %v", err)
+		}
+	}
+}
+
+const txtHook = `#!/usr/bin/python3
+import json, sys, urllib.request
+verb, kind, name, record, value = sys.argv[1:6]
+url = "http://MANAGE/" + ("set-txt" if verb == "present" else "clear-txt")
+urllib.request.urlopen(url, json.dumps({"host": record + ".", "value": value}).encode(), 10)
+`
+
+// TestProofInDNSByAProgram: a program of the team's own puts the record where the CA looks for it, for a wildcard as well.
+func TestProofInDNSByAProgram(t *testing.T) {
+	real.Program(t, "python3")
+	resolver, manage := challenges(t)
+	hook := filepath.Join(t.TempDir(), "hook")
+	if err := os.WriteFile(hook, []byte(strings.ReplaceAll(txtHook, "MANAGE", manage)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, pebble.Options{Resolver: resolver})
+	d.Solvers = map[string]acme.Solver{"dns-01": acme.Hook{Program: hook}}
+	_, leaf := d.obtain(t, newKey(t), nil, "shop.example", "*.shop.example")
+	if len(leaf.DNSNames) != 2 {
+		t.Errorf("names: %v", leaf.DNSNames)
+	}
+	question := new(dns.Msg)
+	question.SetQuestion("_acme-challenge.shop.example.", dns.TypeTXT)
+	if left, err := dns.Exchange(question, resolver); err != nil || len(left.Answer) > 0 {
+		t.Errorf("the proof was left behind: %v, %v", left, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +56,16 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 	if len(failed) > 0 {
 		return act.Outcome{}, fault.New(verdict(failed), "%d of %d certificates were not accepted for revocation: %v", len(failed), len(leaves), failed[0])
 	}
-	return d.done(fmt.Sprintf("accepted by the CA for %d certificates; browsers may still accept them until %s", len(accepted), lastDay(leaves))), nil
+	return d.done(fmt.Sprintf("accepted by the CA for %d certificates, asked by %s; browsers may still accept them until %s", len(accepted), askedBy(accepted), lastDay(leaves))), nil
+}
+
+// askedBy says whose right it was: an account's, or that of the certificate's own key.
+func askedBy(accepted []acme.Accepted) string {
+	says := map[string]bool{}
+	for _, a := range accepted {
+		says[strings.ReplaceAll(a.By, "_", " ")] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(says)), " and ")
 }
 
 // verdict is Denied where every CA said no or was not reached, and Unsure where one of them may have taken it.
