@@ -3,7 +3,6 @@ package hub
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -11,12 +10,10 @@ import (
 
 	"staunch/fault"
 	"staunch/incident"
-	"staunch/incident/blast"
 	"staunch/inventory"
 	"staunch/ledger"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
-	"staunch/see/keys"
 	"staunch/see/scan"
 	"staunch/see/verdict"
 )
@@ -213,64 +210,4 @@ func units(findings []verdict.Finding) []incident.UnitState {
 		}
 	}
 	return out
-}
-
-// Trace asks the hosts with affected processes which keys and secrets those could see.
-func (h *Hub) Trace(ctx context.Context, id string) (*incident.Incident, error) {
-	s, _, err := h.Incident(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	t := blast.Traces{
-		Found: map[string]*keys.Found{}, Affected: map[string]map[string]bool{}, PIDs: map[string]map[int]bool{}, Fleet: h.Fleet, Failed: map[string]string{},
-	}
-	for _, one := range s.In(inventory.Affected) {
-		if err := h.trace(ctx, s, one.Host, &t); err != nil {
-			t.Failed[one.Host] = err.Error()
-		}
-	}
-	for _, one := range s.In(inventory.Unknown) {
-		t.Failed[one.Host] = one.Why
-	}
-	return h.Do(ctx, id, incident.Trace{Blast: blast.Of(t)})
-}
-
-func (h *Hub) trace(ctx context.Context, s *incident.Incident, name string, t *blast.Traces) error {
-	t.Affected[name], t.PIDs[name] = map[string]bool{}, map[int]bool{}
-	if s.Advisory == nil {
-		return fault.New(fault.Unsupported, "which processes are affected is not known without an advisory")
-	}
-	doc, err := h.Inventory.Document(name, h.Catalogue, h.Fleet.Outside(), s.Advisory.ID)
-	if err != nil {
-		return err
-	}
-	q := keys.Question{}
-	for _, f := range doc.Findings {
-		if f.Bad() && f.PID > 0 {
-			t.PIDs[name][f.PID] = true
-			t.Affected[name][f.Unit] = f.Unit != ""
-			q.PIDs = append(q.PIDs, f.PID)
-		}
-	}
-	where, known := h.Fleet.Host(name)
-	if !known {
-		return fault.New(fault.NotFound, "%s is not in the fleet", name)
-	}
-	raw, err := json.Marshal(q)
-	if err != nil {
-		return fault.New(fault.Bug, "%v", err)
-	}
-	a, err := h.ask(ctx, where, host.Question{Keys: raw})
-	if err != nil {
-		return err
-	}
-	var found keys.Found
-	if err := json.Unmarshal(a.Keys, &found); err != nil {
-		return fault.New(fault.Corrupt, "%s told of its keys what cannot be read: %v", name, err)
-	}
-	if found.Schema < 1 {
-		return fault.New(fault.Corrupt, "%s told nothing of its keys", name)
-	}
-	t.Found[name] = &found
-	return nil
 }

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +16,10 @@ import (
 // Trace keeps which keys and secrets affected processes could see.
 type Trace struct{ Blast blast.Radius }
 
-func (c Trace) decide(_ *Incident, d *decision) error {
+func (c Trace) decide(s *Incident, d *decision) error {
+	if whole := c.Blast.With(s.Blast); s.Blast != nil && reflect.DeepEqual(whole, *s.Blast) {
+		return nil
+	}
 	d.add(Event{Kind: WasTraced, Says: c.Blast.Says(), Blast: &c.Blast})
 	return nil
 }

@@ -128,7 +128,8 @@ func (s *Incident) fold(e *Event) {
 	case WasAmended:
 		foldAdvisory(s, e)
 	case WasTraced:
-		s.Blast = e.Blast
+		whole := e.Blast.With(s.Blast)
+		s.Blast = &whole
 	case WasPlanned:
 		foldPlanned(s, e)
 	case WasVoted:

@@ -20,6 +20,7 @@ type Radius struct {
 	Services []Service `json:"services,omitempty"` // services with affected units, and what data they hold
 	Unseen   []string  `json:"unseen,omitempty"`   // what could not be looked at, a sentence each
 	Hosts    int       `json:"hosts"`              // hosts that were looked at
+	Looked   []string  `json:"looked,omitempty"`   // their names
 }
 
 // Key is a key pair whose private half an affected process had in reach.
@@ -58,13 +59,14 @@ type Traces struct {
 	Affected map[string]map[string]bool // host to affected units; "" stands for processes without a unit
 	PIDs     map[string]map[int]bool    // host to affected processes
 	Fleet    *fleet.Fleet
-	Serves   map[string][]string // SPKI to the endpoints that served it, from probes
+	Serves   map[string][]string // SPKI to the endpoints and sockets that served it, from probes
+	Unserved []string            // endpoints and sockets that could not be asked, a sentence each
 	Failed   map[string]string   // hosts that could not be asked, with the reason
 }
 
 // Of computes the radius. Every key that an affected process had in reach counts, whether it was used or not.
 func Of(t Traces) Radius {
-	b := Radius{Keys: []Key{}, Secrets: []Secret{}, Hosts: len(t.Found)}
+	b := Radius{Keys: []Key{}, Secrets: []Secret{}, Hosts: len(t.Found), Looked: slices.Sorted(maps.Keys(t.Found))}
 	lost, secrets := map[string]*Key{}, map[string]*Secret{}
 	for _, host := range slices.Sorted(maps.Keys(t.Found)) {
 		f := t.Found[host]
@@ -81,6 +83,7 @@ func Of(t Traces) Radius {
 	for _, host := range slices.Sorted(maps.Keys(t.Failed)) {
 		b.Unseen = append(b.Unseen, host+": "+t.Failed[host])
 	}
+	b.Unseen = append(b.Unseen, t.Unserved...)
 	t.also(lost)
 	for _, id := range slices.Sorted(maps.Keys(lost)) {
 		b.Keys = append(b.Keys, *lost[id])
@@ -150,9 +153,9 @@ func (t Traces) secret(host string, s *keys.Secret, secrets map[string]*Secret) 
 	if len(who) == 0 {
 		return
 	}
-	id := string(s.Kind) + "\x00" + s.Name + "\x00" + s.Where
+	id := string(s.Kind) + "\x00" + s.Name + "\x00" + s.Where + "\x00" + s.Path
 	if secrets[id] == nil {
-		secrets[id] = &Secret{Kind: s.Kind, Name: s.Name, Where: s.Where}
+		secrets[id] = &Secret{Kind: s.Kind, Name: s.Name, Where: strings.TrimSpace(s.Where + " " + s.Path)}
 	}
 	secrets[id].Readers = merge(secrets[id].Readers, who)
 }
@@ -218,6 +221,62 @@ func (b Radius) Says() string {
 		says += "; " + phrase.Count(len(b.Unseen), "thing", "things") + " could not be looked at"
 	}
 	return says
+}
+
+// NamesOn lists the names to ask a host's sockets for: "" first, for what is served without one, then those of the lost keys that lie there.
+func (b Radius) NamesOn(host string, most int) []string {
+	names := []string{""}
+	for _, k := range b.Keys {
+		if !slices.ContainsFunc(k.Files, func(f string) bool { return strings.HasPrefix(f, host+":") }) {
+			continue
+		}
+		for _, n := range k.Names {
+			n = strings.Replace(n, "*.", "any.", 1)
+			if len(names) < most && !strings.ContainsAny(n, "= /") && !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+	}
+	return names
+}
+
+// With joins what an earlier look found: what was once in reach stays lost, also when the process has been mended since.
+// What could not be looked at then, and was now, is not unseen any more.
+func (b Radius) With(old *Radius) Radius {
+	if old == nil {
+		return b
+	}
+	for _, k := range old.Keys {
+		b.Keys = joined(b.Keys, k, func(o Key) bool { return o.SPKI == k.SPKI && (k.SPKI != "" || slices.Equal(o.Files, k.Files)) }, func(o *Key) {
+			o.Names, o.Readers, o.How, o.Files = merge(o.Names, k.Names), merge(o.Readers, k.Readers), merge(o.How, k.How), merge(o.Files, k.Files)
+			o.Also, o.Endpoints, o.Clients = merge(o.Also, k.Also), merge(o.Endpoints, k.Endpoints), merge(o.Clients, k.Clients)
+		})
+	}
+	for _, s := range old.Secrets {
+		b.Secrets = joined(b.Secrets, s, func(o Secret) bool { return o.Kind == s.Kind && o.Name == s.Name && o.Where == s.Where }, func(o *Secret) { o.Readers = merge(o.Readers, s.Readers) })
+	}
+	for _, s := range old.Services {
+		b.Services = joined(b.Services, s, func(o Service) bool { return o.Service == s.Service }, func(o *Service) { o.Hosts = merge(o.Hosts, s.Hosts) })
+	}
+	for _, u := range old.Unseen {
+		host, _, _ := strings.Cut(u, ":")
+		if !strings.HasPrefix(u, "what ") && !slices.Contains(b.Looked, host) && !slices.Contains(b.Unseen, u) { // who serves what is asked anew each time
+			b.Unseen = append(b.Unseen, u)
+		}
+	}
+	b.Looked = merge(slices.Clone(b.Looked), old.Looked)
+	b.Hosts = max(len(b.Looked), old.Hosts)
+	return b
+}
+
+// joined adds one to a list, or its parts to the one that is the same thing.
+func joined[T any](list []T, one T, same func(T) bool, take func(*T)) []T {
+	if at := slices.IndexFunc(list, same); at >= 0 {
+		list = slices.Clone(list)
+		take(&list[at])
+		return list
+	}
+	return append(list, one)
 }
 
 // Short is a key's name in a table.

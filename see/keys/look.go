@@ -25,6 +25,7 @@ import (
 type Env struct {
 	Proc string // where procfs is mounted; "" means /proc
 	Host string // the name to answer under
+	Root string // this machine's own root; "" means /
 }
 
 // Limits that keep a hostile process from making a look long.
@@ -44,7 +45,7 @@ func Look(ctx context.Context, q Question, env Env) (*Found, error) {
 		ctx: ctx, env: env, budget: q.ByteBudget, found: &Found{Schema: Schema, Host: env.Host, Taken: began.UTC().Truncate(time.Millisecond), Keys: []Key{}, Secrets: []Secret{}, Unseen: []Unseen{}},
 		files: map[fileID]*material{}, keys: map[string]*Key{}, secrets: map[string]*Secret{},
 	}
-	l.env.Proc = cmp.Or(env.Proc, "/proc")
+	l.env.Proc, l.env.Root = cmp.Or(env.Proc, "/proc"), cmp.Or(env.Root, "/")
 	if l.budget <= 0 {
 		l.budget = standardBudget
 	}
@@ -115,6 +116,7 @@ func (l *look) process(pid int, q Question) {
 		return
 	}
 	s.environment()
+	s.unitFiles()
 	s.args = strings.Split(strings.TrimRight(s.read("cmdline", maxText), "\x00"), "\x00")
 	if len(s.args) == 1 {
 		s.args = strings.Fields(s.args[0]) // a program that writes its own title, as nginx does: "nginx: master process nginx -c FILE"
@@ -257,9 +259,9 @@ func (l *look) named(paths []string) {
 	if len(paths) == 0 {
 		return
 	}
-	root, err := jail.Open("/")
+	root, err := jail.Open(l.env.Root)
 	if err != nil {
-		l.unseen(0, "/", err.Error())
+		l.unseen(0, l.env.Root, err.Error())
 		return
 	}
 	defer root.Close()

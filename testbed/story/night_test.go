@@ -163,8 +163,9 @@ func (x *team) nothingLeaked() {
 // report writes the night up, and holds the text to what a manager wants to know.
 func (x *team) report(id string) {
 	x.Helper()
-	text := x.says(0, "incident", "report", id)
-	x.has("the report", text, "st-5", "ada approved plan 1.1", "ben approved plan 1.1", "orders, addresses", "packet captures: none are kept", "LEGACY_API_TOKEN")
+	text := x.says(0, "incident", "report", id, "--zone", "Europe/Berlin")
+	x.has("the report", text, "st-5", "ada approved plan 1.1", "ben approved plan 1.1", "orders, addresses", "packet captures: none are kept", "SHOP_SESSION_SECRET", "LEGACY_API_TOKEN",
+		"public part clean", "on 4 of them where strangers can reach it", "shop.example 10.66.0.14:8443", "st-1:443, st-2:443, st-3:443", "/etc/ssl/private/shop.pem", "the vendor of legacyd", "(cleo, due")
 	if strings.Contains(text, legacyToken) || strings.Contains(text, sessionValue) {
 		x.Error("the report tells the value of a secret")
 	}
@@ -173,5 +174,5 @@ func (x *team) report(id string) {
 	}
 	docs := filepath.Join(real.Top(x), "docs")
 	x.must(os.WriteFile(filepath.Join(docs, "example-report.md"), []byte(text), 0o644))
-	x.says(0, "incident", "report", id, "--format", "html", "-o", filepath.Join(docs, "example-report.html"))
+	x.says(0, "incident", "report", id, "--zone", "Europe/Berlin", "--format", "html", "-o", filepath.Join(docs, "example-report.html"))
 }
