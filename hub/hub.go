@@ -167,13 +167,14 @@ func decoded(events iter.Seq2[ledger.Event, error]) iter.Seq[<-chan decodedPart]
 
 func decode(raw []ledger.Event, failed error) decodedPart {
 	p := decodedPart{events: make([]incident.Event, 0, len(raw)), err: failed}
+	var d incident.Decoder
 	for _, e := range raw {
 		p.pos = e.Pos
 		kind, ours := strings.CutPrefix(e.Kind, incidentKind)
 		if !ours {
 			continue
 		}
-		one, err := incident.Decode(incident.Kind(kind), e.At, e.By, e.Data)
+		one, err := d.Decode(incident.Kind(kind), e.At, e.By, e.Data)
 		if err != nil {
 			p.err = broken(e.Seq, err)
 			return p

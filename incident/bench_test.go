@@ -18,8 +18,9 @@ func BenchmarkDecodeAndFold(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	var d incident.Decoder
 	for b.Loop() {
-		e, err := incident.Decode(incident.WasLooked, midnight, "hub", data)
+		e, err := d.Decode(incident.WasLooked, midnight, "hub", data)
 		if err == nil {
 			s, err = incident.Fold(s, e)
 		}

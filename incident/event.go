@@ -199,13 +199,3 @@ func (e Event) Encode() (json.RawMessage, error) {
 	}
 	return b, nil
 }
-
-// Decode reads what Encode wrote.
-func Decode(kind Kind, at time.Time, by string, data []byte) (Event, error) {
-	var e Event
-	if err := json.Unmarshal(data, &e); err != nil {
-		return e, fault.New(fault.Corrupt, "an event %s of an incident: %v", kind, err)
-	}
-	e.Kind, e.At, e.By = kind, at, by
-	return e, nil
-}

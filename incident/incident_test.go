@@ -2,7 +2,9 @@ package incident_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -265,6 +267,33 @@ func TestBriefForWhoComesNext(t *testing.T) {
 			t.Errorf("the brief lacks %q:\n%s", want, out.String())
 		}
 	}
+}
+
+// FuzzLooksAreReadAlike: the quick reader of looks gives what encoding/json gives, or leaves the event to it.
+func FuzzLooksAreReadAlike(f *testing.F) {
+	full := incident.HostState{
+		HostAnswer: inventory.HostAnswer{Host: "web1", Ring: "production", State: inventory.Affected, Why: "größer", Taken: midnight, Affected: 3, Stale: 1, Unknown: 2, Dormant: 4, Facing: 1, Holding: 9},
+		Units:      []incident.UnitState{{Unit: "nginx.service", Process: "nginx", State: "affected", Component: "openssl", Version: "1.0.1c", Exposure: "public", Fix: "upgrade", Count: 3}},
+	}
+	for _, l := range []incident.Looked{{}, {Catalogue: midnight, Known: 5, Seen: 4, Hosts: []incident.HostState{full, {}}, Gone: []string{"old"}, More: true}} {
+		data, err := incident.Event{Says: "looked", Looked: &l}.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(data))
+	}
+	for _, odd := range []string{`{"says":"a\\"b"}`, `{"says":null}`, `{"looked":{"hosts":[{"host":"a"},{"host":"b","host":"c"}]}}`, `{"looked":{"hosts_seen":-0,"more":false,"x":1}}`, `{"looked":{"hosts_seen":01}}`, `{"Says":"x"}`, `{"says":"x"} `, `{}`, `[]`, `{"looked":{"hosts":[{"units":[]}]}}`} {
+		f.Add(odd)
+	}
+	f.Fuzz(func(t *testing.T, data string) {
+		var want incident.Event
+		bad := json.Unmarshal([]byte(data), &want)
+		got, err := incident.Decode(incident.WasLooked, midnight, "ada", []byte(data))
+		want.Kind, want.At, want.By = incident.WasLooked, midnight, "ada"
+		if (err == nil) != (bad == nil) || bad == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("%s\nis read as %+v (%v)\nwant       %+v (%v)", data, got, err, want, bad)
+		}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

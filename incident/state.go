@@ -166,13 +166,13 @@ func foldLooked(s *Incident, e *Event) {
 		s.Looks++
 	}
 	for i := range l.Hosts {
-		h := l.Hosts[i]
-		s.Hosts[h.Host] = &h
+		h := &l.Hosts[i]
+		s.Hosts[h.Host] = h
 		_, was := s.First[h.Host]
 		switch {
 		case h.State == inventory.Affected:
 			if !was {
-				s.First[h.Host] = h
+				s.First[h.Host] = *h
 			}
 			delete(s.CleanSince, h.Host)
 		case was && (h.State == inventory.Clean || h.State == inventory.Dormant):

@@ -23,17 +23,36 @@ const page = 2000
 // elsewhere is how often followers look for events that another process wrote.
 const elsewhere = 250 * time.Millisecond
 
-func scanEvent(st *sqlite.Stmt) ledger.Event {
+func scanEvent(st *sqlite.Stmt) ledger.Event { return words{}.event(st) }
+
+// words are the names that one page of events repeats: each is kept once.
+type words map[string]string
+
+func (w words) event(st *sqlite.Stmt) ledger.Event {
 	e := ledger.Event{
-		Seq: st.ColumnInt64(0), ID: st.ColumnText(1), Stream: st.ColumnText(2), Pos: st.ColumnInt64(3),
+		Seq: st.ColumnInt64(0), ID: st.ColumnText(1), Stream: w.text(st, 2), Pos: st.ColumnInt64(3),
 		At: time.UnixMilli(st.ColumnInt64(4)).UTC(), Stored: time.UnixMilli(st.ColumnInt64(5)).UTC(),
-		By: st.ColumnText(6), Source: st.ColumnText(7), Kind: st.ColumnText(8), V: st.ColumnInt(9),
+		By: w.text(st, 6), Source: w.text(st, 7), Kind: w.text(st, 8), V: st.ColumnInt(9),
 	}
 	if n := st.ColumnLen(10); n > 0 {
 		e.Data = make(json.RawMessage, n)
 		st.ColumnBytes(10, e.Data)
 	}
 	return e
+}
+
+func (w words) text(st *sqlite.Stmt, column int) string {
+	var buf [256]byte // names are at most 200 bytes
+	if n := st.ColumnLen(column); n > len(buf) {
+		return st.ColumnText(column)
+	}
+	raw := buf[:st.ColumnBytes(column, buf[:])]
+	if known, ok := w[string(raw)]; ok {
+		return known
+	}
+	s := string(raw)
+	w[s] = s
+	return s
 }
 
 // Read implements ledger.Ledger.
@@ -107,9 +126,9 @@ func (s *Store) page(ctx context.Context, q ledger.Query) ([]ledger.Event, error
 	}
 	defer s.pool.Put(conn)
 	query, args := where(q)
-	events := make([]ledger.Event, 0, 64)
+	events, known := make([]ledger.Event, 0, 64), words{}
 	err = sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(st *sqlite.Stmt) error {
-		events = append(events, scanEvent(st))
+		events = append(events, known.event(st))
 		return nil
 	}})
 	if err != nil {

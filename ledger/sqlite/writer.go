@@ -50,10 +50,12 @@ type writer struct {
 	last   int64
 	seen   int64 // the database's data_version at which last and ends were right
 	ends   map[string]ledger.Position
-	broken error // set when a commit's fate is unknown: the file must be opened anew
-	dirty  bool  // the group has appended events
-	lean   bool  // the reserve was given up
-	noted  int64 // what PATH.head tells
+	broken error         // set when a commit's fate is unknown: the file must be opened anew
+	dirty  bool          // the group has appended events
+	lean   bool          // the reserve was given up
+	noted  int64         // what PATH.head tells
+	crowd  int           // jobs of the last commit
+	pace   time.Duration // that it took
 }
 
 func newWriter(conn *sqlite.Conn, path string, now func() time.Time, r reserve, announce func()) (*writer, error) {
@@ -125,32 +127,32 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what waits already, and lets those who are about to ask do so once; it never waits for more.
+// gather takes what waits already. Where the last commit served a crowd it waits for as many again, for half of that commit's time at most:
+// those who were just answered are about to ask, and a commit that they miss costs them a whole one. A lone writer never waits.
 func (w *writer) gather(first *job) []*job {
 	var group []*job
-	bytes, yielded := 0, false
+	bytes, began, patience := 0, time.Time{}, min(w.pace/2, time.Millisecond)
 	for j := first; ; {
 		if j.state.CompareAndSwap(waiting, taken) {
 			group = append(group, j)
 			bytes += j.bytes
 		}
-		if len(group) == groupJobs || bytes > groupBytes {
-			return group
-		}
-		select {
-		case j = <-w.jobs:
-			continue
-		default:
-		}
-		if yielded {
-			return group
-		}
-		yielded = true
-		runtime.Gosched()
-		select {
-		case j = <-w.jobs:
-		default:
-			return group
+		for j = nil; j == nil; {
+			if len(group) == groupJobs || bytes > groupBytes {
+				return group
+			}
+			select {
+			case j = <-w.jobs:
+				continue
+			default:
+			}
+			switch {
+			case began.IsZero():
+				began = time.Now()
+			case len(group) >= w.crowd || time.Since(began) > patience:
+				return group
+			}
+			runtime.Gosched()
 		}
 	}
 }
@@ -160,7 +162,9 @@ func (w *writer) commit(group []*job) {
 	if len(group) == 0 {
 		return
 	}
+	began := time.Now()
 	answers, err := w.try(group)
+	w.crowd, w.pace = len(group), time.Since(began)
 	if isFull(err) {
 		if freed, _ := w.reserve.free(); freed { // what cannot be freed leaves the disk full, which the second try tells
 			w.lean = true
