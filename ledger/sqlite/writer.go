@@ -18,6 +18,7 @@ import (
 const (
 	groupJobs  = 512
 	groupBytes = 8 << 20
+	longest    = 5 * time.Millisecond // that a commit waits for a crowd
 )
 
 // job is one change that somebody waits for. do runs inside the group's transaction; an error from it undoes only this job.
@@ -54,8 +55,8 @@ type writer struct {
 	dirty  bool          // the group has appended events
 	lean   bool          // the reserve was given up
 	noted  int64         // what PATH.head tells
-	crowd  int           // jobs of the last commit
-	pace   time.Duration // that it took
+	crowd  int           // jobs of the last commits: the most of them, soon forgotten
+	pace   time.Duration // of the last commit
 }
 
 func newWriter(conn *sqlite.Conn, path string, now func() time.Time, r reserve, announce func()) (*writer, error) {
@@ -127,11 +128,11 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what waits already. Where the last commit served a crowd it waits for as many again, for half of that commit's time at most:
-// those who were just answered are about to ask, and a commit that they miss costs them a whole one. A lone writer never waits.
+// gather takes what waits already. Where the last commits served a crowd it waits for as many again, for the time of one commit at most:
+// those who were just answered are about to ask, and a commit that they miss costs them a whole one. A lone writer does not wait.
 func (w *writer) gather(first *job) []*job {
 	var group []*job
-	bytes, began, patience := 0, time.Time{}, min(w.pace/2, time.Millisecond)
+	bytes, began, patience := 0, time.Time{}, min(w.pace, longest)
 	for j := first; ; {
 		if j.state.CompareAndSwap(waiting, taken) {
 			group = append(group, j)
@@ -164,7 +165,7 @@ func (w *writer) commit(group []*job) {
 	}
 	began := time.Now()
 	answers, err := w.try(group)
-	w.crowd, w.pace = len(group), time.Since(began)
+	w.crowd, w.pace = max(len(group), w.crowd*3/4), time.Since(began)
 	if isFull(err) {
 		if freed, _ := w.reserve.free(); freed { // what cannot be freed leaves the disk full, which the second try tells
 			w.lean = true
