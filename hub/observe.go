@@ -35,6 +35,8 @@ func (x *Executor) Observe(ctx context.Context, p plan.Predicate, w run.Work) ru
 		return seen
 	case plan.Healthy:
 		return x.healthy(ctx, where, p.Service)
+	case plan.Replicated:
+		return x.follows(ctx, where, p.Service)
 	case plan.Running:
 		return x.running(ctx, where, p.Unit)
 	case plan.Stopped, plan.UnitMapsNew, plan.OldWorkersGone, plan.Booted:
@@ -118,7 +120,7 @@ func (x *Executor) healthy(ctx context.Context, where fleet.Host, name string) r
 	case check.URL != "":
 		q.Tries = []host.Try{{URL: fill.Replace(check.URL), Status: check.Status, WithinMS: check.Within.Milliseconds()}}
 	default:
-		return x.hookSays(ctx, where, check.Hook, name)
+		return x.hookSays(ctx, where, check.Hook, name, "is well")
 	}
 	h, seen := x.health(ctx, where, q)
 	if h == nil {
@@ -141,8 +143,20 @@ func address(where fleet.Host) string {
 	return where.Dial()
 }
 
-// hookSays runs a health hook: it is an order like any other, so that the host's policy decides whether it may run.
-func (x *Executor) hookSays(ctx context.Context, where fleet.Host, hook, service string) run.Seen {
+// follows asks a replica's host whether it follows its primary: only the hook that the fleet's description names knows how to tell.
+func (x *Executor) follows(ctx context.Context, where fleet.Host, name string) run.Seen {
+	s, err := x.Hub.Fleet.Service(name)
+	if err != nil {
+		return silence(err)
+	}
+	if s.Follows == "" {
+		return unsure("whether %s on %s follows its primary is not known: name a hook that tells (follows: in staunch.yaml), or look and skip this step with a reason", name, where.Name)
+	}
+	return x.hookSays(ctx, where, s.Follows, name, "follows its primary")
+}
+
+// hookSays runs a hook that tells how a service is: an order like any other, so that the host's policy decides whether it may run.
+func (x *Executor) hookSays(ctx context.Context, where fleet.Host, hook, service, what string) run.Seen {
 	a, err := act.New(act.Hook, &act.HookWith{Name: hook})
 	if err != nil {
 		return unsure("%v", err)
@@ -152,15 +166,15 @@ func (x *Executor) hookSays(ctx context.Context, where fleet.Host, hook, service
 		return silence(err)
 	}
 	defer at.Close() // the answer is here
-	id := "health/" + service + "/" + where.Name + "/" + x.Hub.Now().UTC().Format("20060102T150405.000000000")
-	out, err := at.Do(ctx, act.Order{ID: id, Host: where.Name, Step: "health", Act: a}, nil)
+	id := "look/" + hook + "/" + service + "/" + where.Name + "/" + x.Hub.Now().UTC().Format("20060102T150405.000000000")
+	out, err := at.Do(ctx, act.Order{ID: id, Host: where.Name, Step: "look", Act: a}, nil)
 	switch {
 	case err != nil:
 		return silence(err)
 	case out.Status == act.Done || out.Status == act.Already:
-		return yes("the hook %s says that %s on %s is well", hook, service, where.Name)
+		return yes("the hook %s says that %s on %s %s", hook, service, where.Name, what)
 	case out.Status == act.Failed:
-		return no("the hook %s says that %s on %s is not well: %s", hook, service, where.Name, out.Says)
+		return no("the hook %s does not say that %s on %s %s: %s", hook, service, where.Name, what, out.Says)
 	}
 	return unsure("the hook %s: %s", hook, out.Says)
 }

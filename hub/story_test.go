@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +265,22 @@ func TestTroubleOnTheWay(t *testing.T) {
 	}
 	if n := len(s.In(inventory.Affected)) + len(s.In(inventory.Unknown)); n != 0 {
 		t.Errorf("%d hosts are not clean", n)
+	}
+}
+
+// A replica follows its primary when its host's hook says so; without a hook nobody knows, and the answer says what would tell.
+func TestReplicasFollowWhenTheirHookSaysSo(t *testing.T) {
+	x := newTeam(t, 2)
+	x.opened()
+	e := &hub.Executor{Hub: x.Hub}
+	for hook, want := range map[string]run.Truth{"drain": run.Yes, "missing": run.Unknown, "": run.Unknown} {
+		f := *x.Fleet
+		f.Services = append(slices.Clone(f.Services), fleet.Service{Name: "copy", Hosts: []string{"web1"}, Units: []string{"shopd.service"}, Replica: true, Follows: hook})
+		x.Hub.Fleet = &f
+		seen := e.Observe(t.Context(), plan.Predicate{Kind: plan.Replicated, Host: "web1", Service: "copy"}, run.Work{})
+		if seen.Truth != want || hook == "" && !strings.Contains(seen.Says, "follows:") {
+			t.Errorf("with the hook %q: %s: %s", hook, seen.Truth, seen.Says)
+		}
 	}
 }
 

@@ -241,6 +241,19 @@ func TestReplicasComeBeforeTheirPrimary(t *testing.T) {
 	if !slices.Equal(order, []string{"web3", "web2"}) {
 		t.Errorf("order %v in %v", order, steps(p))
 	}
+	asked, primary := p.Step("follows-production-postgresql-db-replica"), p.Step("restart-production-postgresql-db")
+	if asked == nil || asked.Kind != plan.Person || primary == nil || !slices.Contains(primary.After, asked.ID) {
+		t.Errorf("nobody is asked whether the replica follows before the primary's turn: %v", steps(p))
+	}
+	f.Services[1].Follows = "follows"
+	p = make1(t, patch.Wish{Fleet: f, Hosts: []patch.Host{seen("web2", db), seen("web3", db)}})
+	replica := p.Step("restart-production-postgresql-db-replica")
+	if replica == nil || !slices.ContainsFunc(replica.Proves, func(x plan.Predicate) bool { return x.Kind == plan.Replicated && x.Service == "db-replica" }) {
+		t.Errorf("with a hook that tells, it is no proof: %v", steps(p))
+	}
+	if slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Kind == plan.Person }) {
+		t.Error("a person is asked although a hook tells")
+	}
 }
 
 func TestUrgencyIsDataAndSaysWhatItGaveUp(t *testing.T) {

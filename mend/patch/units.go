@@ -3,6 +3,7 @@ package patch
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -153,9 +154,26 @@ func (m *maker) restart(ring string, g *group, public bool, before []string, ins
 	waits(&s, g, installed)
 	if service == nil || service.Drain == "" || service.Undrain == "" {
 		m.put(s)
-		return s.ID
+	} else {
+		s.ID = m.turn(s, service, g)
 	}
-	return m.turn(s, service, g)
+	if service != nil && service.Replica && service.Follows == "" {
+		return m.followed(s, service, g)
+	}
+	return s.ID
+}
+
+// followed asks a person whether replicas follow their primary again, where no hook can tell: the primary waits for the answer.
+func (m *maker) followed(restart plan.Step, service *fleet.Service, g *group) string {
+	asks := "look whether " + service.Name + " follows its primary on " + strings.Join(slices.Sorted(maps.Keys(g.named)), ", ")
+	s := plan.Step{
+		ID: "follows-" + strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(restart.ID, "restart-"), "reload-"), "undrain-"), Kind: plan.Person, Says: asks, Ring: restart.Ring,
+		Targets: g.hosts, After: []string{restart.ID}, Votes: restart.Votes, Tries: 1, DeadlineMS: ms(10 * minute), Public: restart.Public,
+		Task: &plan.Task{Owner: m.owner(g.jobs[0].host, g.unit), Asks: asks + "; a hook named in follows: would tell", Due: m.due()},
+		Undo: plan.Undo{Kind: plan.ByPerson, Says: "as that person sees fit"}, Proves: []plan.Predicate{{Kind: plan.Confirmed}},
+	}
+	m.put(s)
+	return s.ID
 }
 
 // free makes a name that no restart has yet: the same unit may belong to a service on some hosts and to none on others.
@@ -210,7 +228,7 @@ func (m *maker) restartProofs(g *group, how string, service *fleet.Service) []pl
 	if service != nil && service.Health != nil {
 		proofs = append(proofs, plan.Predicate{Kind: plan.Healthy, Service: service.Name})
 	}
-	if service != nil && service.Replica {
+	if service != nil && service.Replica && service.Follows != "" {
 		proofs = append(proofs, plan.Predicate{Kind: plan.Replicated, Service: service.Name})
 	}
 	return proofs

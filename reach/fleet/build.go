@@ -167,7 +167,7 @@ func (r *reader) service(f *Fleet, s serviceForm) {
 	}
 	out := Service{
 		Name: s.Name, On: s.On, Units: s.Units, Drain: s.Drain, Undrain: s.Undrain, MaxDown: s.MaxDown, Holds: s.Holds, Owner: s.Owner, Vendor: s.Vendor,
-		Public: s.Public, Replica: s.Replica, Restart: Restart{How: "restart"},
+		Public: s.Public, Replica: s.Replica, Follows: s.Follows, Restart: Restart{How: "restart"},
 	}
 	if hook, isHook := strings.CutPrefix(s.Restart, "hook:"); isHook {
 		out.Restart = Restart{How: "hook", Hook: hook}

@@ -147,6 +147,7 @@ type Service struct {
 	Vendor  string   `json:"vendor,omitempty"`  // whom to ask for a fixed version, where somebody else makes it
 	Public  bool     `json:"public,omitempty"`  // strangers can reach it: comes first
 	Replica bool     `json:"replica,omitempty"` // these hosts follow another: they come before their primary
+	Follows string   `json:"follows,omitempty"` // host-side hook of a replica that tells whether it follows its primary; "": a person is asked
 }
 
 // Restart is how a service gets onto new code.

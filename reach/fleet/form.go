@@ -49,6 +49,7 @@ type serviceForm struct {
 	Vendor  string     `yaml:"vendor" doc:"Whom to ask for a fixed version, where somebody else makes it: a mail address, a telephone number."`
 	Public  bool       `yaml:"public" doc:"Strangers can reach it: it comes first."`
 	Replica bool       `yaml:"replica" doc:"These hosts follow another: they come before their primary."`
+	Follows string     `yaml:"follows" doc:"Host-side hook of a replica that ends with 0 when it follows its primary. Without it a person is asked before the primary's turn."`
 }
 
 type healthForm struct {
