@@ -251,9 +251,6 @@ func (d *desk) ended(ctx context.Context, sealed *plan.Sealed, state run.State) 
 	}
 	w.say("\nplan %s: %s, %d of %d settled", id, state, p.Settled, p.Total)
 	d.leftovers(w, sealed, m, p)
-	if len(p.Failed) > 0 {
-		w.say("  next: staunch incident retry %[1]s STEP TARGET, or skip %[1]s STEP TARGET --reason ..., then staunch incident run %[1]s", sealed.Plan().Incident)
-	}
 	switch {
 	case w.err != nil:
 		return w.err

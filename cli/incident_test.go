@@ -259,7 +259,8 @@ func TestPlanIsReadVotedAndCarriedOut(t *testing.T) {
 	o.proposes()
 	ada, ben, eve := o.keyOf("ada", true), o.keyOf("ben", true), o.keyOf("eve", false)
 	has(t, "plan", o.mustType("plan", "show", "1.1"), "digest", "ring canary", "1 vote needed", "proves  installed libtally1 1.1-1", "undo    hold")
-	has(t, "graph", o.mustType("plan", "show", "1.1", "--graph"), "* upgrade-canary", "? watch-canary", "<- restart-canary")
+	has(t, "graph", o.mustType("plan", "show", "1.1", "--graph"), "canary: 1 host at once, 1 vote", "* upgrade  web1", "? watch  web1")
+	has(t, "page", o.mustType("plan", "show", "1.1", "--format", "html"), "<svg", "step-watch-canary")
 	if _, err, code := o.types("incident", "run", "1"); code != 2 || !strings.Contains(err, "1 more of 1 vote") {
 		t.Errorf("a run without votes: exit %d, %s", code, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"staunch/fault"
 	"staunch/ink"
 	"staunch/phrase"
+	"staunch/steer/picture"
 	"staunch/steer/plan"
 	"staunch/tame"
 
@@ -36,11 +37,13 @@ func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "show PLAN",
 		Short:   "Read a plan before you sign it",
-		Example: "  staunch plan show 7.1\n  staunch plan show 7.1 --graph",
+		Example: "  staunch plan show 7.1\n  staunch plan show 7.1 --graph\n  staunch plan show 7.1 --format html > plan.html",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := tableOrJSON(format); err != nil {
-				return err
+			switch format {
+			case "table", "json", "svg", "dot", "html":
+			default:
+				return fault.New(fault.Usage, "--format %q: table, json, svg, dot or html", format)
 			}
 			return f.with(cmd.Context(), env, true, "", func(d *desk) error {
 				sealed, err := d.Plan(cmd.Context(), args[0])
@@ -57,15 +60,25 @@ func newPlanShow(env *Env, f *deskFlags) *cobra.Command {
 						Digest string     `json:"digest"`
 						Plan   *plan.Plan `json:"plan"`
 					}{sealed.Digest, sealed.Plan()})
+				case format == "svg":
+					return picture.SVG(env.Stdout, sealed.Plan())
+				case format == "dot":
+					return picture.DOT(env.Stdout, sealed.Plan())
+				case format == "html":
+					return picture.HTML(env.Stdout, sealed)
 				case graph:
-					return drawPlan(env, sealed.Plan())
+					w := &lines{w: env.Stdout}
+					for _, line := range picture.Lines(sealed.Plan(), terminalWidth(env), ink.Paint(colour(env))) {
+						w.say("%s", line)
+					}
+					return w.err
 				}
 				return printPlan(env, sealed, said)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&graph, "graph", false, "as a picture: what waits for what")
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	cmd.Flags().StringVar(&format, "format", "table", "table, json, or a picture: svg, dot (Graphviz), html (with everything that the plan says)")
 	return cmd
 }
 
@@ -212,53 +225,4 @@ func compact(with json.RawMessage) string {
 		return strings.ToValidUTF8(string(with[:most]), "") + "..."
 	}
 	return string(with)
-}
-
-// drawPlan prints the steps in layers: everything in a layer waits only for layers above it.
-func drawPlan(env *Env, p *plan.Plan) error {
-	w := &lines{w: env.Stdout}
-	depth := depths(p)
-	deepest := 0
-	for _, d := range depth {
-		deepest = max(deepest, d)
-	}
-	for layer := 0; layer <= deepest; layer++ {
-		for i := range p.Steps {
-			s := &p.Steps[i]
-			if depth[s.ID] != layer {
-				continue
-			}
-			mark := map[plan.Kind]string{plan.Gate: "?", plan.Person: "@"}[s.Kind]
-			if mark == "" {
-				mark = "*"
-			}
-			from := ""
-			if after := slices.Concat(s.After, s.Each); len(after) > 0 {
-				from = "  <- " + strings.Join(after, ", ")
-			}
-			w.say("%s%s %s (%s)%s", strings.Repeat("  ", layer), mark, s.ID, phrase.Count(len(s.Targets), "target", "targets"), from)
-		}
-	}
-	w.say("\n* changes something   ? must be proven before what follows   @ a person")
-	return w.err
-}
-
-// depths is the length of the longest way to each step; a plan without cycles was checked by its lint, and a cycle ends the search here.
-func depths(p *plan.Plan) map[string]int {
-	depth := map[string]int{}
-	for range len(p.Steps) {
-		changed := false
-		for i := range p.Steps {
-			s := &p.Steps[i]
-			for _, id := range slices.Concat(s.After, s.Each) {
-				if d := depth[id] + 1; d > depth[s.ID] && d <= len(p.Steps) {
-					depth[s.ID], changed = d, true
-				}
-			}
-		}
-		if !changed {
-			break
-		}
-	}
-	return depth
 }

@@ -112,7 +112,7 @@ func (m *Machine) held(now time.Time) (out []string) {
 	case m.paused:
 		out = append(out, "somebody to resume it: "+m.pausedBy+" paused it"+because(m.says))
 	case m.stopped() != "":
-		out = append(out, "retry or skip: a failure in "+m.stopped()+" stopped the run")
+		out = append(out, "a failure in "+m.stopped()+" stopped the run: "+m.remedy())
 	}
 	if from := m.From(); now.Before(from) {
 		out = append(out, fmt.Sprintf("%s: nothing begins before it (%s to go), so that others can object", from.UTC().Format("15:04:05Z"), from.Sub(now).Round(time.Second)))
@@ -124,6 +124,15 @@ func (m *Machine) held(now time.Time) (out []string) {
 		out = append(out, "ring "+m.asked+" was to be the last")
 	}
 	return out
+}
+
+// remedy names the words that a failure waits for, for the first that failed.
+func (m *Machine) remedy() string {
+	for _, f := range m.Failures() {
+		about := m.plan.Incident + " " + f.Step + " " + f.Target
+		return "staunch incident retry " + about + ", or skip it with a --reason"
+	}
+	return "staunch incident brief " + m.plan.Incident
 }
 
 func because(says string) string {

@@ -36,7 +36,7 @@ func TestBoardShowsRingsAndWhatWaits(t *testing.T) {
 	}
 	say(Event{Kind: Answered, Step: "canary-upgrade", Target: "canary0", Attempt: 1, Status: act.Refused, Says: "held back"})
 	b = m.Board(now)
-	if len(b.Failed) != 1 || b.Failed[0].Says != "held back" || !strings.HasPrefix(drawn(b), "canary: canary0!") || !slices.Contains(b.Waits, "retry or skip: a failure in ring canary stopped the run") {
+	if len(b.Failed) != 1 || b.Failed[0].Says != "held back" || !strings.HasPrefix(drawn(b), "canary: canary0!") || !slices.Contains(b.Waits, "a failure in ring canary stopped the run: staunch incident retry 7 canary-upgrade canary0, or skip it with a --reason") {
 		t.Errorf("failed: %+v", b)
 	}
 	say(Event{Kind: Retried, Step: "canary-upgrade", Target: "canary0", By: "ann"})
