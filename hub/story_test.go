@@ -272,10 +272,10 @@ func TestTroubleOnTheWay(t *testing.T) {
 func TestReplicasFollowWhenTheirHookSaysSo(t *testing.T) {
 	x := newTeam(t, 2)
 	x.opened()
-	e := &hub.Executor{Hub: x.Hub}
+	e, known := &hub.Executor{Hub: x.Hub}, *x.Fleet
 	for hook, want := range map[string]run.Truth{"drain": run.Yes, "missing": run.Unknown, "": run.Unknown} {
-		f := *x.Fleet
-		f.Services = append(slices.Clone(f.Services), fleet.Service{Name: "copy", Hosts: []string{"web1"}, Units: []string{"shopd.service"}, Replica: true, Follows: hook})
+		f := known
+		f.Services = append(slices.Clone(known.Services), fleet.Service{Name: "copy", Hosts: []string{"web1"}, Units: []string{"shopd.service"}, Replica: true, Follows: hook})
 		x.Hub.Fleet = &f
 		seen := e.Observe(t.Context(), plan.Predicate{Kind: plan.Replicated, Host: "web1", Service: "copy"}, run.Work{})
 		if seen.Truth != want || hook == "" && !strings.Contains(seen.Says, "follows:") {
