@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
 
 	"staunch/fault"
 	"staunch/incident"
+	"staunch/ink"
 	"staunch/mend/cert"
 	"staunch/mend/cert/errand"
 	"staunch/mend/cert/replace"
@@ -97,7 +99,7 @@ With --incident alone, every key that the incident's affected processes could re
 				what = args[0]
 			}
 			o.soaking = cmd.Flags().Changed("soak")
-			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error { return o.run(ctx, d, c, f.logs, what) })
+			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error { return o.run(ctx, d, c, f, what) })
 		},
 	}
 	fl := cmd.Flags()
@@ -112,11 +114,11 @@ With --incident alone, every key that the incident's affected processes could re
 	return cmd
 }
 
-func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []string, what string) error {
+func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags, what string) error {
 	if what == "" && o.incident == "" {
 		return fault.New(fault.Usage, "which key?").Hinted("an SPKI, a name, or --incident N; `staunch cert list` shows all")
 	}
-	g, err := d.gather(ctx, c, logs)
+	g, err := d.gather(ctx, c, f.logs)
 	if err != nil {
 		return err
 	}
@@ -128,7 +130,10 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []strin
 		return err
 	}
 	if o.incident == "" { // an incident is only opened for what can be planned at all
-		try := d.certOptions(c, g, &incident.Incident{Opened: incident.Opened{ID: "0"}}, o.drill, nil)
+		try, err := d.certOptions(ctx, c, g, &incident.Incident{Opened: incident.Opened{ID: "0"}}, o.drill)
+		if err != nil {
+			return err
+		}
 		try.Urgency = plan.Urgency(o.urgency)
 		if _, err := replace.NewKeys(list, try); err != nil {
 			return err
@@ -138,12 +143,15 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []strin
 	if err != nil {
 		return err
 	}
-	opts := d.certOptions(c, g, s, o.drill, nil)
-	opts.Urgency = plan.Urgency(o.urgency)
+	opts, err := d.certOptions(ctx, c, g, s, o.drill)
+	if err != nil {
+		return err
+	}
+	opts.Urgency, opts.Voters = plan.Urgency(o.urgency), voters(d.env, f.config, d.Now())
 	if o.soaking {
 		opts.Soak = &o.soak
 	}
-	if opts.Override, err = o.overriding(list, d.Now()); err != nil {
+	if opts.Override, err = o.overriding(list, replace.Endpoints(d.Fleet, g.points, list[0]), c.people(), d.Now()); err != nil {
 		return err
 	}
 	made, err := d.waiting(ctx, list)
@@ -172,8 +180,30 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, logs []strin
 	if err := printPlan(d.env, sealed, nil); err != nil {
 		return err
 	}
+	if err := printBudget(d.env.Stdout, replace.Budget(&p)); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(d.env.Stdout, "\nread it, then: staunch approve %s\n          then: staunch incident run %s\n", p.ID, p.Incident)
 	return err
+}
+
+// printBudget shows what the plan asks of each account, before anybody votes.
+func printBudget(out io.Writer, shares []replace.Share) error {
+	w := &lines{w: out}
+	if len(shares) > 0 {
+		w.say("\nbudget (what the CAs' limits leave room for, our own earlier orders counted):")
+	}
+	for _, s := range shares {
+		text := fmt.Sprintf("  %s %s: %s", tame.Line(s.CA), tame.Line(s.Account), ink.Count(s.Orders, "order", "orders"))
+		if s.Free > 0 {
+			text += fmt.Sprintf(", %d of them free of limits as replacements", s.Free)
+		}
+		if s.Later > 0 {
+			text += fmt.Sprintf(", %d of them wait, the last one until %s", s.Later, s.Last.UTC().Format("2006-01-02 15:04Z"))
+		}
+		w.say("%s", text)
+	}
+	return w.err
 }
 
 // chosen picks the keys that are meant. Every certificate of a chosen key goes with it.
@@ -221,14 +251,33 @@ func (o *replacing) where(ctx context.Context, d *desk, list []cert.Key) (*incid
 	return s, nil
 }
 
-func (o *replacing) overriding(list []cert.Key, now time.Time) (*cert.Override, error) {
+// overriding reads what may break. Each word has to name an endpoint that is known, all its names of this address included.
+func (o *replacing) overriding(list []cert.Key, known []cert.Point, custodians []string, now time.Time) (*cert.Override, error) {
 	if o.override == "" {
 		return nil, nil
 	}
-	if len(list) != 1 || o.reason == "" {
+	if len(list) != 1 || strings.TrimSpace(o.reason) == "" {
 		return nil, fault.New(fault.Usage, "an override is about one key, and says why").Hinted("--reason")
 	}
-	return &cert.Override{SPKI: list[0].SPKI, Points: strings.Split(o.override, ","), Reason: o.reason, Until: now.Add(3 * day)}, nil
+	if len(custodians) < 2 {
+		return nil, fault.New(fault.Denied, "%d custodians are named, an override needs two", len(custodians)).Hinted("certs.yaml: custodians, called as in allowed_signers")
+	}
+	out := &cert.Override{SPKI: list[0].SPKI, Reason: o.reason, Until: now.Add(3 * day), Custodians: custodians}
+	for _, word := range strings.Split(o.override, ",") {
+		word = strings.TrimSpace(word)
+		n := len(out.Points)
+		var all []string
+		for _, p := range known {
+			all = append(all, p.String())
+			if word == p.String() || word == p.Name+"@"+p.Address {
+				out.Points = append(out.Points, p.String())
+			}
+		}
+		if len(out.Points) == n {
+			return nil, fault.New(fault.NotFound, "no endpoint of the key is called %q", word).Hinted("known are %s", strings.Join(all, ", "))
+		}
+	}
+	return out, nil
 }
 
 // waiting lists the new keys that have their certificates and whose old keys are among these.

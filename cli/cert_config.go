@@ -36,6 +36,7 @@ type certsFile struct {
 	Validators  map[string]string   `yaml:"validators"` // unit to host-side hook that checks its configuration
 	OwnKeys     []string            `yaml:"own_keys"`   // encrypted private keys: revocation by the certificate's own key
 	Paths       []string            `yaml:"paths"`      // on every host: files and directories with keys that no configuration names
+	Vantage     []string            `yaml:"vantage"`    // selectors of hosts that look at endpoints as well
 	Logs        []string            `yaml:"logs"`       // files with certificates that transparency logs hold for our names
 	dir         string
 	identity    string // file with the age identity of whoever runs this
@@ -165,13 +166,13 @@ func (c *certsFile) path(name string) string {
 }
 
 // routes are the ACME CAs for the calendar; a drill only meets CAs that are marked for drills, and they are met by nothing else.
-func (c *certsFile) routes(drill bool, past []acme.Past) []acme.Route {
+func (c *certsFile) routes(drill bool, past map[string][]acme.Past) []acme.Route {
 	var out []acme.Route
 	for _, a := range c.Authorities {
 		if a.ACME == "" || a.Drill != drill {
 			continue
 		}
-		r := acme.Route{CA: a.Name, Accounts: a.Accounts, Past: past}
+		r := acme.Route{CA: a.Name, Accounts: a.Accounts, Past: past[a.Name]}
 		if a.Limits == "letsencrypt" {
 			r.Limits = acme.LetsEncrypt()
 		}

@@ -23,7 +23,6 @@ import (
 	"staunch/ledger"
 	"staunch/mandate"
 	"staunch/mend/cert"
-	"staunch/mend/cert/acme"
 	"staunch/mend/cert/errand"
 	"staunch/mend/cert/replace"
 	"staunch/reach/act"
@@ -55,7 +54,7 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 	drill := strings.HasPrefix(sealed.Plan().Title, "drill: ")
 	e := &errand.Desk{
 		Shelf: certShelf{d.Store}, Hosts: hosts, Put: d.putPayload, CA: c.connect, Edge: c.edge, Open: c.openFor, Now: d.Now,
-		Lookers: []cert.Looker{cert.Here(d.Machine)}, Watch: cert.Watch{Times: 2, Every: time.Second},
+		Lookers: []cert.Looker{cert.Here(d.Machine)}, Vantage: d.vantage, Watch: cert.Watch{Times: 2, Every: time.Second},
 		Program: func(issuer string) (string, bool) {
 			a, known := c.authority(issuer)
 			return a.Hook, known && a.Hook != ""
@@ -84,6 +83,15 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 		return pointsOfPlan(sealed.Plan(), spki, all), nil
 	}
 	return e
+}
+
+// voters counts who may vote; 0 where no list is to be found, and so nobody knows.
+func voters(env *Env, config string, now time.Time) int {
+	list, err := readSigners(env, config, "")
+	if err != nil {
+		return 0
+	}
+	return list.People(now)
 }
 
 // pointsOfPlan keeps those points that carry a name of the plan's endpoints of this key: new addresses of known names.
@@ -447,14 +455,22 @@ func limited(r io.Reader, src string) ([]byte, error) {
 	return b, nil
 }
 
-// options is what both planners are given.
-func (d *desk) certOptions(c *certsFile, g *gathered, s *incident.Incident, drill bool, past []acme.Past) replace.Options {
+// certOptions is what both planners are given.
+func (d *desk) certOptions(ctx context.Context, c *certsFile, g *gathered, s *incident.Incident, drill bool) (replace.Options, error) {
+	past, err := d.past(ctx)
+	if err != nil {
+		return replace.Options{}, err
+	}
+	from, err := c.from(d.Fleet)
+	if err != nil {
+		return replace.Options{}, err
+	}
 	o := replace.Options{
-		Fleet: d.Fleet, Incident: s.Opened.ID, ID: hub.NextPlanID(s), Now: d.Now(), By: d.Who, Points: g.points, Recipients: g.recipients, Chains: g.Issuers,
+		Fleet: d.Fleet, Incident: s.Opened.ID, ID: hub.NextPlanID(s), Now: d.Now(), By: d.Who, Points: g.points, Recipients: g.recipients, Chains: g.Issuers, Vantage: from,
 		Routes: c.routes(drill, past), Issuers: c.issuers(drill), Custodians: c.people(), Edges: c.edges(), Hooks: c.Validators, Drill: drill,
 	}
 	if s.Advisory != nil {
 		o.Advisories = []string{s.Advisory.ID}
 	}
-	return o
+	return o, nil
 }

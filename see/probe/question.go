@@ -15,6 +15,7 @@ type Mode string
 const (
 	ModeHeartbleed  Mode = "heartbleed"  // one connection: the Heartbleed verdict alone
 	ModeCertificate Mode = "certificate" // one connection: the chain that is served
+	ModeKeys        Mode = "keys"        // three connections: every key that is served, RSA and ECDSA
 	ModeQuick       Mode = "quick"       // about eight connections: enough for a letter, which is then an upper bound
 	ModeFull        Mode = "full"        // everything; also the meaning of ""
 )
@@ -71,7 +72,7 @@ func (q Question) parallel() int {
 // check refuses a question that makes no sense, before anything is sent.
 func (q Question) check() error {
 	switch q.mode() {
-	case ModeFull, ModeQuick, ModeHeartbleed, ModeCertificate:
+	case ModeFull, ModeQuick, ModeHeartbleed, ModeCertificate, ModeKeys:
 	default:
 		return fault.New(fault.Usage, "unknown mode %q", tame.Short(string(q.Mode), 200))
 	}

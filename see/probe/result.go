@@ -24,6 +24,7 @@ type Result struct {
 	Compression *bool              `json:"compression,omitempty"` // TLS compression accepted (CRIME)
 	HSTS        *HSTS              `json:"hsts,omitempty"`
 	Certificate *chain.Certificate `json:"certificate,omitempty"`
+	Keys        []string           `json:"keys,omitempty"`        // SPKI hashes of every key that is served, where that was asked
 	ExpectSPKI  string             `json:"expect_spki,omitempty"` // "served", "different" or "unseen", when the question expected a key
 	Flaws       []Flaw             `json:"flaws,omitempty"`       // intrusive tests: what they found
 	Grade       *grade.Grade       `json:"grade,omitempty"`

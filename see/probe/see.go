@@ -26,6 +26,10 @@ func (s *sight) see(ctx context.Context) (closed bool) {
 		s.r.Heartbleed = Heartbleed{Verdict: NotTested, Reason: "only the certificate was asked for"}
 		return s.certificateAlone(ctx)
 	}
+	if mode == ModeKeys {
+		s.r.Heartbleed = Heartbleed{Verdict: NotTested, Reason: "only the keys were asked for"}
+		return s.keysAlone(ctx)
+	}
 	if closed, ok := s.firstContact(ctx); !ok {
 		return closed
 	}
@@ -96,6 +100,16 @@ func (s *sight) certificateAlone(ctx context.Context) (closed bool) {
 		return errors.Is(err, syscall.ECONNREFUSED)
 	}
 	s.judge(ctx)
+	return false
+}
+
+func (s *sight) keysAlone(ctx context.Context) (closed bool) {
+	keys, err := keysOf(ctx, s.d)
+	if err != nil {
+		s.unseen(err)
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}
+	s.r.Keys = keys
 	return false
 }
 

@@ -30,7 +30,10 @@ func Serves(ctx context.Context, e Endpoint) (spki string, der [][]byte, err err
 // ServesAll is like Serves, but asks a TLS 1.2 server separately for an RSA and for an ECDSA certificate, because one endpoint may
 // serve both and a key is only gone when neither has it. A server with TLS 1.3 alone is asked once.
 func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
-	d := door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout())
+	return keysOf(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+}
+
+func keysOf(ctx context.Context, d *door.Door) (spkis []string, err error) {
 	served, err := chainOf(ctx, d)
 	if err != nil {
 		return nil, err
@@ -43,7 +46,7 @@ func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
 	for _, c := range []hello.Client{d.Only(rsaOnly), d.Only(ecdsaOnly)} {
 		flight, got, _ := d.Ask(ctx, c, hello.UntilDone)
 		if got == door.Silent || got == door.Unseen {
-			return nil, fault.New(fault.Unreachable, "%s stopped answering", e)
+			return nil, fault.New(fault.Unreachable, "%s stopped answering", d.Endpoint)
 		}
 		if flight == nil || len(flight.Certificates) == 0 {
 			continue

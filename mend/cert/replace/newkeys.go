@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -226,6 +227,43 @@ func (d *draft) budget(wants []want) error {
 	return nil
 }
 
+// Share is what a plan asks of one account.
+type Share struct {
+	CA      string    `json:"ca"`
+	Account string    `json:"account"`
+	Orders  int       `json:"orders"`
+	Free    int       `json:"free"`  // that count towards no limit
+	Later   int       `json:"later"` // that wait for a limit
+	Last    time.Time `json:"last"`  // when the last one can be sent
+}
+
+// Budget adds up a plan's orders by account, in the plan's order.
+func Budget(p *plan.Plan) []Share {
+	var out []Share
+	for i := range p.Steps {
+		var o Order
+		if p.Steps[i].Kind != plan.OrderCertificate || json.Unmarshal(p.Steps[i].With, &o) != nil || o.By != "acme" {
+			continue
+		}
+		at := slices.IndexFunc(out, func(s Share) bool { return s.CA == o.Issuer && s.Account == o.Account })
+		if at < 0 {
+			at, out = len(out), append(out, Share{CA: o.Issuer, Account: o.Account, Last: p.Made})
+		}
+		s := &out[at]
+		s.Orders++
+		if o.Free {
+			s.Free++
+		}
+		if o.From.After(p.Made) {
+			s.Later++
+		}
+		if o.From.After(s.Last) {
+			s.Last = o.From
+		}
+	}
+	return out
+}
+
 // elsewhere finds the issuer that is not ACME: the one that is said to issue such certificates, or any where there is no ACME route.
 func (d *draft) elsewhere(issuer string) (Issuer, bool) {
 	for _, is := range d.o.Issuers {
@@ -247,7 +285,7 @@ func (d *draft) elsewhere(issuer string) (Issuer, bool) {
 func (d *draft) newKey(w want) {
 	d.Keys = append(d.Keys, d.keyOf(w.key))
 	var after []string
-	order := Order{Key: w.name, Old: w.key.SPKI, Edge: w.edge, Names: w.names, By: "acme", Issuer: w.slot.CA, Account: w.slot.Account, Replaces: w.newest.DER}
+	order := Order{Key: w.name, Old: w.key.SPKI, Edge: w.edge, Names: w.names, By: "acme", Issuer: w.slot.CA, Account: w.slot.Account, Free: w.slot.Free, Replaces: w.newest.DER}
 	deadline := 15 * time.Minute
 	if w.slot.At.After(d.o.Now) {
 		order.From = w.slot.At.UTC()

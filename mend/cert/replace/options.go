@@ -72,7 +72,8 @@ type Order struct {
 	By       string    `json:"by"` // acme, hand, hook
 	Issuer   string    `json:"issuer"`
 	Account  string    `json:"account,omitempty"`
-	From     time.Time `json:"from,omitzero"` // the budget's slot: not before
+	From     time.Time `json:"from,omitzero"`  // the budget's slot: not before
+	Free     bool      `json:"free,omitempty"` // counts towards no limit, if the CA takes it as a replacement
 	Replaces []byte    `json:"replaces,omitempty"`
 	// Else lists the CAs to go to, in this order, if the first takes no order at all. Once a CA may have certified the key, nobody else is asked.
 	Else []acme.Slot `json:"else,omitempty"`

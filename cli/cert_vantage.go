@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"staunch/fault"
+	"staunch/mend/cert"
+	"staunch/mend/cert/acme"
+	"staunch/reach/fleet"
+	"staunch/reach/host"
+	"staunch/see/probe"
+)
+
+// vantage looks from a host of the fleet: what is met inside the network, or in another place.
+func (d *desk) vantage(name string) cert.Looker {
+	return cert.Looker{From: name, See: func(ctx context.Context, p cert.Point) ([]string, error) {
+		where, known := d.Fleet.Host(name)
+		if !known {
+			return nil, fault.New(fault.NotFound, "%s is not in the fleet any more", name)
+		}
+		at, err := d.Open(ctx, where)
+		if err != nil {
+			return nil, err
+		}
+		defer at.Close() // a look changes nothing
+		return keysFrom(ctx, at, p)
+	}}
+}
+
+func keysFrom(ctx context.Context, at host.Host, p cert.Point) ([]string, error) {
+	question, err := json.Marshal(probe.Question{
+		Targets: []string{p.Address}, SNI: p.SNI, StartTLS: cmp.Or(p.StartTLS, "none"), Domain: p.Domain, Mode: probe.ModeKeys, Offline: true,
+	})
+	if err != nil {
+		return nil, fault.New(fault.Bug, "%v", err)
+	}
+	a, err := at.Look(ctx, host.Question{Probe: question}, nil)
+	if err != nil {
+		return nil, err
+	}
+	var results []probe.Result
+	if err := json.Unmarshal(a.Probe, &results); err != nil || len(results) != 1 {
+		return nil, fault.New(fault.Corrupt, "%s told of %s what cannot be read", at.Name(), p)
+	}
+	if says := results[0].Error; says != "" {
+		return nil, fault.New(fault.Unreachable, "%s", says)
+	}
+	return results[0].Keys, nil
+}
+
+// from lists the hosts that look as well, each once.
+func (c *certsFile) from(f *fleet.Fleet) ([]string, error) {
+	var out []string
+	for _, text := range c.Vantage {
+		hosts, err := f.Select(text, nil)
+		if err != nil {
+			return nil, fault.From(err, fault.Usage).Hinted("certs.yaml: vantage")
+		}
+		for _, h := range hosts {
+			if h.NotCovered() == "" && !slices.Contains(out, h.Name) {
+				out = append(out, h.Name)
+			}
+		}
+	}
+	return out, nil
+}
+
+// past lists what was ordered by plans of ours and still counts towards the CAs' limits, by CA.
+func (d *desk) past(ctx context.Context) (map[string][]acme.Past, error) {
+	out := map[string][]acme.Past{}
+	for doc, err := range d.Store.List(ctx, certDocument) {
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(doc.ID, "order/") {
+			continue
+		}
+		var o acme.Order
+		if err := json.Unmarshal(doc.Body, &o); err != nil {
+			return nil, fault.New(fault.Corrupt, "what is stored as %s cannot be read: %v", doc.ID, err)
+		}
+		if !o.Opened.IsZero() && !o.Replacing {
+			out[o.CA] = append(out[o.CA], acme.Past{Account: o.Place, Names: o.Names, At: o.Opened})
+		}
+	}
+	return out, nil
+}
