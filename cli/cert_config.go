@@ -1,30 +1,22 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"crypto"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"staunch/fault"
-	"staunch/mend/cert"
 	"staunch/mend/cert/acme"
 	"staunch/mend/cert/edge"
 	"staunch/mend/cert/errand"
 	"staunch/mend/cert/replace"
 
 	"filippo.io/age"
-	"filippo.io/age/armor"
 	"github.com/goccy/go-yaml"
 )
 
@@ -40,8 +32,7 @@ type certsFile struct {
 	Logs        []string            `yaml:"logs"`       // files with certificates that transparency logs hold for our names
 	dir         string
 	identity    string // file with the age identity of whoever runs this
-	mu          sync.Mutex
-	listening   map[string]acme.Solver // by kind and address: several orders share one listener
+	kept        opened
 }
 
 type authority struct {
@@ -212,189 +203,12 @@ func (c *certsFile) edges() map[string]replace.Edge {
 	return out
 }
 
-// secret opens a file that is encrypted to custodians. A secret in plain text is refused.
-func (c *certsFile) secret(name string) ([]byte, error) {
-	b, err := os.ReadFile(c.path(name))
-	if err != nil {
-		return nil, fault.New(fault.Denied, "the secret %s: %v", name, err)
-	}
-	return c.open(b, name)
-}
-
-func (c *certsFile) open(b []byte, name string) ([]byte, error) {
-	var r io.Reader = bytes.NewReader(b)
-	switch {
-	case bytes.HasPrefix(bytes.TrimSpace(b), []byte(armor.Header)):
-		r = armor.NewReader(bytes.NewReader(bytes.TrimSpace(b)))
-	case !bytes.HasPrefix(b, []byte("age-encryption.org/")):
-		return nil, fault.New(fault.Denied, "%s is not encrypted", name).Hinted("encrypt it to the custodians: age -a -R custodians.txt -o %s.age %s, and shred the plain file", name, name)
-	}
-	ids, err := c.identities()
-	if err != nil {
-		return nil, err
-	}
-	plain, err := age.Decrypt(r, ids...)
-	if err != nil {
-		return nil, fault.New(fault.Denied, "%s cannot be opened with %s: %v", name, c.identity, err).Hinted("a custodian opens it: --identity FILE")
-	}
-	out, err := io.ReadAll(io.LimitReader(plain, maxCerts))
-	if err != nil {
-		return nil, fault.New(fault.Corrupt, "%s: %v", name, err)
-	}
-	return out, nil
-}
-
-func (c *certsFile) identities() ([]age.Identity, error) {
-	f, err := os.Open(c.identity)
-	if err != nil {
-		return nil, fault.New(fault.Denied, "no age identity to open secrets with: %v", err).Hinted("--identity FILE; age-keygen makes one")
-	}
-	defer f.Close()
-	ids, err := age.ParseIdentities(io.LimitReader(f, maxCerts))
-	if err != nil {
-		return nil, fault.New(fault.Usage, "%s: %v", c.identity, err)
-	}
-	return ids, nil
-}
-
-// signer reads a private key in PEM.
-func signer(text []byte, name string) (crypto.Signer, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fault.New(fault.Corrupt, "%s holds no PEM", name)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		if key, err = parseOldKey(block.Bytes); err != nil {
-			return nil, fault.New(fault.Corrupt, "%s holds no private key that can be read", name)
-		}
-	}
-	s, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fault.New(fault.Corrupt, "%s holds a key that cannot sign", name)
-	}
-	return s, nil
-}
-
-func parseOldKey(der []byte) (any, error) {
-	if k, err := x509.ParseECPrivateKey(der); err == nil {
-		return k, nil
-	}
-	return x509.ParsePKCS1PrivateKey(der)
-}
-
 func (c *certsFile) authority(name string) (authority, bool) {
 	i := slices.IndexFunc(c.Authorities, func(a authority) bool { return a.Name == name })
 	if i < 0 {
 		return authority{}, false
 	}
 	return c.Authorities[i], true
-}
-
-// connect reaches a CA with one of our accounts, and opens what the proofs need.
-func (c *certsFile) connect(ctx context.Context, ca, account string) (*acme.Client, error) {
-	a, _ := c.authority(ca)
-	solvers, err := c.solvers(a.Solve)
-	if err != nil {
-		return nil, err
-	}
-	return c.login(ctx, ca, account, solvers)
-}
-
-// login reaches a CA with one of our accounts. Without solvers it can do everything but order.
-func (c *certsFile) login(ctx context.Context, ca, account string, solvers map[string]acme.Solver) (*acme.Client, error) {
-	a, known := c.authority(ca)
-	if !known || a.ACME == "" {
-		return nil, fault.New(fault.NotFound, "no ACME authority is called %s", ca).Hinted("certs.yaml lists authorities")
-	}
-	text, err := c.secret(account)
-	if err != nil {
-		return nil, err
-	}
-	key, err := signer(text, account)
-	if err != nil {
-		return nil, err
-	}
-	client := acme.Client{CA: acme.CA{Name: a.Name, Directory: a.ACME, Contact: a.Contact, Profile: a.Profile}, Account: acme.Account{CA: a.Name, Key: key}, Agent: "staunch", Solvers: solvers}
-	if a.Roots != "" {
-		if client.CA.Roots, err = c.roots(a.Roots); err != nil {
-			return nil, err
-		}
-	}
-	connected, err := acme.Connect(ctx, client)
-	if err != nil {
-		return nil, err
-	}
-	_, err = connected.Register(ctx)
-	return connected, err
-}
-
-func (c *certsFile) roots(name string) (*x509.CertPool, error) {
-	b, err := os.ReadFile(c.path(name))
-	if err != nil {
-		return nil, fault.New(fault.Denied, "the CA's roots: %v", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fault.New(fault.Corrupt, "%s holds no certificate", name)
-	}
-	return pool, nil
-}
-
-// listener opens an address for proofs once; it lives as long as the program, which ends with its plan.
-func (c *certsFile) listener(kind, address string) (l acme.Solver, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l := c.listening[kind+" "+address]; l != nil {
-		return l, nil
-	}
-	if kind == "http-01" {
-		l, err = acme.ListenHTTP(address)
-	} else {
-		l, err = acme.ListenALPN(address)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if c.listening == nil {
-		c.listening = map[string]acme.Solver{}
-	}
-	c.listening[kind+" "+address] = l
-	return l, nil
-}
-
-// solvers are the ways to prove that a name is ours.
-func (c *certsFile) solvers(s solveForm) (map[string]acme.Solver, error) {
-	out := map[string]acme.Solver{}
-	if s.HTTP != "" {
-		l, err := c.listener("http-01", s.HTTP)
-		if err != nil {
-			return nil, err
-		}
-		out["http-01"] = l
-	}
-	if s.TLS != "" {
-		l, err := c.listener("tls-alpn-01", s.TLS)
-		if err != nil {
-			return nil, err
-		}
-		out["tls-alpn-01"] = l
-	}
-	if s.DNS != nil {
-		secret, err := c.secret(s.DNS.Secret)
-		if err != nil {
-			return nil, err
-		}
-		out["dns-01"] = acme.DNSUpdate{Server: s.DNS.Server, Zone: s.DNS.Zone, Key: s.DNS.Key, Algorithm: s.DNS.Algorithm, Secret: strings.TrimSpace(string(secret)), Visible: s.DNS.Visible}
-	}
-	if s.Hook != "" {
-		kind := "dns-01"
-		if s.Type != "" {
-			kind = s.Type
-		}
-		out[kind] = acme.Hook{Program: s.Hook}
-	}
-	return out, nil
 }
 
 // edge opens a CDN or balancer with its credentials.
@@ -431,88 +245,6 @@ func (c *certsFile) edge(_ context.Context, name string) (errand.Edge, error) {
 		out.Requesting = edge.NewAkamai(edge.AkamaiCredentials{Host: fields[0], ClientToken: fields[1], ClientSecret: fields[2], AccessToken: fields[3]}, e.URL)
 	}
 	return out, nil
-}
-
-// openFor opens a key that was sealed for whoever carries keys to edges, and holds it to its hash.
-func (c *certsFile) openFor(_ context.Context, sealed, spki string) ([]byte, error) {
-	text, err := c.open([]byte(sealed), "the sealed key")
-	if err != nil {
-		return nil, err
-	}
-	key, err := signer(text, "the sealed key")
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		return nil, fault.New(fault.Corrupt, "%v", err)
-	}
-	if got := cert.SPKI(&x509.Certificate{RawSubjectPublicKeyInfo: der}); got != spki {
-		return nil, fault.New(fault.Denied, "another key came out than the one that was meant: %.12s", got)
-	}
-	return text, nil
-}
-
-// revoker finds who can revoke a certificate: the certificate's own key if a custodian keeps it, else the accounts of each CA in turn.
-func (c *certsFile) revoker(ctx context.Context, drill bool, leaf *x509.Certificate) (cert.Revoker, error) {
-	var ways anyOf
-	for _, a := range c.Authorities {
-		if a.ACME == "" || a.Drill != drill {
-			continue
-		}
-		for _, account := range a.Accounts {
-			client, err := c.login(ctx, a.Name, account, nil)
-			if err != nil {
-				ways.failed = append(ways.failed, err)
-				continue
-			}
-			for _, own := range c.OwnKeys {
-				if key, err := c.ownKey(own, leaf); err == nil {
-					ways.all = append(ways.all, errand.Own{Client: client, Key: key})
-				}
-			}
-			ways.all = append(ways.all, errand.Own{Client: client})
-		}
-	}
-	if len(ways.all) == 0 {
-		return nil, errors.Join(append(ways.failed, fault.New(fault.Unsupported, "no account can revoke certificate %s of %s", leaf.SerialNumber.Text(16), leaf.Issuer.String()))...)
-	}
-	return ways, nil
-}
-
-func (c *certsFile) ownKey(name string, leaf *x509.Certificate) (crypto.Signer, error) {
-	text, err := c.secret(name)
-	if err != nil {
-		return nil, err
-	}
-	key, err := signer(text, name)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil || !bytes.Equal(der, leaf.RawSubjectPublicKeyInfo) {
-		return nil, fault.New(fault.NotFound, "%s is another key", name)
-	}
-	return key, nil
-}
-
-// anyOf tries several ways to revoke until one is accepted: a CA that did not issue a certificate refuses, and nothing happens.
-type anyOf struct {
-	all    []errand.Own
-	failed []error
-}
-
-// Revoke asks in turn.
-func (w anyOf) Revoke(ctx context.Context, leaf *x509.Certificate) (acme.Accepted, error) {
-	all := slices.Clone(w.failed)
-	for _, one := range w.all {
-		a, err := one.Revoke(ctx, leaf)
-		if err == nil {
-			return a, nil
-		}
-		all = append(all, err)
-	}
-	return acme.Accepted{}, fault.From(errors.Join(all...), fault.Denied)
 }
 
 // day is the grain of expiry.

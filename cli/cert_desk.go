@@ -202,6 +202,7 @@ func points(ctx context.Context, f *fleet.Fleet) ([]cert.Point, []cert.Unseen) {
 type gathered struct {
 	cert.Catalogue
 	points     []cert.Point
+	served     []cert.Served
 	recipients map[string]string
 }
 
@@ -227,16 +228,7 @@ func (d *desk) gather(ctx context.Context, c *certsFile, logs []string) (*gather
 			in.Hosts, g.recipients[h.Name] = append(in.Hosts, *found), recipient
 		})
 	}
-	for _, p := range g.points {
-		places <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-places }()
-			s := see(ctx, p, d.Machine)
-			mu.Lock()
-			defer mu.Unlock()
-			in.Served = append(in.Served, s)
-		})
-	}
+	in.Served = seeAll(ctx, d, g.points)
 	wg.Wait()
 	for _, e := range d.Fleet.Endpoints {
 		in.Declared = append(in.Declared, cert.Declared{Point: cert.Point{Name: e.Name}, Pins: e.Pins, TLSA: e.TLSA})
@@ -249,9 +241,26 @@ func (d *desk) gather(ctx context.Context, c *certsFile, logs []string) (*gather
 	if in.Affected, err = d.affected(ctx); err != nil {
 		return nil, err
 	}
+	g.served = in.Served
 	slices.SortFunc(in.Hosts, func(a, b keys.Found) int { return strings.Compare(a.Host, b.Host) })
 	g.Catalogue = cert.Gather(in)
 	return g, nil
+}
+
+// seeAll looks at points side by side.
+func seeAll(ctx context.Context, d *desk, all []cert.Point) []cert.Served {
+	out := make([]cert.Served, len(all))
+	places := make(chan struct{}, cmp.Or(d.Forks, 20))
+	var wg sync.WaitGroup
+	for i, p := range all {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			out[i] = see(ctx, p, d.Machine)
+		})
+	}
+	wg.Wait()
+	return out
 }
 
 // see looks at one point: the chain, and every key that it serves.

@@ -1,49 +1,42 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"os"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"staunch/fault"
 	"staunch/ink"
-	"staunch/ledger"
 	"staunch/mend/cert"
-	"staunch/mend/cert/errand"
+	"staunch/mend/cert/acme"
 	"staunch/mend/cert/replace"
 	"staunch/see/probe/chain"
-	"staunch/steer/plan"
-	"staunch/steer/run"
 	"staunch/tame"
 
-	"filippo.io/age"
-	"filippo.io/age/armor"
 	"github.com/spf13/cobra"
 )
 
 func newCertWatch(env *Env, f *certFlags) *cobra.Command {
-	var every, soon time.Duration
+	var every time.Duration
+	w := &watching{asked: map[string]wish{}, clients: map[string]*acme.Client{}}
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Alarm if anybody serves an old key again, a certificate is about to end, or a chain breaks",
-		Long: `Looks at every endpoint once (for a timer), or again and again with --every. Old keys are those that a plan of ours replaced.
+		Short: "Alarm if anybody serves an old key again, a certificate is about to end, a chain breaks, or a CA wants a certificate replaced",
+		Long: `Looks at every endpoint once (for a timer), or again and again with --every. Old keys are those that a plan of ours replaced. The CAs of
+certs.yaml are asked whether they want a certificate replaced (ACME renewal information, RFC 9773): before a mass revocation that is the only warning.
+Logs (--log, or logs: in certs.yaml) are read for certificates of old keys that nobody knew of. With --hosts every host is asked for its files as well.
 Exit code 1: there is an alarm. 3: none, but something could not be looked at.`,
-		Example: "  staunch cert watch\n  staunch cert watch --every 10m",
+		Example: "  staunch cert watch\n  staunch cert watch --every 10m\n  staunch cert watch --hosts --soon 720h",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error {
 				for {
-					err := d.watchCerts(ctx, soon)
+					err := w.round(ctx, d, c, f.logs)
 					if every == 0 {
 						return err
 					}
@@ -57,40 +50,249 @@ Exit code 1: there is an alarm. 3: none, but something could not be looked at.`,
 		},
 	}
 	cmd.Flags().DurationVar(&every, "every", 0, "look again so often, until interrupted")
-	cmd.Flags().DurationVar(&soon, "soon", 14*day, "how long before its end a certificate is an alarm")
+	cmd.Flags().DurationVar(&w.soon, "soon", 14*day, "how long before its end a certificate is an alarm")
+	cmd.Flags().BoolVar(&w.hosts, "hosts", false, "ask every host for its keys as well: files that no endpoint serves")
 	return cmd
 }
 
-func (d *desk) watchCerts(ctx context.Context, soon time.Duration) error {
+// watching is what cert watch was asked for, and what it need not ask again yet.
+type watching struct {
+	soon    time.Duration
+	hosts   bool
+	asked   map[string]wish // by the leaf's SHA-256
+	clients map[string]*acme.Client
+}
+
+// wish is what a CA last said of one certificate.
+type wish struct {
+	says  string    // an alarm, or ""
+	again time.Time // not to be asked before
+}
+
+// watched is one round's result.
+type watched struct {
+	alarms []string
+	unseen []cert.Unseen
+	points int
+	old    int
+}
+
+func (r *watched) alarm(where, says string) {
+	if line := where + ": " + says; !slices.Contains(r.alarms, line) {
+		r.alarms = append(r.alarms, line)
+	}
+}
+
+func (w *watching) round(ctx context.Context, d *desk, c *certsFile, logs []string) error {
 	old, err := d.oldKeys(ctx)
 	if err != nil {
 		return err
 	}
-	all, unseen := points(ctx, d.Fleet)
-	w := &lines{w: d.env.Stdout}
-	alarms := 0
-	for _, p := range all {
-		s := see(ctx, p, d.Machine)
-		if s.Unseen != "" {
-			unseen = append(unseen, cert.Unseen{Where: p.String(), Why: s.Unseen})
-			continue
-		}
-		for _, says := range alarmsAt(ctx, s, old, d.Now(), soon) {
-			alarms++
-			w.say("ALARM %s: %s", tame.Line(p.String()), tame.Line(says))
+	r := &watched{old: len(old)}
+	served, err := w.seen(ctx, d, c, logs, old, r)
+	if err != nil {
+		return err
+	}
+	for _, s := range served {
+		for _, says := range alarmsAt(ctx, s, old, d.Now(), w.soon) {
+			r.alarm(s.Point.String(), says)
 		}
 	}
-	for _, u := range unseen {
+	if err := w.wishes(ctx, d, c, served, r); err != nil {
+		return err
+	}
+	if err := d.oldInLogs(ctx, append(slices.Clone(c.Logs), logs...), old, r); err != nil {
+		return err
+	}
+	return r.print(d.env.Stdout)
+}
+
+// seen meets every endpoint; with --hosts every host is asked as well.
+func (w *watching) seen(ctx context.Context, d *desk, c *certsFile, logs []string, old map[string]string, r *watched) ([]cert.Served, error) {
+	var served []cert.Served
+	if w.hosts {
+		g, err := d.gather(ctx, c, logs)
+		if err != nil {
+			return nil, err
+		}
+		r.unseen, r.points, served = g.Unseen, len(g.points), g.served
+		for _, k := range g.Keys {
+			w.onHosts(k, old, d.Now(), r)
+		}
+	} else {
+		var all []cert.Point
+		all, r.unseen = points(ctx, d.Fleet)
+		r.points, served = len(all), seeAll(ctx, d, all)
+		for _, s := range served {
+			if s.Unseen != "" {
+				r.unseen = append(r.unseen, cert.Unseen{Where: s.Point.String(), Why: s.Unseen})
+			}
+		}
+	}
+	return slices.DeleteFunc(served, func(s cert.Served) bool { return s.Unseen != "" }), nil
+}
+
+// onHosts looks at what lies in files.
+func (w *watching) onHosts(k cert.Key, old map[string]string, now time.Time, r *watched) {
+	for _, f := range k.Files {
+		where := f.Host + ":" + f.Path
+		if by := old[k.SPKI]; by != "" && f.Private {
+			r.alarm(where, fmt.Sprintf("the old key %.12s lies there, which %s replaced", k.SPKI, by))
+		}
+	}
+	if len(k.Holders()) == 0 || len(k.Certificates) == 0 || old[k.SPKI] != "" {
+		return
+	}
+	if left := k.Ends().Sub(now); left < w.soon {
+		r.alarm(strings.Join(k.Holders(), ", "), fmt.Sprintf("the last certificate of key %.12s (%s) ends %s", k.SPKI, ink.Few(k.Names(), 3), k.Ends().UTC().Format("2006-01-02 15:04Z")))
+	}
+}
+
+// print names everything, and chooses the exit code.
+func (r *watched) print(out io.Writer) error {
+	w := &lines{w: out}
+	for _, a := range r.alarms {
+		w.say("ALARM %s", tame.Line(a))
+	}
+	for _, u := range r.unseen {
 		w.say("not seen: %s: %s", tame.Line(u.Where), tame.Line(u.Why))
 	}
-	w.say("%s looked at, %s, %d not seen; %d old keys watched for", ink.Count(len(all), "address", "addresses"), ink.Count(alarms, "alarm", "alarms"), len(unseen), len(old))
+	w.say("%s looked at, %s, %d not seen; %s watched for", ink.Count(r.points, "address", "addresses"), ink.Count(len(r.alarms), "alarm", "alarms"), len(r.unseen), ink.Count(r.old, "old key", "old keys"))
 	switch {
 	case w.err != nil:
 		return w.err
-	case alarms > 0:
+	case len(r.alarms) > 0:
 		return exit(ExitFound)
-	case len(unseen) > 0:
+	case len(r.unseen) > 0:
 		return exit(ExitIncomplete)
+	}
+	return nil
+}
+
+// wishes asks the CAs which of the served certificates they want replaced. A CA is not asked again before it wants to be.
+func (w *watching) wishes(ctx context.Context, d *desk, c *certsFile, served []cert.Served, r *watched) error {
+	from, err := d.orderedAt(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range served {
+		if len(s.Chain) == 0 {
+			continue
+		}
+		leaf, err := x509.ParseCertificate(s.Chain[0])
+		if err != nil {
+			continue // a chain that cannot be read is an alarm already
+		}
+		id := cert.SHA256(leaf)
+		told, had := w.asked[id]
+		if !had || !d.Now().Before(told.again) {
+			told = w.ask(ctx, c, leaf, from[id], d.Now(), r)
+			w.asked[id] = told
+		}
+		if told.says != "" {
+			r.alarm(s.Point.String(), told.says)
+		}
+	}
+	return nil
+}
+
+// ask asks the CA that issued a certificate: the one that we ordered it from, else those whose name is said to be in the issuer's.
+func (w *watching) ask(ctx context.Context, c *certsFile, leaf *x509.Certificate, from string, now time.Time, r *watched) wish {
+	for _, a := range c.Authorities {
+		if a.ACME == "" || from != "" && a.Name != from || from == "" && (a.Matches == "" || !strings.Contains(strings.ToLower(leaf.Issuer.String()), strings.ToLower(a.Matches))) {
+			continue
+		}
+		client, err := w.client(ctx, c, a)
+		if err == nil {
+			var window acme.Window
+			window, err = client.RenewalInfo(ctx, leaf)
+			if err == nil {
+				return wishOf(a.Name, window, now)
+			}
+		}
+		if !fault.Is(err, fault.Unsupported) {
+			r.unseen = append(r.unseen, cert.Unseen{Where: a.Name, Why: "whether it wants " + leaf.SerialNumber.Text(16) + " replaced: " + err.Error()})
+		}
+	}
+	return wish{}
+}
+
+func wishOf(ca string, window acme.Window, now time.Time) wish {
+	out := wish{again: window.Again}
+	if out.again.IsZero() {
+		out.again = now.Add(6 * time.Hour) // RFC 9773 section 4.3 wants one; this is what Let's Encrypt names
+	}
+	if window.Now(now) {
+		out.says = fmt.Sprintf("%s wants its certificate replaced since %s, until %s", ca, window.Start.UTC().Format("2006-01-02 15:04Z"), window.End.UTC().Format("2006-01-02 15:04Z"))
+		if window.Says != "" {
+			out.says += " (" + window.Says + ")"
+		}
+		out.says += "; `staunch cert replace`"
+	}
+	return out
+}
+
+// client reaches a CA without an account: renewal information is for everybody.
+func (w *watching) client(ctx context.Context, c *certsFile, a authority) (*acme.Client, error) {
+	if known := w.clients[a.Name]; known != nil {
+		return known, nil
+	}
+	ca, err := c.ca(a)
+	if err != nil {
+		return nil, err
+	}
+	client, err := acme.Connect(ctx, acme.Client{CA: ca, Agent: "staunch"})
+	if err == nil {
+		w.clients[a.Name] = client
+	}
+	return client, err
+}
+
+// orderedAt maps certificates (SHA-256 of the leaf) to the CA that we ordered them from.
+func (d *desk) orderedAt(ctx context.Context) (map[string]string, error) {
+	out := map[string]string{}
+	for doc, err := range d.Store.List(ctx, certDocument) {
+		if err != nil {
+			return nil, err
+		}
+		var o acme.Order
+		if !strings.HasPrefix(doc.ID, "order/") {
+			continue
+		}
+		if err := json.Unmarshal(doc.Body, &o); err != nil {
+			return nil, fault.New(fault.Corrupt, "what is stored as %s cannot be read: %v", doc.ID, err)
+		}
+		if leaf, err := acme.Leaf([]byte(o.Chain)); err == nil {
+			out[cert.SHA256(leaf)] = o.CA
+		}
+	}
+	return out, nil
+}
+
+// oldInLogs looks for certificates of replaced keys that no plan knew: somebody had the old key certified once more.
+func (d *desk) oldInLogs(ctx context.Context, sources []string, old map[string]string, r *watched) error {
+	logged, err := readLogs(ctx, sources)
+	if err != nil {
+		return err
+	}
+	planned, err := d.revokedLeaves(ctx, "")
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, der := range planned {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			known[c.SerialNumber.String()+c.Issuer.String()] = true
+		}
+	}
+	for _, l := range logged {
+		c, err := x509.ParseCertificate(l.DER)
+		if err != nil {
+			continue // cert list names what cannot be read
+		}
+		if by := old[cert.SPKI(c)]; by != "" && !known[c.SerialNumber.String()+c.Issuer.String()] {
+			r.alarm(l.Source, fmt.Sprintf("a certificate (%s, by %s) of the old key %.12s, which %s replaced; no plan of ours knew it", c.SerialNumber.Text(16), c.Issuer, cert.SPKI(c), by))
+		}
 	}
 	return nil
 }
@@ -146,284 +348,4 @@ func (d *desk) oldKeys(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return out, nil
-}
-
-func newCertVerify(env *Env, f *certFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify SPKI|NAME",
-		Short: "Ask the CA's list (and OCSP where there is any) whether a key's certificates are revoked",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error { return d.verifyCerts(ctx, c, f.logs, args[0]) })
-		},
-	}
-}
-
-func (d *desk) verifyCerts(ctx context.Context, c *certsFile, logs []string, what string) error {
-	g, err := d.gather(ctx, c, logs)
-	if err != nil {
-		return err
-	}
-	list := g.Find(what)
-	planned, issuers, err := d.revokedLeaves(ctx, what)
-	if err != nil {
-		return err
-	}
-	var leaves [][]byte
-	for _, k := range list {
-		for _, x := range k.Certificates {
-			if x.DER != nil {
-				leaves = append(leaves, x.DER)
-			}
-		}
-	}
-	for _, der := range planned {
-		if !slices.ContainsFunc(leaves, func(l []byte) bool { return bytes.Equal(l, der) }) {
-			leaves = append(leaves, der)
-		}
-	}
-	if len(leaves) == 0 {
-		return fault.New(fault.NotFound, "no certificate is known by %q", what)
-	}
-	w := &lines{w: d.env.Stdout}
-	sure := true
-	for _, s := range errand.Verify(ctx, leaves, append(issuers, g.Issuers...), d.Now()) {
-		w.say("%s: %s", s.State, tame.Line(s.Says))
-		sure = sure && s.State == "revoked"
-	}
-	if w.err == nil && !sure {
-		return exit(ExitIncomplete)
-	}
-	return w.err
-}
-
-// revokedLeaves finds the certificates that plans of ours revoke, and who issued them: neither is served anywhere any more.
-func (d *desk) revokedLeaves(ctx context.Context, what string) (leaves, issuers [][]byte, err error) {
-	for doc, err := range d.Store.List(ctx, "plan") {
-		if err != nil {
-			return nil, nil, err
-		}
-		sealed, err := plan.Open(doc.Body)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, s := range sealed.Plan().Steps {
-			var at replace.At
-			if json.Unmarshal(s.With, &at) != nil {
-				continue // a step of another kind
-			}
-			issuers = append(issuers, at.Issuers...)
-			for _, der := range at.Certificates {
-				if s.Kind == plan.Revoke && meant(der, s.Targets[0].SPKI, what) {
-					leaves = append(leaves, der)
-				}
-			}
-		}
-	}
-	return leaves, issuers, nil
-}
-
-// meant tells whether a person's word names a key or one of its certificates.
-func meant(der []byte, spki, what string) bool {
-	leaf, err := x509.ParseCertificate(der)
-	return err == nil && (len(what) >= 6 && strings.HasPrefix(spki, strings.ToLower(what)) || slices.Contains(leaf.DNSNames, what))
-}
-
-func newCertAccount(env *Env, f *certFlags) *cobra.Command {
-	var roll bool
-	cmd := &cobra.Command{
-		Use:   "account AUTHORITY FILE",
-		Short: "Make an account at a CA, or change its key; the key is written encrypted to the custodians only",
-		Long: `Makes a key, registers it at the CA, and writes it to FILE (which certs.yaml lists under accounts), encrypted to every custodian: never in plain.
-With --rollover the account in FILE gets a new key: needed when the old one lay on an affected host. A CA that cannot do that says so; then make
-a new account, and the old one is deactivated.`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.settings(env)
-			if err != nil {
-				return err
-			}
-			if err := c.account(cmd.Context(), args[0], args[1], roll); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(env.Stdout, "the account's key is in %s, encrypted to %s\n", tame.Line(args[1]), strings.Join(c.people(), ", "))
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&roll, "rollover", false, "change the key of the account in FILE")
-	return cmd
-}
-
-// account makes or changes an account. A new key is on disk (under FILE.new for a rollover) before the CA hears of it, so that a crash never loses it.
-func (c *certsFile) account(ctx context.Context, ca, file string, roll bool) error {
-	a, known := c.authority(ca)
-	if !known || a.ACME == "" {
-		return fault.New(fault.NotFound, "no ACME authority is called %s", ca)
-	}
-	if len(c.Custodians) < 2 {
-		return fault.New(fault.Denied, "%d custodians are named, an account needs two", len(c.Custodians)).Hinted("certs.yaml: custodians; never one person alone")
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fault.New(fault.Bug, "%v", err)
-	}
-	sealed, err := c.sealKey(key)
-	if err != nil {
-		return err
-	}
-	path := c.path(file)
-	if !roll {
-		if err := writeNew(path, sealed); err != nil {
-			return err
-		}
-		_, err := c.connect(ctx, ca, file) // registers
-		return err
-	}
-	client, err := c.connect(ctx, ca, file)
-	if err != nil {
-		return err
-	}
-	if err := writeNew(path+".new", sealed); err != nil {
-		return err
-	}
-	if _, err := client.Rollover(ctx, key); err != nil {
-		return fault.From(err, fault.KindOf(err)).Hinted("the new key is in %s.new; if the CA took it, rename that file", file)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fault.New(fault.Denied, "the CA took the new key, which is in %s.new: %v", file, err)
-	}
-	return nil
-}
-
-func (c *certsFile) sealKey(key *ecdsa.PrivateKey) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fault.New(fault.Bug, "%v", err)
-	}
-	var to []age.Recipient
-	for _, name := range c.people() {
-		r, err := age.ParseX25519Recipient(c.Custodians[name])
-		if err != nil {
-			return nil, fault.New(fault.Usage, "custodian %s: %v", name, err)
-		}
-		to = append(to, r)
-	}
-	var b bytes.Buffer
-	arm := armor.NewWriter(&b)
-	w, err := age.Encrypt(arm, to...)
-	if err != nil {
-		return nil, fault.New(fault.Bug, "%v", err)
-	}
-	if err := pem.Encode(w, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
-		return nil, fault.New(fault.Bug, "%v", err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fault.New(fault.Bug, "%v", err)
-	}
-	if err := arm.Close(); err != nil {
-		return nil, fault.New(fault.Bug, "%v", err)
-	}
-	return b.Bytes(), nil
-}
-
-// writeNew writes a file that must not exist yet, and sees it on disk.
-func writeNew(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fault.New(fault.Denied, "%v", err)
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fault.New(fault.Full, "%s: %v", path, err)
-	}
-	return nil
-}
-
-func newCertDrill(env *Env, f *certFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "drill PLAN...",
-		Short: "How long each key took in a run (a drill's, or a real one), and which endpoints a hasty revocation would have broken",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.with(cmd.Context(), env, true, "", func(d *desk) error {
-				for _, id := range args {
-					if err := d.drilled(cmd.Context(), id); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-	}
-}
-
-// drilled reads a run's events: when each step began and was proven, and which points were seen with the old key when somebody looked.
-func (d *desk) drilled(ctx context.Context, id string) error {
-	sealed, err := d.Plan(ctx, id)
-	if err != nil {
-		return err
-	}
-	var events []run.Event
-	for e, err := range d.Store.Read(ctx, ledger.Query{Stream: "run/" + id}) {
-		if err != nil {
-			return err
-		}
-		var one run.Event
-		if err := e.Decode(&one); err != nil {
-			return err
-		}
-		one.At, one.Kind = e.At, run.Kind(strings.TrimPrefix(e.Kind, "run."))
-		events = append(events, one)
-	}
-	w := &lines{w: d.env.Stdout}
-	w.say("plan %s: %s", id, tame.Line(sealed.Plan().Title))
-	for _, k := range sealed.Plan().Keys {
-		w.timing(sealed.Plan(), k, events)
-	}
-	return w.err
-}
-
-func (l *lines) timing(p *plan.Plan, k plan.Key, events []run.Event) {
-	of := map[string]bool{}
-	for _, s := range p.Steps {
-		of[s.ID] = strings.Contains(s.ID, k.SPKI[:12])
-	}
-	var first, last time.Time
-	late := map[string]string{}
-	for _, e := range events {
-		if !of[e.Step] {
-			continue
-		}
-		if e.Kind == run.Begun && first.IsZero() {
-			first = e.At
-		}
-		if e.Kind == run.Proven {
-			last = e.At
-		}
-		if (e.Kind == run.Unproven || e.Kind == run.Held) && strings.Contains(e.Says, "@") {
-			late[e.Target] = e.Says
-		}
-	}
-	switch {
-	case first.IsZero():
-		l.say("  key %.12s: nothing was begun", k.SPKI)
-	case last.IsZero():
-		l.say("  key %.12s: begun, nothing proven yet", k.SPKI)
-	default:
-		l.say("  key %.12s: %s from the first step to the last proof", k.SPKI, last.Sub(first).Round(time.Millisecond))
-	}
-	var names []string
-	for t := range late {
-		names = append(names, t)
-	}
-	slices.Sort(names)
-	for _, t := range names {
-		l.say("    would have broken: %s (%s)", tame.Line(t), tame.Line(late[t]))
-	}
 }

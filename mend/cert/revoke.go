@@ -164,6 +164,9 @@ func SPKI(c *x509.Certificate) string {
 	return sha(c.RawSubjectPublicKeyInfo)
 }
 
+// SHA256 names a certificate: lower-case hex.
+func SHA256(c *x509.Certificate) string { return sha(c.Raw) }
+
 func sha(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"strings"
+
+	"staunch/fault"
+	"staunch/tame"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+	"github.com/spf13/cobra"
+)
+
+func newCertAccount(env *Env, f *certFlags) *cobra.Command {
+	var roll bool
+	cmd := &cobra.Command{
+		Use:   "account AUTHORITY FILE",
+		Short: "Make an account at a CA, or change its key; the key is written encrypted to the custodians only",
+		Long: `Makes a key, registers it at the CA, and writes it to FILE (which certs.yaml lists under accounts), encrypted to every custodian: never in plain.
+With --rollover the account in FILE gets a new key: needed when the old one lay on an affected host. A CA that cannot do that says so; then make
+a new account, and the old one is deactivated.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := f.settings(env)
+			if err != nil {
+				return err
+			}
+			if err := c.account(cmd.Context(), args[0], args[1], roll); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(env.Stdout, "the account's key is in %s, encrypted to %s\n", tame.Line(args[1]), strings.Join(c.people(), ", "))
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&roll, "rollover", false, "change the key of the account in FILE")
+	return cmd
+}
+
+// account makes or changes an account. A new key is on disk (under FILE.new for a rollover) before the CA hears of it, so that a crash never loses it.
+func (c *certsFile) account(ctx context.Context, ca, file string, roll bool) error {
+	a, known := c.authority(ca)
+	if !known || a.ACME == "" {
+		return fault.New(fault.NotFound, "no ACME authority is called %s", ca)
+	}
+	if len(c.Custodians) < 2 {
+		return fault.New(fault.Denied, "%d custodians are named, an account needs two", len(c.Custodians)).Hinted("certs.yaml: custodians; never one person alone")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fault.New(fault.Bug, "%v", err)
+	}
+	sealed, err := c.sealKey(key)
+	if err != nil {
+		return err
+	}
+	path := c.path(file)
+	if !roll {
+		if err := writeNew(path, sealed); err != nil {
+			return err
+		}
+		_, err := c.login(ctx, ca, file) // registers
+		return err
+	}
+	client, err := c.login(ctx, ca, file)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(path+".new", sealed); err != nil {
+		return err
+	}
+	if _, err := client.Rollover(ctx, key); err != nil {
+		return fault.From(err, fault.KindOf(err)).Hinted("the new key is in %s.new; if the CA took it, rename that file", file)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fault.New(fault.Denied, "the CA took the new key, which is in %s.new: %v", file, err)
+	}
+	return nil
+}
+
+func (c *certsFile) sealKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fault.New(fault.Bug, "%v", err)
+	}
+	var to []age.Recipient
+	for _, name := range c.people() {
+		r, err := age.ParseX25519Recipient(c.Custodians[name])
+		if err != nil {
+			return nil, fault.New(fault.Usage, "custodian %s: %v", name, err)
+		}
+		to = append(to, r)
+	}
+	var b bytes.Buffer
+	arm := armor.NewWriter(&b)
+	w, err := age.Encrypt(arm, to...)
+	if err != nil {
+		return nil, fault.New(fault.Bug, "%v", err)
+	}
+	if err := pem.Encode(w, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
+		return nil, fault.New(fault.Bug, "%v", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fault.New(fault.Bug, "%v", err)
+	}
+	if err := arm.Close(); err != nil {
+		return nil, fault.New(fault.Bug, "%v", err)
+	}
+	return b.Bytes(), nil
+}
+
+// writeNew writes a file that must not exist yet, and sees it on disk.
+func writeNew(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fault.New(fault.Denied, "%v", err)
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fault.New(fault.Full, "%s: %v", path, err)
+	}
+	return nil
+}

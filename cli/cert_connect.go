@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"staunch/fault"
+	"staunch/mend/cert"
+	"staunch/mend/cert/acme"
+	"staunch/mend/cert/errand"
+)
+
+// opened is what one run of the program opened, once each: clients by CA and account, listeners by address.
+type opened struct {
+	mu        sync.Mutex
+	clients   map[string]*acme.Client
+	listeners map[string]acme.Solver
+}
+
+// connect reaches a CA with one of our accounts, and opens what the proofs need; a second call gives the same client.
+func (c *certsFile) connect(ctx context.Context, ca, account string) (*acme.Client, error) {
+	return c.once(ctx, ca, account, true)
+}
+
+// login is connect without what only orders need.
+func (c *certsFile) login(ctx context.Context, ca, account string) (*acme.Client, error) {
+	return c.once(ctx, ca, account, false)
+}
+
+func (c *certsFile) once(ctx context.Context, ca, account string, orders bool) (*acme.Client, error) {
+	c.kept.mu.Lock()
+	defer c.kept.mu.Unlock()
+	key := fmt.Sprint(ca, "/", account, "/", orders)
+	if client := c.kept.clients[key]; client != nil {
+		return client, nil
+	}
+	client, err := c.connectAnew(ctx, ca, account, orders)
+	if err != nil {
+		return nil, err
+	}
+	if c.kept.clients == nil {
+		c.kept.clients = map[string]*acme.Client{}
+	}
+	c.kept.clients[key] = client
+	return client, nil
+}
+
+func (c *certsFile) connectAnew(ctx context.Context, ca, account string, orders bool) (*acme.Client, error) {
+	a, known := c.authority(ca)
+	if !known || a.ACME == "" {
+		return nil, fault.New(fault.NotFound, "no ACME authority is called %s", ca).Hinted("certs.yaml lists authorities")
+	}
+	text, err := c.secret(account)
+	if err != nil {
+		return nil, err
+	}
+	key, err := signer(text, account)
+	if err != nil {
+		return nil, err
+	}
+	client := acme.Client{Account: acme.Account{CA: a.Name, Key: key}, Agent: "staunch"}
+	if client.CA, err = c.ca(a); err != nil {
+		return nil, err
+	}
+	if orders {
+		if client.Solvers, err = c.solvers(a.Solve); err != nil {
+			return nil, err
+		}
+	}
+	connected, err := acme.Connect(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := connected.Register(ctx); err != nil {
+		return nil, err
+	}
+	return connected, nil
+}
+
+// ca is what the client has to know of an ACME authority.
+func (c *certsFile) ca(a authority) (acme.CA, error) {
+	ca := acme.CA{Name: a.Name, Directory: a.ACME, Contact: a.Contact, Profile: a.Profile}
+	if a.Roots == "" {
+		return ca, nil
+	}
+	var err error
+	ca.Roots, err = c.roots(a.Roots)
+	return ca, err
+}
+
+func (c *certsFile) roots(name string) (*x509.CertPool, error) {
+	b, err := os.ReadFile(c.path(name))
+	if err != nil {
+		return nil, fault.New(fault.Denied, "the CA's roots: %v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fault.New(fault.Corrupt, "%s holds no certificate", name)
+	}
+	return pool, nil
+}
+
+// solvers prove names. Listeners live as long as the program, which ends with its plan; one address has one listener, whoever asks.
+func (c *certsFile) solvers(s solveForm) (map[string]acme.Solver, error) {
+	out := map[string]acme.Solver{}
+	if s.HTTP != "" {
+		l, err := c.listener("http "+s.HTTP, func() (acme.Solver, error) { return acme.ListenHTTP(s.HTTP) })
+		if err != nil {
+			return nil, err
+		}
+		out["http-01"] = l
+	}
+	if s.TLS != "" {
+		l, err := c.listener("tls "+s.TLS, func() (acme.Solver, error) { return acme.ListenALPN(s.TLS) })
+		if err != nil {
+			return nil, err
+		}
+		out["tls-alpn-01"] = l
+	}
+	if s.DNS != nil {
+		secret, err := c.secret(s.DNS.Secret)
+		if err != nil {
+			return nil, err
+		}
+		out["dns-01"] = acme.DNSUpdate{Server: s.DNS.Server, Zone: s.DNS.Zone, Key: s.DNS.Key, Algorithm: s.DNS.Algorithm, Secret: strings.TrimSpace(string(secret)), Visible: s.DNS.Visible}
+	}
+	if s.Hook != "" {
+		kind := "dns-01"
+		if s.Type != "" {
+			kind = s.Type
+		}
+		out[kind] = acme.Hook{Program: s.Hook}
+	}
+	return out, nil
+}
+
+// listener is called with c.kept locked.
+func (c *certsFile) listener(key string, open func() (acme.Solver, error)) (acme.Solver, error) {
+	if l := c.kept.listeners[key]; l != nil {
+		return l, nil
+	}
+	l, err := open()
+	if err != nil {
+		return nil, err
+	}
+	if c.kept.listeners == nil {
+		c.kept.listeners = map[string]acme.Solver{}
+	}
+	c.kept.listeners[key] = l
+	return l, nil
+}
+
+// revoker finds who can revoke a certificate: the certificate's own key if a custodian keeps it, else the accounts of each CA in turn.
+func (c *certsFile) revoker(ctx context.Context, drill bool, leaf *x509.Certificate) (cert.Revoker, error) {
+	var ways anyOf
+	for _, a := range c.Authorities {
+		if a.ACME == "" || a.Drill != drill {
+			continue
+		}
+		for _, account := range a.Accounts {
+			client, err := c.login(ctx, a.Name, account)
+			if err != nil {
+				ways.failed = append(ways.failed, err)
+				continue
+			}
+			for _, own := range c.OwnKeys {
+				if key, err := c.ownKey(own, leaf); err == nil {
+					ways.all = append(ways.all, errand.Own{Client: client, Key: key})
+				}
+			}
+			ways.all = append(ways.all, errand.Own{Client: client})
+		}
+	}
+	if len(ways.all) == 0 {
+		return nil, errors.Join(append(ways.failed, fault.New(fault.Unsupported, "no account can revoke certificate %s of %s", leaf.SerialNumber.Text(16), leaf.Issuer.String()))...)
+	}
+	return ways, nil
+}
+
+func (c *certsFile) ownKey(name string, leaf *x509.Certificate) (crypto.Signer, error) {
+	text, err := c.secret(name)
+	if err != nil {
+		return nil, err
+	}
+	key, err := signer(text, name)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil || !bytes.Equal(der, leaf.RawSubjectPublicKeyInfo) {
+		return nil, fault.New(fault.NotFound, "%s is another key", name)
+	}
+	return key, nil
+}
+
+// anyOf tries several ways to revoke until one is accepted: a CA that did not issue a certificate refuses, and nothing happens.
+type anyOf struct {
+	all    []errand.Own
+	failed []error
+}
+
+// Revoke asks in turn.
+func (w anyOf) Revoke(ctx context.Context, leaf *x509.Certificate) (acme.Accepted, error) {
+	all := slices.Clone(w.failed)
+	for _, one := range w.all {
+		a, err := one.Revoke(ctx, leaf)
+		if err == nil {
+			return a, nil
+		}
+		all = append(all, err)
+	}
+	return acme.Accepted{}, fault.From(errors.Join(all...), fault.Denied)
+}
