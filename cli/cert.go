@@ -65,6 +65,7 @@ func (f *certFlags) at(cmd *cobra.Command, env *Env, do func(ctx context.Context
 	if err != nil {
 		return err
 	}
+	defer c.close()
 	return f.with(cmd.Context(), env, false, "", func(d *desk) error { return do(cmd.Context(), d, c) })
 }
 
@@ -134,7 +135,7 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 		if err != nil {
 			return err
 		}
-		try.Urgency = plan.Urgency(o.urgency)
+		o.fill(&try)
 		if _, err := replace.NewKeys(list, try); err != nil {
 			return err
 		}
@@ -147,10 +148,8 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 	if err != nil {
 		return err
 	}
-	opts.Urgency, opts.Voters = plan.Urgency(o.urgency), voters(d.env, f.config, d.Now())
-	if o.soaking {
-		opts.Soak = &o.soak
-	}
+	o.fill(&opts)
+	opts.Voters = voters(d.env, f.config, d.Now())
 	if opts.Override, err = o.overriding(list, replace.Endpoints(d.Fleet, g.points, list[0]), c.people(), d.Now()); err != nil {
 		return err
 	}
@@ -185,6 +184,14 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 	}
 	_, err = fmt.Fprintf(d.env.Stdout, "\nread it, then: staunch approve %s\n          then: staunch incident run %s\n", p.ID, p.Incident)
 	return err
+}
+
+// fill adds what was asked for.
+func (o *replacing) fill(opts *replace.Options) {
+	opts.Urgency = plan.Urgency(o.urgency)
+	if o.soaking {
+		opts.Soak = &o.soak
+	}
 }
 
 // printBudget shows what the plan asks of each account, before anybody votes.

@@ -34,6 +34,7 @@ a new account, and the old one is deactivated.`,
 			if err != nil {
 				return err
 			}
+			defer c.close()
 			if err := c.account(cmd.Context(), args[0], args[1], roll); err != nil {
 				return err
 			}

@@ -27,6 +27,7 @@ type certsFile struct {
 	Edges       map[string]edgeForm `yaml:"edges"`
 	Validators  map[string]string   `yaml:"validators"` // unit to host-side hook that checks its configuration
 	OwnKeys     []string            `yaml:"own_keys"`   // encrypted private keys: revocation by the certificate's own key
+	Trust       []string            `yaml:"trust"`      // PEM roots that our clients trust beside the system's
 	Paths       []string            `yaml:"paths"`      // on every host: files and directories with keys that no configuration names
 	Vantage     []string            `yaml:"vantage"`    // selectors of hosts that look at endpoints as well
 	Logs        []string            `yaml:"logs"`       // files with certificates that transparency logs hold for our names

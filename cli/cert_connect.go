@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -108,7 +109,28 @@ func (c *certsFile) roots(name string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// solvers prove names. Listeners live as long as the program, which ends with its plan; one address has one listener, whoever asks.
+// trusted are the system's roots and those that certs.yaml adds; nil for the system's alone.
+func (c *certsFile) trusted() (*x509.CertPool, error) {
+	if len(c.Trust) == 0 {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a machine without roots trusts those that are named
+	}
+	for _, name := range c.Trust {
+		b, err := os.ReadFile(c.path(name))
+		if err != nil {
+			return nil, fault.New(fault.Denied, "the roots to trust: %v", err)
+		}
+		if !pool.AppendCertsFromPEM(b) {
+			return nil, fault.New(fault.Corrupt, "%s holds no certificate", name)
+		}
+	}
+	return pool, nil
+}
+
+// solvers prove names. Listeners live until close; one address has one listener, whoever asks.
 func (c *certsFile) solvers(s solveForm) (map[string]acme.Solver, error) {
 	out := map[string]acme.Solver{}
 	if s.HTTP != "" {
@@ -140,6 +162,18 @@ func (c *certsFile) solvers(s solveForm) (map[string]acme.Solver, error) {
 		out[kind] = acme.Hook{Program: s.Hook}
 	}
 	return out, nil
+}
+
+// close ends the listeners.
+func (c *certsFile) close() {
+	c.kept.mu.Lock()
+	defer c.kept.mu.Unlock()
+	for _, l := range c.kept.listeners {
+		if l, can := l.(io.Closer); can {
+			_ = l.Close() // nobody asks any more
+		}
+	}
+	c.kept.listeners, c.kept.clients = nil, nil
 }
 
 // listener is called with c.kept locked.
@@ -217,5 +251,13 @@ func (w anyOf) Revoke(ctx context.Context, leaf *x509.Certificate) (acme.Accepte
 		}
 		all = append(all, err)
 	}
-	return acme.Accepted{}, fault.From(errors.Join(all...), fault.Denied)
+	var says []string
+	kind := fault.Denied
+	for _, err := range all {
+		says = append(says, err.Error())
+		if k := fault.KindOf(err); k == fault.Unreachable || k == fault.Full || k == fault.Unsure {
+			kind = k
+		}
+	}
+	return acme.Accepted{}, fault.New(kind, "%s", strings.Join(says, "; "))
 }

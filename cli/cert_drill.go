@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
-	"slices"
+	"encoding/json"
 	"strings"
 	"time"
 
+	"staunch/fault"
 	"staunch/ledger"
+	"staunch/mend/cert/errand"
 	"staunch/steer/plan"
 	"staunch/steer/run"
 	"staunch/tame"
@@ -55,28 +57,44 @@ func (d *desk) drilled(ctx context.Context, id string) error {
 	for _, k := range sealed.Plan().Keys {
 		w.timing(sealed.Plan(), k, events)
 	}
+	if err := d.late(ctx, w, id); err != nil {
+		return err
+	}
 	return w.err
 }
 
+// late names the endpoints that served an old key when the plan looked.
+func (d *desk) late(ctx context.Context, w *lines, id string) error {
+	for doc, err := range d.Store.List(ctx, certDocument) {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(doc.ID, errand.LateDoc(id)) {
+			continue
+		}
+		var l errand.Late
+		if err := json.Unmarshal(doc.Body, &l); err != nil {
+			return fault.New(fault.Corrupt, "what is stored as %s cannot be read: %v", doc.ID, err)
+		}
+		w.say("  would have broken: %s, for %s (%s)", tame.Line(l.Endpoint), l.Last.Sub(l.First).Round(time.Second), tame.Line(l.Says))
+	}
+	return nil
+}
+
+// timing says how long a key took.
 func (l *lines) timing(p *plan.Plan, k plan.Key, events []run.Event) {
 	of := map[string]bool{}
 	for _, s := range p.Steps {
 		of[s.ID] = strings.Contains(s.ID, k.SPKI[:12])
 	}
 	var first, last time.Time
-	late := map[string]string{}
 	for _, e := range events {
-		if !of[e.Step] {
-			continue
-		}
-		if e.Kind == run.Begun && first.IsZero() {
+		switch {
+		case !of[e.Step]:
+		case e.Kind == run.Begun && first.IsZero():
 			first = e.At
-		}
-		if e.Kind == run.Proven {
+		case e.Kind == run.Proven:
 			last = e.At
-		}
-		if (e.Kind == run.Unproven || e.Kind == run.Held) && strings.Contains(e.Says, "@") {
-			late[e.Target] = e.Says
 		}
 	}
 	switch {
@@ -86,13 +104,5 @@ func (l *lines) timing(p *plan.Plan, k plan.Key, events []run.Event) {
 		l.say("  key %.12s: begun, nothing proven yet", k.SPKI)
 	default:
 		l.say("  key %.12s: %s from the first step to the last proof", k.SPKI, last.Sub(first).Round(time.Millisecond))
-	}
-	var names []string
-	for t := range late {
-		names = append(names, t)
-	}
-	slices.Sort(names)
-	for _, t := range names {
-		l.say("    would have broken: %s (%s)", tame.Line(t), tame.Line(late[t]))
 	}
 }

@@ -93,8 +93,12 @@ func (w *watching) round(ctx context.Context, d *desk, c *certsFile, logs []stri
 	if err != nil {
 		return err
 	}
+	roots, err := c.trusted()
+	if err != nil {
+		return err
+	}
 	for _, s := range served {
-		for _, says := range alarmsAt(ctx, s, old, d.Now(), w.soon) {
+		for _, says := range alarmsAt(ctx, s, chain.Trust{Name: askedFor(s.Point), Now: d.Now(), Roots: roots}, old, w.soon) {
 			r.alarm(s.Point.String(), says)
 		}
 	}
@@ -297,18 +301,19 @@ func (d *desk) oldInLogs(ctx context.Context, sources []string, old map[string]s
 	return nil
 }
 
-func alarmsAt(ctx context.Context, s cert.Served, old map[string]string, now time.Time, soon time.Duration) []string {
+// alarmsAt judges what one point serves.
+func alarmsAt(ctx context.Context, s cert.Served, trust chain.Trust, old map[string]string, soon time.Duration) []string {
 	var out []string
 	for _, k := range s.Keys {
 		if by := old[k]; by != "" {
 			out = append(out, fmt.Sprintf("serves the old key %.12s again, which %s replaced", k, by))
 		}
 	}
-	c, err := chain.Judge(ctx, s.Chain, chain.Trust{Name: askedFor(s.Point), Now: now})
+	c, err := chain.Judge(ctx, s.Chain, trust)
 	if err != nil {
 		return append(out, "its chain cannot be read: "+err.Error())
 	}
-	if left := c.NotAfter.Sub(now); left < soon {
+	if left := c.NotAfter.Sub(trust.Now); left < soon {
 		out = append(out, fmt.Sprintf("its certificate ends %s (in %s)", c.NotAfter.UTC().Format("2006-01-02 15:04Z"), left.Round(time.Hour)))
 	}
 	for _, p := range c.Problems {

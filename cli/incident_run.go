@@ -68,6 +68,7 @@ func (o *running) run(ctx context.Context, d *desk, f *deskFlags, id string) err
 	if err != nil {
 		return err
 	}
+	defer certs.close()
 	if err := o.start(ctx, d, sealed, list); err != nil {
 		return err
 	}

@@ -169,6 +169,9 @@ func (g *gatherer) host(found keys.Found, affected []Affected) {
 			}
 			continue
 		}
+		if g.authority(k) {
+			continue
+		}
 		to := g.key(k.SPKI)
 		to.Type, to.Bits = cmp.Or(to.Type, k.Type), cmp.Or(to.Bits, k.Bits)
 		for _, f := range k.Files {
@@ -185,6 +188,19 @@ func (g *gatherer) host(found keys.Found, affected []Affected) {
 			to.exposed(found.Host, k.Readers, affected)
 		}
 	}
+}
+
+// authority takes in a CA's certificate that lies beside a leaf: it is no key of ours, but lists of revoked certificates are checked with it.
+func (g *gatherer) authority(k keys.Key) bool {
+	if k.Private || len(k.Certificates) == 0 || slices.ContainsFunc(k.Certificates, func(c keys.Certificate) bool { return !c.CA }) {
+		return false
+	}
+	for _, c := range k.Certificates {
+		if c.DER != nil {
+			g.issuers[string(c.DER)] = true
+		}
+	}
+	return true
 }
 
 // exposed records which affected processes had the private half in reach.

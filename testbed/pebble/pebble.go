@@ -32,11 +32,12 @@ type Options struct {
 
 // Server is a running CA.
 type Server struct {
-	Directory string
-	Roots     *x509.CertPool // of its HTTPS
-	Issuers   *x509.CertPool // that its certificates chain to
-	api       *httptest.Server
-	manage    *httptest.Server
+	Directory  string
+	Roots      *x509.CertPool // of its HTTPS
+	Issuers    *x509.CertPool // that its certificates chain to
+	IssuersPEM []byte         // the same, for programs that read a file
+	api        *httptest.Server
+	manage     *httptest.Server
 }
 
 // Up starts a CA that ends with the test. It sets environment variables (that is how pebble is told), so such tests are not parallel.
@@ -69,7 +70,8 @@ func Up(t testing.TB, o Options) *Server {
 	s.Roots = x509.NewCertPool()
 	s.Roots.AddCert(s.api.Certificate())
 	s.Issuers = x509.NewCertPool()
-	s.Issuers.AppendCertsFromPEM(s.get(t, "/roots/0"))
+	s.IssuersPEM = s.get(t, "/roots/0")
+	s.Issuers.AppendCertsFromPEM(s.IssuersPEM)
 	return s
 }
 

@@ -12,7 +12,6 @@ import (
 	"staunch/mend/cert/acme"
 	"staunch/mend/cert/replace"
 	"staunch/reach/act"
-	"staunch/see/probe/chain"
 	"staunch/steer/plan"
 	"staunch/steer/run"
 )
@@ -42,7 +41,7 @@ func (d *Desk) serves(ctx context.Context, p plan.Predicate, w run.Work) run.See
 	if all {
 		return yes(p.Endpoint + " serves the new key")
 	}
-	return d.judged(at, against)
+	return d.judged(ctx, w, p.Endpoint, at, against)
 }
 
 // notServed: every look shows something else. What cannot be seen is unknown, and unknown holds the gate, unless the plan carries an override
@@ -56,11 +55,11 @@ func (d *Desk) notServed(ctx context.Context, p plan.Predicate, w run.Work) run.
 	if len(against) == 0 {
 		return yes(p.Endpoint + " serves another key, seen from " + strings.Join(proof.From(), ", "))
 	}
-	return d.judged(at, against)
+	return d.judged(ctx, w, p.Endpoint, at, against)
 }
 
 // judged words what stands against a point. An override that names it lets the plan go on.
-func (d *Desk) judged(at replace.At, against []cert.Obstacle) run.Seen {
+func (d *Desk) judged(ctx context.Context, w run.Work, endpoint string, at replace.At, against []cert.Obstacle) run.Seen {
 	if len(against) == 0 {
 		return unknown("nobody looked")
 	}
@@ -69,10 +68,36 @@ func (d *Desk) judged(at replace.At, against []cert.Obstacle) run.Seen {
 	}
 	for _, o := range against {
 		if o.Kind == "serves" {
+			if err := d.late(ctx, w, endpoint, o.Says); err != nil {
+				return unknown(err.Error())
+			}
 			return no(o.Says)
 		}
 	}
 	return unknown(against[0].Says)
+}
+
+// Late is an endpoint that served the old key when a plan looked: what a revocation at that moment would have broken.
+type Late struct {
+	Endpoint string    `json:"endpoint"`
+	Says     string    `json:"says"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+}
+
+// LateDoc is where the late ones of a plan are kept: the beginning of their documents' names.
+func LateDoc(planID string) string { return "late/" + planID + "/" }
+
+func (d *Desk) late(ctx context.Context, w run.Work, endpoint, says string) error {
+	if w.Plan == nil {
+		return nil
+	}
+	l := Late{Endpoint: endpoint, Says: says, First: d.now().UTC()}
+	if _, err := d.load(ctx, LateDoc(w.Plan.ID)+endpoint, &l); err != nil {
+		return err
+	}
+	l.Last, l.Says = d.now().UTC(), says
+	return d.save(ctx, LateDoc(w.Plan.ID)+endpoint, l)
 }
 
 // keyExists: for a key that a host made, its name and request are stored; for one that was sealed for a host, the host says so.
@@ -128,7 +153,7 @@ func (d *Desk) revoked(ctx context.Context, p plan.Predicate, w run.Work) run.Se
 }
 
 // onCRL asks the lists that the certificates name. Certificates that name none can never be verified, and are said so.
-func (d *Desk) onCRL(ctx context.Context, _ plan.Predicate, w run.Work) run.Seen {
+func (d *Desk) onCRL(ctx context.Context, p plan.Predicate, w run.Work) run.Seen {
 	at, err := with[replace.At](w)
 	if err != nil {
 		return unknown(err.Error())
@@ -137,14 +162,18 @@ func (d *Desk) onCRL(ctx context.Context, _ plan.Predicate, w run.Work) run.Seen
 	if err != nil {
 		return unknown(err.Error())
 	}
+	accepted, err := d.Accepted(ctx, p.SPKI)
+	if err != nil {
+		return unknown(err.Error())
+	}
 	listed, blind := 0, ""
-	for _, s := range Verify(ctx, at.Certificates, at.Issuers, d.now()) {
+	for _, s := range Verify(ctx, at.Certificates, at.Issuers, accepted, d.now()) {
 		switch s.State {
-		case "revoked":
+		case Listed:
 			listed++
-		case "unverifiable":
+		case Unverifiable:
 			blind += "; " + s.Says
-		case "good":
+		case Pending, NotRevoked:
 			return no(s.Says)
 		default:
 			return unknown(s.Says)
@@ -155,42 +184,4 @@ func (d *Desk) onCRL(ctx context.Context, _ plan.Predicate, w run.Work) run.Seen
 		return unknown(says)
 	}
 	return yes(says)
-}
-
-// Standing is what a CA's list says of one certificate.
-type Standing struct {
-	Serial   string    `json:"serial"`
-	State    string    `json:"state"` // revoked, good (accepted at most: not listed yet), unverifiable, unknown
-	Says     string    `json:"says"`
-	Reason   int       `json:"reason,omitempty"`
-	NotAfter time.Time `json:"not_after"`
-}
-
-// Verify asks the lists (and OCSP responders) that certificates name.
-func Verify(ctx context.Context, leaves, issuers [][]byte, now time.Time) []Standing {
-	fetch := chain.NewFetcher()
-	var out []Standing
-	for _, der := range leaves {
-		c, err := chain.Judge(ctx, append([][]byte{der}, issuers...), chain.Trust{Now: now, Fetch: fetch})
-		if err != nil {
-			out = append(out, Standing{State: "unknown", Says: err.Error()})
-			continue
-		}
-		s := Standing{Serial: c.Serial, State: c.Revocation.State, Reason: c.Revocation.Reason, NotAfter: c.NotAfter}
-		until := c.NotAfter.UTC().Format(time.DateOnly)
-		switch s.State {
-		case "good":
-			s.Says = c.Serial + " is not on its list yet (" + c.Revocation.Says + ")"
-			if c.Revocation.Next != nil {
-				s.Says += "; the next list is due by " + c.Revocation.Next.UTC().Format("2006-01-02 15:04Z")
-			}
-		case "unverifiable":
-			s.Says = c.Serial + " cannot be verified: " + c.Revocation.Says
-		default:
-			s.Says = c.Serial + ": " + c.Revocation.Says
-		}
-		s.Says += "; browsers may still accept it until " + until
-		out = append(out, s)
-	}
-	return out
 }

@@ -136,6 +136,13 @@ func (d *Desk) lookers(at replace.At) []cert.Looker {
 	return out
 }
 
+// Accepted is what CAs answered to revocations of a key, oldest first; empty where none was asked.
+func (d *Desk) Accepted(ctx context.Context, spki string) ([]acme.Accepted, error) {
+	var e ended
+	_, err := d.load(ctx, revokedDoc(spki), &e)
+	return e.Accepted, err
+}
+
 // keepEnded adds to what was accepted before: a second attempt after a crash must not lose the first one's answers.
 func (d *Desk) keepEnded(ctx context.Context, spki string, e ended) error {
 	var before ended

@@ -73,7 +73,7 @@ func (s *second) revoke(leaf []byte, own crypto.Signer) {
 
 func (s *second) stands(chain [][]byte) errand.Standing {
 	s.Helper()
-	got := errand.Verify(s.Context(), chain[:1], chain[1:], time.Now())
+	got := errand.Verify(s.Context(), chain[:1], chain[1:], nil, time.Now())
 	if len(got) != 1 {
 		s.Fatalf("%+v", got)
 	}
@@ -86,16 +86,16 @@ func TestARevocationIsSeenOnTheCAsList(t *testing.T) {
 	key := fresh(t)
 	byAccount, byKey, left := s.obtain(fresh(t), "a.example"), s.obtain(key, "b.example"), s.obtain(fresh(t), "c.example")
 	s.revoke(byAccount[0], nil)
-	if got := s.stands(byKey); got.State != "good" || !strings.Contains(got.Says, "is not on its list yet") {
+	if got := s.stands(byKey); got.State != errand.NotRevoked || !strings.Contains(got.Says, "is not on its list yet") {
 		t.Errorf("before its revocation: %+v", got)
 	}
 	s.revoke(byKey[0], key)
 	for name, chain := range map[string][][]byte{"by the account": byAccount, "by the certificate's own key": byKey} {
-		if got := s.stands(chain); got.State != "revoked" || got.Reason != acme.KeyCompromise || !strings.Contains(got.Says, "browsers may still accept it until") {
+		if got := s.stands(chain); got.State != errand.Listed || got.Reason != acme.KeyCompromise || !strings.Contains(got.Says, "browsers may still accept it until") {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if got := s.stands(left); got.State != "good" {
+	if got := s.stands(left); got.State != errand.NotRevoked {
 		t.Errorf("a certificate that nobody revoked: %+v", got)
 	}
 	s.revoke(byKey[0], key) // a second time does no more than once
@@ -114,7 +114,7 @@ func TestACAThatRevokesButPublishesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("until %s", leaf.NotAfter.UTC().Format(time.DateOnly))
-	if got := s.stands(chain); got.State != "unverifiable" || !strings.Contains(got.Says, want) {
+	if got := s.stands(chain); got.State != errand.Unverifiable || !strings.Contains(got.Says, want) {
 		t.Errorf("%+v, want %q", got, want)
 	}
 }

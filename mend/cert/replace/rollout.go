@@ -1,6 +1,7 @@
 package replace
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -61,6 +62,7 @@ func RollOut(keys []cert.Key, made []Made, o Options) (plan.Plan, error) {
 	for _, s := range swaps {
 		d.Keys = append(d.Keys, d.keyOf(s.old))
 		d.warnClients(s)
+		d.unasked(s)
 	}
 	gates := []string(nil)
 	for _, r := range d.Rings {
@@ -107,6 +109,23 @@ func (d *draft) swaps(keys []cert.Key, made []Made) ([]*swap, error) {
 		}
 	}
 	return out, nil
+}
+
+// unasked names what the certificates hold and no endpoint is asked for: behind such a name the old key may go on being served, unseen.
+func (d *draft) unasked(s *swap) {
+	var asked, lost []string
+	for _, p := range s.points {
+		asked = append(asked, strings.ToLower(cmp.Or(p.SNI, p.Name)))
+	}
+	for _, name := range d.namesOf(s.old) {
+		answers := func(a string) bool { return covers([]string{name}, a) }
+		if !slices.ContainsFunc(asked, answers) {
+			lost = append(lost, name)
+		}
+	}
+	if len(lost) > 0 {
+		d.unseen(listed(lost), "the old key is certified for it, but no endpoint of the inventory is asked by that name: add one, or be sure that nobody answers there")
+	}
 }
 
 // warnClients names whom a new key breaks, before it breaks them.
@@ -180,12 +199,15 @@ func (d *draft) seen(s *swap, id, ring string, points []cert.Point, after []stri
 	for _, p := range points {
 		targets = append(targets, plan.Target{Endpoint: p.String()})
 	}
-	says := fmt.Sprintf("%d addresses are seen from outside with the new key for %s", len(points), subject(s.old))
+	says, which := "%d addresses are seen from outside %s for %s", "with the new key"
+	if len(points) == 1 {
+		says = "%d address is seen from outside %s for %s"
+	}
 	if proves[0].Kind == plan.NotServed {
-		says = fmt.Sprintf("%d addresses are seen from outside without the old key for %s", len(points), subject(s.old))
+		which = "without the old key"
 	}
 	return d.add(plan.Step{
-		ID: id, Kind: plan.Gate, Says: says, Ring: ring, Targets: targets, After: after,
+		ID: id, Kind: plan.Gate, Says: fmt.Sprintf(says, len(points), which, subject(s.old)), Ring: ring, Targets: targets, After: after,
 		Proves: proves, SoakMS: soak, DeadlineMS: day.Milliseconds(), Public: true,
 	}, At{Points: points, Key: s.made.Name, Override: d.o.Override, From: d.o.Vantage})
 }
