@@ -2,32 +2,64 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 )
 
 // crowd are the processes that are looked at.
-type crowd struct{ running []*exec.Cmd }
+type crowd struct {
+	dir     string // of the scripts
+	running []*exec.Cmd
+}
+
+// scripts are services written in a language, as machines run them: from files, with imports. needrestart looks into such files.
+func scripts() map[string]string {
+	return map[string]string{
+		"small.py": "import time\ntime.sleep(3600)\n",
+		"web.py":   "import http.server, ssl, json, logging, sqlite3, argparse, threading, time\ntime.sleep(3600)\n",
+		"agent.py": "import asyncio, urllib.request, subprocess, ctypes, email, xml.etree.ElementTree, time\ntime.sleep(3600)\n",
+		"logd.pl":  "use strict; use warnings; use POSIX; use Socket; use File::Find; use Data::Dumper; use Getopt::Long; sleep 3600;\n",
+		"work.rb":  "require 'json'\nrequire 'openssl'\nrequire 'socket'\nrequire 'fileutils'\nsleep 3600\n",
+	}
+}
 
 // kinds are programs that wait, with few and with many libraries.
-func kinds() [][]string {
+func (c *crowd) kinds() [][]string {
+	at := func(name string) string { return filepath.Join(c.dir, name) }
 	return [][]string{
 		{"sleep", "3600"},
-		{"perl", "-MPOSIX", "-MSocket", "-e", "sleep 3600"},
-		{"python3", "-c", "import ssl, sqlite3, ctypes, time; time.sleep(3600)"},
-		{"sleep", "3600"},
+		{"/usr/bin/python3", at("web.py")},
 		{"openssl", "s_server", "-accept", "127.0.0.1:0", "-nocert", "-quiet"},
+		{"perl", at("logd.pl")},
+		{"sh", "-c", "read forever"},
+		{"/usr/bin/python3", at("agent.py")},
+		{"ruby", at("work.rb")},
+		{"sleep", "3600"},
+		{"/usr/bin/python3", at("small.py")},
+		{"redis-server", "--port", "0", "--save", ""},
 	}
 }
 
 // newCrowd starts n processes, every twelfth in a mount namespace of its own.
 func newCrowd(n int) (*crowd, error) {
-	c := &crowd{}
+	dir, err := os.MkdirTemp("/var/tmp", "staunch-bench-") // not /tmp: the peers leave that out
+	if err != nil {
+		return nil, err
+	}
+	c := &crowd{dir: dir}
+	for name, text := range scripts() {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return c, err
+		}
+	}
 	return c, c.grow(n)
 }
 
 func (c *crowd) grow(n int) error {
-	all := kinds()
+	all := c.kinds()
 	for range n {
 		i := len(c.running)
 		args := all[i%len(all)]
@@ -39,6 +71,7 @@ func (c *crowd) grow(n int) error {
 			return err
 		}
 		cmd := exec.Command(path, args[1:]...)
+		cmd.Dir = c.dir
 		// held open, so that programs that read it wait
 		if _, err := cmd.StdinPipe(); err != nil {
 			return err
@@ -68,5 +101,8 @@ func (c *crowd) stop() {
 		if err := cmd.Wait(); err != nil && !errors.As(err, &killed) {
 			continue
 		}
+	}
+	if err := os.RemoveAll(c.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "note:", err)
 	}
 }

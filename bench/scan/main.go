@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,13 +22,36 @@ func main() {
 	bin := flag.String("staunch", "bin/staunch", "the program to measure")
 	n := flag.Int("processes", 250, "processes to start")
 	many := flag.Int("many", 2000, "processes for the linearity row; 0 leaves it out")
+	hold := flag.Bool("hold", false, "only start the processes, to measure by hand, until this is interrupted")
 	runs := flag.Int("runs", 5, "runs of each tool; the median counts")
 	flag.Parse()
 	runtime.LockOSThread() // the processes that are started end with the thread that started them
+	if *hold {
+		if err := holdCrowd(*n); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(2)
+		}
+		return
+	}
 	if err := measure(*bin, *n, *many, *runs); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)
 	}
+}
+
+// holdCrowd starts the processes and waits for an interrupt.
+func holdCrowd(n int) error {
+	crowd, err := newCrowd(n)
+	if crowd != nil {
+		defer crowd.stop()
+	}
+	if err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	<-stop
+	return nil
 }
 
 // measure starts the processes, runs every tool, and prints the table.
@@ -42,10 +66,13 @@ func measure(bin string, n, many, runs int) error {
 	}
 	defer os.RemoveAll(dir)
 	crowd, err := newCrowd(n)
-	defer crowd.stop()
+	if crowd != nil {
+		defer crowd.stop()
+	}
 	if err != nil {
 		return err
 	}
+	time.Sleep(2 * time.Second) // until all have their libraries
 	self, err := os.Executable()
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 func (l *look) assemble(running []*seen) error {
 	r := l.report
 	images := container.NewImages(l.roots.top)
-	packages := l.findOwners(running)
+	packages := l.findOwners()
 	for _, s := range running {
 		r.Sight.ProcessesKnown++
 		if s.exe != "" {

@@ -10,28 +10,60 @@ import (
 // packages are the owners of files as they lie in memory.
 type packages map[*file]*owner.Package
 
-// findOwners asks every root's package database once for all paths that its processes have mapped.
-func (l *look) findOwners(running []*seen) packages {
-	wanted := map[*jail.Root][]*file{}
-	for _, f := range l.files.all {
-		if f.dir != nil && f.inside != "" {
-			wanted[f.dir] = append(wanted[f.dir], f)
-		}
-	}
+// database is one package database and the files to ask it for. Many mount namespaces show the same one, which is read once.
+type database struct {
+	db    *owner.DB
+	stamp string
+	files []*file
+}
+
+// findOwners asks every package database once for all paths that processes have mapped, or that can start.
+func (l *look) findOwners() packages {
 	out := packages{}
-	for dir, files := range wanted {
-		matches, ok := within(10*l.limit, func() map[string]*owner.Match { return l.askOwners(dir, files) })
+	for _, d := range l.databases() {
+		matches, ok := within(10*l.limit, func() map[string]*owner.Match { return l.askOwners(d) })
 		if !ok {
 			l.note(fmt.Sprintf("a package database gave no answer within %v", 10*l.limit))
 			continue
 		}
-		for _, f := range files {
+		for _, f := range d.files {
 			if m := matches[f.inside]; m != nil {
 				out[f] = packageOf(m, f)
 			}
 		}
 	}
 	return out
+}
+
+// databases sorts the files of this look by the package database that answers for them.
+func (l *look) databases() []*database {
+	of := map[*jail.Root]*database{}
+	same := map[string]*database{}
+	var all []*database
+	for _, f := range l.files.all {
+		if f.dir == nil || f.inside == "" {
+			continue
+		}
+		d, known := of[f.dir]
+		if !known {
+			opened, ok := within(l.limit, func() *database {
+				db := owner.Open(f.dir)
+				return &database{db: db, stamp: db.Stamp()}
+			})
+			if !ok {
+				l.note(fmt.Sprintf("a package database gave no answer within %v", l.limit))
+			} else if d = same[opened.stamp]; d == nil || opened.stamp == "" {
+				d = opened
+				same[d.stamp] = d
+				all = append(all, d)
+			}
+			of[f.dir] = d
+		}
+		if d != nil {
+			d.files = append(d.files, f)
+		}
+	}
+	return all
 }
 
 // packageOf says with whose file the mapped bytes are compared: Intact only when they are the ones that the package brought.
@@ -57,16 +89,14 @@ func better(a, b *owner.Package) bool {
 }
 
 // askOwners answers from the cache where the database is unchanged, and asks the database once for the rest.
-func (l *look) askOwners(dir *jail.Root, files []*file) map[string]*owner.Match {
-	db := owner.Open(dir)
-	stamp := db.Stamp()
+func (l *look) askOwners(d *database) map[string]*owner.Match {
 	out := map[string]*owner.Match{}
 	var rest []string
-	for _, f := range files {
+	for _, f := range d.files {
 		if _, done := out[f.inside]; done {
 			continue
 		}
-		known, ok := l.cache.owned(stamp, f.inside)
+		known, ok := l.cache.owned(d.stamp, f.inside)
 		if !ok {
 			rest = append(rest, f.inside)
 		}
@@ -75,14 +105,14 @@ func (l *look) askOwners(dir *jail.Root, files []*file) map[string]*owner.Match 
 	if len(rest) == 0 {
 		return out
 	}
-	matches, err := db.Find(l.ctx, rest)
+	matches, err := d.db.Find(l.ctx, rest)
 	if err != nil {
 		l.note("a package database could not be read whole: " + reason(err))
 	}
 	for _, path := range rest {
 		out[path] = matches[path]
 		if err == nil {
-			l.cache.learnOwner(stamp, path, matches[path])
+			l.cache.learnOwner(d.stamp, path, matches[path])
 		}
 	}
 	return out

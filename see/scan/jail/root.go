@@ -14,8 +14,9 @@ import (
 
 // Root is a directory that counts as "/" for every path below it: absolute links and ".." stay inside.
 type Root struct {
-	fd  int
-	old atomic.Bool // the kernel has no openat2 (before 5.6)
+	fd   int
+	name atomic.Pointer[string] // where it lies in our own view
+	old  atomic.Bool            // the kernel has no openat2 (before 5.6)
 }
 
 // Open opens a directory of our own view.
@@ -209,24 +210,33 @@ func readAll(f File, buf []byte, size, limit int64) ([]byte, error) {
 // no name below the root any more. Only for a root that lies in our own mount namespace.
 func (r *Root) Name(fd int) (string, bool) {
 	name, err := readlink(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd))
+	if err != nil || !strings.HasPrefix(name, "/") {
+		return "", false
+	}
+	if strings.HasSuffix(name, " (deleted)") { // the kernel's mark, or the end of a strange name: both have a name that leads elsewhere
+		return "", false
+	}
+	top, err := r.own()
 	if err != nil {
 		return "", false
 	}
-	top, err := readlink(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(r.fd))
-	if err != nil {
-		return "", false
+	if top == "/" {
+		return name, true
 	}
-	if top != "/" {
-		var below bool
-		if name, below = strings.CutPrefix(name, top); !below {
-			return "", false
-		}
+	rest, below := strings.CutPrefix(name, top)
+	return rest, below && strings.HasPrefix(rest, "/")
+}
+
+// own is the path of the root itself, asked for once.
+func (r *Root) own() (string, error) {
+	if name := r.name.Load(); name != nil {
+		return *name, nil
 	}
-	var st, named unix.Stat_t
-	if unix.Fstat(fd, &st) != nil || unix.Fstatat(r.fd, relative(name), &named, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Ino != named.Ino || st.Dev != named.Dev {
-		return "", false
+	name, err := readlink(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(r.fd))
+	if err == nil {
+		r.name.Store(&name)
 	}
-	return name, true
+	return name, err
 }
 
 // Readlink returns the text of a symbolic link.
