@@ -3,6 +3,7 @@ package export
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
@@ -16,6 +17,7 @@ const (
 	boxWidth   = 280
 	columnStep = 420
 	maxNodes   = 60 // per column: a picture of more is no picture
+	labelRunes = 38 // what fits a box
 )
 
 // Graph is the laid-out picture.
@@ -39,6 +41,7 @@ type Node struct {
 	Label, Full string
 	State       string // css class
 	Anchor      string // of its finding on the page
+	Pids        int    // processes that the box stands for
 }
 
 // Edge is one line between boxes.
@@ -120,39 +123,76 @@ func weight(s verdict.State) int {
 	return slices.Index([]verdict.State{verdict.NotAffected, verdict.Fixed, verdict.Dormant, verdict.Unknown, verdict.Stale, verdict.Affected}, s)
 }
 
-func (d *drawing) process(p *scan.Process) {
-	key := fmt.Sprintf("p%d", p.PID)
-	state, touched := d.states[key]
-	if !touched {
-		return
-	}
-	if len(d.g.Columns[0].Nodes) >= maxNodes {
-		d.g.Left++
-		return
-	}
-	label := fmt.Sprintf("%s (%d)", p.Name, p.PID)
-	if p.Unit != "" {
-		label += " " + p.Unit
-	}
-	left := d.node(0, key, label, state, d.anchors[key])
+// held is one thing that a process has and that findings speak about.
+type held struct {
+	id, path   string
+	components []elf.Component
+}
+
+// holds lists what the picture ties a process to.
+func (d *drawing) holds(p *scan.Process) []held {
+	var list []held
 	for _, m := range p.Objects {
-		if _, held := d.states[fmt.Sprintf("%d %s", p.PID, m.ID)]; held && d.objects[m.ID] != nil {
-			d.object(left, m.ID, m.Path, d.objects[m.ID].Components)
+		if _, judged := d.states[fmt.Sprintf("%d %s", p.PID, m.ID)]; judged && d.objects[m.ID] != nil {
+			list = append(list, held{m.ID, m.Path, d.objects[m.ID].Components})
 		}
 	}
 	for _, m := range p.Modules {
-		if _, held := d.states[fmt.Sprintf("%d %s", p.PID, m.Path)]; held {
-			d.object(left, m.Path, m.Path, []elf.Component{m.Component})
+		if _, judged := d.states[fmt.Sprintf("%d %s", p.PID, m.Path)]; judged {
+			list = append(list, held{m.Path, m.Path, []elf.Component{m.Component}})
 		}
+	}
+	return list
+}
+
+// process draws one process, or counts it to the box of those with the same name, unit and objects. One that is tied to nothing has
+// no place in a picture of ties: it stands in the list.
+func (d *drawing) process(p *scan.Process) {
+	pid := fmt.Sprintf("p%d", p.PID)
+	state, touched := d.states[pid]
+	if !touched {
+		return
+	}
+	things := d.holds(p)
+	key := fmt.Sprintf("%s\x00%s\x00%s", p.Name, p.Unit, state)
+	for _, h := range things {
+		key += "\x00" + h.id
+	}
+	at, known := d.index[0][key]
+	switch {
+	case known:
+		d.also(&d.g.Columns[0].Nodes[at], p)
+		return
+	case len(things) == 0 || len(d.g.Columns[0].Nodes) >= maxNodes:
+		d.g.Left++
+		return
+	}
+	left := d.node(0, key, called(p), state, d.anchors[pid])
+	d.g.Columns[0].Nodes[left].Pids = 1
+	for _, h := range things {
+		d.object(left, h)
 	}
 }
 
-func (d *drawing) object(left int, id, path string, components []elf.Component) {
-	state := d.states["o"+id]
-	middle := d.node(1, id, path, state, "")
+func called(p *scan.Process) string {
+	return strings.TrimSpace(fmt.Sprintf("%s (%d) %s", p.Name, p.PID, p.Unit))
+}
+
+// also counts another process into a box.
+func (d *drawing) also(n *Node, p *scan.Process) {
+	n.Pids++
+	n.Label = short(strings.TrimSpace(fmt.Sprintf("%s ×%d %s", p.Name, n.Pids, p.Unit)), labelRunes)
+	if n.Pids <= maxNodes {
+		n.Full += ", " + fmt.Sprint(p.PID)
+	}
+}
+
+func (d *drawing) object(left int, h held) {
+	state := d.states["o"+h.id]
+	middle := d.node(1, h.id, h.path, state, "")
 	d.edge(0, left, middle, state)
-	for _, c := range components {
-		if s, judged := d.states["c"+id+c.Name]; judged {
+	for _, c := range h.components {
+		if s, judged := d.states["c"+h.id+c.Name]; judged {
 			right := d.node(2, c.Name+" "+c.Version, c.Name+" "+c.Version, s, "")
 			d.edge(1, middle, right, s)
 		}
@@ -171,7 +211,7 @@ func (d *drawing) node(column int, key, label string, state verdict.State, ancho
 	at := len(c.Nodes)
 	d.index[column][key] = at
 	y := (at+1)*rowHeight + 4
-	c.Nodes = append(c.Nodes, Node{X: c.X, Y: y, TextY: y + 14, Label: short(label, 38), Full: label, State: string(state), Anchor: anchor})
+	c.Nodes = append(c.Nodes, Node{X: c.X, Y: y, TextY: y + 14, Label: short(label, labelRunes), Full: label, State: string(state), Anchor: anchor})
 	return at
 }
 
