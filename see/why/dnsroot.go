@@ -46,16 +46,17 @@ func (n *nameLook) fromRoot(ctx context.Context) Layer {
 		if best == nil {
 			return n.stuck(ctx, path, votes, check)
 		}
+		best6 := agreed(six)
+		if sec, refused := n.security(ctx, walker, path, name, best, best6); refused {
+			return n.failed(DNSBroken, "delv "+n.host, sec.Says, "The name's digital signature does not check out ("+sec.Says+"): resolvers that check signatures refuse it.",
+				"The domain's owner has to renew or mend its DNSSEC signatures.")
+		}
 		if best.Rcode == dns.RcodeNameError {
 			n.own(ctx, nil)
 			return n.noSuchName(check)
 		}
-		if sec := n.security(ctx, walker, path, best, name); sec.State == "broken" {
-			return n.failed(DNSBroken, "delv "+n.host, sec.Says, "The name's digital signature does not check out ("+sec.Says+"): resolvers that check signatures refuse it.",
-				"The domain's owner has to renew or mend its DNSSEC signatures.")
-		}
 		aliases, ips := follow(best.Answer, name, zone.name)
-		if best6 := agreed(six); best6 != nil {
+		if best6 != nil {
 			_, more := follow(best6.Answer, name, zone.name)
 			ips = append(ips, more...)
 		}

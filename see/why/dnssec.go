@@ -3,6 +3,7 @@ package why
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,22 +26,34 @@ func rootAnchors() []string {
 	}
 }
 
-// security checks the chain of signatures from the root's anchor to the answer, and records the result.
-func (n *nameLook) security(ctx context.Context, walker *walker, path []*zone, answer *dns.Msg, name string) DNSSEC {
-	sec := n.chain(ctx, walker, path, answer, name)
+// security checks the chain of signatures from the root's anchor to the answers for A and AAAA (which may be nil), and records the result.
+// refused tells that a resolver which checks would not give out a single address.
+func (n *nameLook) security(ctx context.Context, walker *walker, path []*zone, name string, four, six *dns.Msg) (sec DNSSEC, refused bool) {
+	sec, other := n.chain(ctx, walker, path, name, four, six)
+	refused = sec.State == "broken"
+	switch {
+	case refused && other.State == "valid" && len(six.Answer) > 0:
+		refused = false
+	case sec.State == "valid" && other.State != "valid":
+		other.Says += " (asked for AAAA)"
+		sec = other
+	}
 	n.detail.DNSSEC = &sec
 	state := OK
-	if sec.State == "broken" {
+	switch {
+	case refused:
 		state = Failed
+	case sec.State == "broken":
+		state = Slowly
 	}
 	n.note(state, "delv "+name, "DNSSEC: %s", sec.Says)
-	return sec
+	return sec, refused
 }
 
-func (n *nameLook) chain(ctx context.Context, walker *walker, path []*zone, answer *dns.Msg, name string) DNSSEC {
+func (n *nameLook) chain(ctx context.Context, walker *walker, path []*zone, name string, four, six *dns.Msg) (of4, of6 DNSSEC) {
 	trusted, err := n.anchors()
 	if err != nil {
-		return DNSSEC{"unknown", "the trust anchors given cannot be read: " + err.Error()}
+		return same(DNSSEC{"unknown", "the trust anchors given cannot be read: " + err.Error()})
 	}
 	var keys []*dns.DNSKEY
 	anchored := true
@@ -54,31 +67,41 @@ func (n *nameLook) chain(ctx context.Context, walker *walker, path []*zone, answ
 			next := dsIn(z.ds)
 			if len(next) == 0 {
 				if anchored {
-					return DNSSEC{"unsigned", "not signed: " + tame.Short(z.parent.name, 2048) + " publishes no key for " + tame.Short(z.name, 2048)}
+					return same(noKey(z, keys))
 				}
-				return DNSSEC{"unsigned", "not signed"}
+				return same(DNSSEC{"unsigned", "not signed"})
 			}
 			if anchored {
-				if sec := verify(toSet(next), z.ds, keys, "the delegation of "+tame.Short(z.name, 2048)); sec.State != "valid" {
-					return sec
+				if sec, _ := verify(toSet(next), z.ds, keys, "the delegation of "+tame.Short(z.name, 2048)); sec.State != "valid" {
+					return same(sec)
 				}
 			}
 			trusted = next
 		}
 		var sec DNSSEC
 		if keys, sec = zoneKeys(ctx, walker, z, trusted); sec.State != "valid" {
-			return sec
+			return same(sec)
 		}
 	}
-	sec := answerSigned(answer, name, keys)
-	if sec.State == "broken" && !path[len(path)-1].sure {
-		return DNSSEC{"unknown", "where the zone of the answer begins could not be seen, so its signatures were not judged"}
+	last := path[len(path)-1]
+	judge := func(answer *dns.Msg, qtype uint16) DNSSEC {
+		sec := answerSigned(answer, name, qtype, last.name, keys)
+		switch {
+		case sec.State == "broken" && !last.sure:
+			return DNSSEC{"unknown", "where the zone of the answer begins could not be seen, so its signatures were not judged"}
+		case sec.State == "valid" && !anchored:
+			return DNSSEC{"unknown", "signatures fit each other, but there is no anchor for the root (give one with --trust-anchor)"}
+		}
+		return sec
 	}
-	if sec.State == "valid" && !anchored {
-		return DNSSEC{"unknown", "signatures fit each other, but there is no anchor for the root (give one with --trust-anchor)"}
+	if of4 = judge(four, dns.TypeA); six == nil {
+		return same(of4)
 	}
-	return sec
+	return of4, judge(six, dns.TypeAAAA)
 }
+
+// same is one judgement for both families.
+func same(sec DNSSEC) (of4, of6 DNSSEC) { return sec, sec }
 
 func (n *nameLook) anchors() ([]*dns.DS, error) {
 	texts := n.q.Anchors
@@ -155,7 +178,8 @@ func zoneKeys(ctx context.Context, walker *walker, z *zone, trusted []*dns.DS) (
 		}
 		return nil, DNSSEC{"broken", "none of the keys of " + tame.Short(z.name, 2048) + " is the one its parent names"}
 	}
-	return keys, verify(set, reply.Answer, entry, "the keys of "+tame.Short(z.name, 2048))
+	sec, _ := verify(set, reply.Answer, entry, "the keys of "+tame.Short(z.name, 2048))
+	return keys, sec
 }
 
 func anyDigestKnown(ds []*dns.DS) bool {
@@ -167,31 +191,62 @@ func anyDigestKnown(ds []*dns.DS) bool {
 	return false
 }
 
-// answerSigned checks the signature over the first record set of the answer, or over the denial's SOA.
-func answerSigned(answer *dns.Msg, name string, keys []*dns.DNSKEY) DNSSEC {
-	section := answer.Answer
-	owner := dns.CanonicalName(dns.Fqdn(name))
-	if len(section) == 0 {
-		section = answer.Ns
+// answerSigned checks what an answer says about name: every record set of the zone in it, or the proof of its denial.
+func answerSigned(answer *dns.Msg, name string, qtype uint16, zone string, keys []*dns.DNSKEY) DNSSEC {
+	sets := slices.DeleteFunc(setsOf(answer.Answer), func(set []dns.RR) bool { return !dns.IsSubDomain(zone, set[0].Header().Name) })
+	if len(sets) == 0 {
+		return denied(answer, name, qtype, zone, keys)
 	}
-	var set []dns.RR
-	for _, rr := range section {
-		h := rr.Header()
-		if h.Rrtype == dns.TypeRRSIG || (len(answer.Answer) > 0 && dns.CanonicalName(h.Name) != owner) {
-			continue
+	var sec DNSSEC
+	for _, set := range sets {
+		var sig *dns.RRSIG
+		if sec, sig = verify(set, answer.Answer, keys, "the answer"); sec.State != "valid" {
+			return sec
 		}
-		if len(set) == 0 || (h.Rrtype == set[0].Header().Rrtype && strings.EqualFold(h.Name, set[0].Header().Name)) {
-			set = append(set, rr)
+		if owner := dns.CanonicalName(set[0].Header().Name); int(sig.Labels) < labels(owner) {
+			if sec := fromWildcard(answer, owner, int(sig.Labels), zone, keys); sec.State != "valid" {
+				return sec
+			}
 		}
 	}
-	if len(set) == 0 {
-		return DNSSEC{"unknown", "the answer holds nothing that could be signed"}
-	}
-	return verify(set, section, keys, "the answer")
+	return sec
 }
 
-// verify looks for one signature over set by one of keys that holds now.
-func verify(set, section []dns.RR, keys []*dns.DNSKEY, what string) DNSSEC {
+// fromWildcard checks that the name itself does not exist, without which a wildcard must not answer for it (RFC 4035 section 5.3.4).
+func fromWildcard(answer *dns.Msg, owner string, depth int, zone string, keys []*dns.DNSKEY) DNSSEC {
+	d, sec := newDenial(zone, answer.Ns, keys)
+	if sec.State != "valid" {
+		return sec
+	}
+	start, _ := dns.PrevLabel(owner, depth+1)
+	closer := owner[start:]
+	if d.covering(owner) == nil && !slices.ContainsFunc(d.hash, func(h *dns.NSEC3) bool { return h.Cover(closer) }) {
+		return DNSSEC{"broken", "a wildcard answers, and nothing proves that the name itself does not exist"}
+	}
+	return sec
+}
+
+// setsOf groups records by name and type, signatures left out.
+func setsOf(section []dns.RR) [][]dns.RR {
+	var sets [][]dns.RR
+	for _, rr := range section {
+		h := rr.Header()
+		if h.Rrtype == dns.TypeRRSIG {
+			continue
+		}
+		at := slices.IndexFunc(sets, func(set []dns.RR) bool {
+			return set[0].Header().Rrtype == h.Rrtype && strings.EqualFold(set[0].Header().Name, h.Name)
+		})
+		if at < 0 {
+			sets, at = append(sets, nil), len(sets)
+		}
+		sets[at] = append(sets[at], rr)
+	}
+	return sets
+}
+
+// verify looks for one signature over set by one of keys that holds now, and returns it.
+func verify(set, section []dns.RR, keys []*dns.DNSKEY, what string) (DNSSEC, *dns.RRSIG) {
 	var problem string
 	signed, understood := false, false
 	for _, rr := range section {
@@ -201,7 +256,7 @@ func verify(set, section []dns.RR, keys []*dns.DNSKEY, what string) DNSSEC {
 		}
 		signed = true
 		if len(keys) > 0 && !strings.EqualFold(sig.SignerName, keys[0].Hdr.Name) {
-			return DNSSEC{"unknown", what + " is signed by " + tame.Short(sig.SignerName, 2048) + ", a zone whose delegation was not seen"}
+			return DNSSEC{"unknown", what + " is signed by " + tame.Short(sig.SignerName, 2048) + ", a zone whose delegation was not seen"}, nil
 		}
 		if !knownAlgorithm(sig.Algorithm) {
 			continue
@@ -219,18 +274,18 @@ func verify(set, section []dns.RR, keys []*dns.DNSKEY, what string) DNSSEC {
 				problem = fmt.Sprintf("the signature over %s held from %s to %s only", what, dns.TimeToString(sig.Inception), dns.TimeToString(sig.Expiration))
 				continue
 			}
-			return DNSSEC{"valid", "signed, and every signature from the root to the answer holds"}
+			return DNSSEC{"valid", "signed, and every signature from the root to the answer holds"}, sig
 		}
 	}
 	switch {
 	case problem != "":
-		return DNSSEC{"broken", problem}
+		return DNSSEC{"broken", problem}, nil
 	case !signed:
-		return DNSSEC{"broken", what + " should be signed, but is not"}
+		return DNSSEC{"broken", what + " should be signed, but is not"}, nil
 	case !understood:
-		return DNSSEC{"unknown", what + " is signed with an algorithm that we do not know"}
+		return DNSSEC{"unknown", what + " is signed with an algorithm that we do not know"}, nil
 	}
-	return DNSSEC{"broken", what + " is signed by a key that the zone does not publish"}
+	return DNSSEC{"broken", what + " is signed by a key that the zone does not publish"}, nil
 }
 
 func knownAlgorithm(a uint8) bool {

@@ -51,6 +51,7 @@ type zone struct {
 	name    string
 	servers []server
 	ds      []dns.RR // as the parent published them, with their signatures
+	proof   []dns.RR // what the parent said instead of them
 	parent  *zone
 	sure    bool // the zone's own SOA says that it begins here
 }
@@ -231,7 +232,7 @@ func (w *walker) apex(ctx context.Context, z *zone, name string) *zone {
 		}
 		next := &zone{name: owner, servers: z.servers, parent: z, sure: true}
 		if ds, _ := w.askAny(ctx, z, owner, dns.TypeDS); ds != nil {
-			next.ds = ds.Answer
+			next.ds, next.proof = ds.Answer, ds.Ns
 		}
 		w.zones[owner] = next
 		return next
@@ -281,6 +282,7 @@ func (w *walker) delegation(ctx context.Context, z *zone, reply *dns.Msg, name s
 	if len(next.servers) > maxServers {
 		next.servers = next.servers[:maxServers]
 	}
+	next.proof = reply.Ns
 	for _, rr := range reply.Ns {
 		if t := rr.Header().Rrtype; (t == dns.TypeDS || t == dns.TypeRRSIG) && dns.CanonicalName(rr.Header().Name) == owner {
 			next.ds = append(next.ds, rr)

@@ -87,7 +87,7 @@ func (n *internet) serve(addr string, zones map[string]string) {
 	n.t.Cleanup(func() { _ = cmd.Process.Signal(unix.SIGTERM); _ = cmd.Wait() })
 	n.inside(func() {
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(30 * time.Millisecond) {
-			c, err := net.DialTimeout("tcp", addr+":53", time.Second)
+			c, err := net.DialTimeout("tcp", net.JoinHostPort(addr, "53"), time.Second)
 			if err == nil {
 				c.Close()
 				return
@@ -124,7 +124,7 @@ func (n *internet) inside(f func()) {
 
 func (n *internet) web(addr string) {
 	n.inside(func() {
-		l, err := net.Listen("tcp", addr+":80")
+		l, err := net.Listen("tcp", net.JoinHostPort(addr, "80"))
 		if err != nil {
 			n.t.Error(err)
 			return
@@ -169,8 +169,42 @@ func newKey(t *testing.T, zone string) key {
 	return key{k, private.(*ecdsa.PrivateKey)}
 }
 
-// signed returns the zone's text with its key and a signature over every record set that the zone owns.
-func (k key) signed(t *testing.T, text string, until time.Time) string {
+// files writes the key as BIND's tools read it and returns the name of its files.
+func (k key) files(t *testing.T, dir string) string {
+	t.Helper()
+	base := fmt.Sprintf("K%s+%03d+%05d", k.Hdr.Name, k.Algorithm, k.KeyTag())
+	for ending, text := range map[string]string{".key": k.String() + "\n", ".private": k.PrivateKeyString(k.private)} {
+		if err := os.WriteFile(filepath.Join(dir, base+ending), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return base
+}
+
+// signed returns the zone's text as BIND signs it: every record set that the zone owns, and the proofs of what it does not have (NSEC, or
+// with more arguments NSEC3).
+func (k key) signed(t *testing.T, text string, until time.Time, more ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "zone"), []byte("$TTL 60\n"+text+k.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stamp := func(at time.Time) string { return at.UTC().Format("20060102150405") }
+	args := append(more, "-z", "-P", "-o", k.Hdr.Name, "-s", stamp(until.Add(-240*time.Hour)), "-e", stamp(until), "-f", "signed", "zone", k.files(t, dir))
+	cmd := exec.Command(real.Program(t, "dnssec-signzone"), args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("dnssec-signzone %v: %v\n%s\n%s", args, err, out, text)
+	}
+	out, err := os.ReadFile(filepath.Join(dir, "signed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// bare returns the zone's text with its key and a signature over every record set that the zone owns, and no proof of anything else.
+func (k key) bare(t *testing.T, text string, until time.Time) string {
 	t.Helper()
 	sets := map[string][]dns.RR{}
 	parser := dns.NewZoneParser(strings.NewReader("$TTL 60\n"+text+k.String()+"\n"), k.Hdr.Name, "")
@@ -198,11 +232,11 @@ func (k key) signed(t *testing.T, text string, until time.Time) string {
 func (n *internet) build() (anchor string) {
 	soon := time.Now().Add(24 * time.Hour)
 	root, test, good, expired := newKey(n.t, "."), newKey(n.t, "test."), newKey(n.t, "signed.test."), newKey(n.t, "expired.test.")
-	stranger := newKey(n.t, "stranger.test.")
+	stranger, hashed, bare, roomy := newKey(n.t, "stranger.test."), newKey(n.t, "hashed.test."), newKey(n.t, "bare.test."), newKey(n.t, "roomy.test.")
 	wrongDS := newKey(n.t, "stranger.test.").ToDS(dns.SHA256)
 	n.serve(rootAddr, map[string]string{".": root.signed(n.t, soa(".", 1)+". NS a.root.\na.root. A "+rootAddr+"\ntest. NS ns.test.\nns.test. A "+tldAddr+"\n"+test.ToDS(dns.SHA256).String()+"\n", soon)})
 	tld := soa("test.", 1) + "test. NS ns.test.\nns.test. A " + tldAddr + "\n"
-	for _, z := range []string{"good", "disagree", "half", "alias", "signed", "expired", "stranger", "serials", "noaddr", "closed", "gone"} {
+	for _, z := range []string{"good", "disagree", "half", "alias", "signed", "expired", "stranger", "serials", "noaddr", "closed", "gone", "hashed", "bare", "roomy"} {
 		second := secondAddr
 		if z == "half" {
 			second = lameAddr
@@ -211,6 +245,9 @@ func (n *internet) build() (anchor string) {
 	}
 	tld += "broken.test. NS ns1.broken.test.\nns1.broken.test. A " + lameAddr + "\n"
 	tld += "glueless.test. NS ns1.good.test.\n"
+	for _, k := range []key{hashed, bare, roomy} {
+		tld += k.ToDS(dns.SHA256).String() + "\n"
+	}
 	tld += good.ToDS(dns.SHA256).String() + "\n" + expired.ToDS(dns.SHA256).String() + "\n" + wrongDS.String() + "\n"
 	n.serve(tldAddr, map[string]string{"test.": test.signed(n.t, tld, soon)})
 	zone := func(name string, serial int, records string) string {
@@ -219,7 +256,10 @@ func (n *internet) build() (anchor string) {
 	both := map[string]string{
 		"good.test.": zone("good.test.", 1, "www.good.test. A "+webAddr+"\n"), "glueless.test.": soa("glueless.test.", 1) + "glueless.test. NS ns1.good.test.\nwww.glueless.test. A " + webAddr + "\n",
 		"alias.test.":    zone("alias.test.", 1, "www.alias.test. CNAME www.good.test.\n"),
-		"signed.test.":   good.signed(n.t, zone("signed.test.", 1, "www.signed.test. A "+webAddr+"\n"), soon),
+		"signed.test.":   good.signed(n.t, zone("signed.test.", 1, "www.signed.test. A "+webAddr+"\n*.any.signed.test. A "+webAddr+"\nalias.signed.test. CNAME www\nnote.signed.test. TXT \"x\"\ndeep.down.signed.test. A "+webAddr+"\n"), soon),
+		"hashed.test.":   hashed.signed(n.t, zone("hashed.test.", 1, "www.hashed.test. A "+webAddr+"\n*.any.hashed.test. A "+webAddr+"\nnote.hashed.test. TXT \"x\"\ndeep.down.hashed.test. A "+webAddr+"\n"), soon, "-3", "aabb", "-H", "5"),
+		"roomy.test.":    roomy.signed(n.t, zone("roomy.test.", 1, "www.roomy.test. A "+webAddr+"\nkid.roomy.test. NS ns1.good.test.\n"), soon, "-A", "-3", "-", "-H", "0"),
+		"bare.test.":     bare.bare(n.t, zone("bare.test.", 1, "www.bare.test. A "+webAddr+"\n"), soon),
 		"expired.test.":  expired.signed(n.t, zone("expired.test.", 1, "www.expired.test. A "+webAddr+"\n"), time.Now().Add(-24*time.Hour)),
 		"stranger.test.": stranger.signed(n.t, zone("stranger.test.", 1, "www.stranger.test. A "+webAddr+"\n"), soon),
 		"noaddr.test.":   zone("noaddr.test.", 1, "www.noaddr.test. TXT \"nothing\"\n"),
@@ -266,7 +306,20 @@ func TestNamesFromTheRoot(t *testing.T) {
 		{"www.noaddr.test", why.NoSuchName, why.Failed, "no address", "unsigned"},
 		{"nowhere.good.test", why.NoSuchName, why.Failed, "does not exist", ""},
 		{"www.unknown.test", why.NoSuchName, why.Failed, "does not exist", ""},
-		{"www.nothing", why.NoSuchName, why.Failed, "does not exist", ""},
+		{"www.nothing", why.NoSuchName, why.Failed, "prove that there is no such name", "valid"},
+		{"alias.signed.test", why.Fine, why.OK, "every signature", "valid"},
+		{"x.any.signed.test", why.Fine, why.OK, "every signature", "valid"},
+		{"nowhere.signed.test", why.NoSuchName, why.Failed, "prove that there is no such name", "valid"},
+		{"note.signed.test", why.NoSuchName, why.Failed, "prove that the name has no such record", "valid"},
+		{"down.signed.test", why.NoSuchName, why.Failed, "prove that the name has no such record", "valid"},
+		{"www.hashed.test", why.Fine, why.OK, "every signature", "valid"},
+		{"x.y.any.hashed.test", why.Fine, why.OK, "every signature", "valid"},
+		{"a.b.nowhere.hashed.test", why.NoSuchName, why.Failed, "prove that there is no such name", "valid"},
+		{"note.hashed.test", why.NoSuchName, why.Failed, "prove that the name has no such record", "valid"},
+		{"down.hashed.test", why.NoSuchName, why.Failed, "prove that the name has no such record", "valid"},
+		{"nowhere.roomy.test", why.NoSuchName, why.Failed, "opt-out", "unknown"},
+		{"www.bare.test", why.Slow, why.Slowly, "no proof (asked for AAAA)", "broken"},
+		{"nowhere.bare.test", why.DNSBroken, why.Failed, "carries no proof", "broken"},
 		{"www.closed.test", why.PortClosed, why.OK, "", "unsigned"},
 		{"www.gone.test", why.Unreachable, why.OK, "", "unsigned"},
 	} {

@@ -143,12 +143,33 @@ func (w *walk) judgeDials(layer Layer, dials []Dial, good int) Layer {
 		if good < tried {
 			layer.State = Slowly
 			layer.Says += fmt.Sprintf("; %d of them cannot be reached: some visitors will meet those", tried-good)
+			if family, why := familyDown(dials); family != "" {
+				layer.Says = fmt.Sprintf("connected to %d of %s, but to none over %s (%s): visitors with %s wait, or fail", good, plural(len(dials), "address", "addresses"), family, why, family)
+			}
 		}
 		return layer
 	}
 	layer.State = Failed
 	w.blame(&layer, count, tried)
 	return layer
+}
+
+// familyDown names the family of which no address could be reached while the other works, and what its addresses did.
+func familyDown(dials []Dial) (family, why string) {
+	up := map[string]bool{}
+	for _, d := range dials {
+		up[d.Family] = up[d.Family] || d.State == "connected"
+	}
+	for _, d := range dials {
+		switch {
+		case up[d.Family] || d.State == "no_route_here":
+		case why == "":
+			family, why = d.Family, d.State
+		case why != d.State:
+			why = "for different reasons"
+		}
+	}
+	return family, why
 }
 
 // blame names what it usually means when no address answers.
