@@ -82,7 +82,7 @@ func (h *Hub) Plan(ctx context.Context, id string) (*plan.Sealed, error) {
 // detail tells whether a run's event is a single step's detail rather than something a manager reads.
 func detail(kind string) bool {
 	switch run.Kind(strings.TrimPrefix(kind, runKind)) {
-	case run.Held, run.Begun, run.Answered, run.Checked, run.Proven, run.UndoBegun:
+	case run.Held, run.Begun, run.Answered, run.Checked, run.Lacks, run.Proven, run.UndoBegun:
 		return strings.HasPrefix(kind, runKind)
 	}
 	return false
@@ -189,7 +189,11 @@ func (h *Hub) Progress(ctx context.Context, planID string) (incident.Progress, e
 	for _, at := range m.Places() {
 		switch at.Phase {
 		case run.Doing, run.Proving, run.Soaking, run.InDoubt, run.Undoing:
-			p.Running = append(p.Running, at.Step+" on "+at.Target+": "+string(at.Phase))
+			doing := at.Step + " on " + at.Target + ": " + string(at.Phase)
+			if at.Phase == run.Proving && at.Says != "" {
+				doing += ", " + at.Says
+			}
+			p.Running = append(p.Running, doing)
 		case run.Holding:
 			p.Waits = append(p.Waits, at.Step+" on "+at.Target+" cannot begin: "+at.Says)
 		case run.Asking:

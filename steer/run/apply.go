@@ -36,7 +36,7 @@ func (m *Machine) Accepts(e Event) error {
 // closing events only tell how something ended that had begun; they are taken even after an abort.
 func closing(k Kind) bool {
 	switch k {
-	case Answered, Checked, Proven, Unproven, Undone, Taken:
+	case Answered, Checked, Lacks, Proven, Unproven, Undone, Taken:
 		return true
 	}
 	return false
@@ -63,7 +63,7 @@ func from(k Kind) []Phase {
 		return []Phase{Doing}
 	case Checked:
 		return []Phase{InDoubt}
-	case Proven, Unproven:
+	case Lacks, Proven, Unproven:
 		return []Phase{Proving, Soaking}
 	case UndoBegun:
 		return []Phase{Failed, Undoing}

@@ -18,6 +18,7 @@ const (
 	Begun     Kind = "begun"    // written before the act; from here on the act may have happened
 	Answered  Kind = "answered" // the act's outcome
 	Checked   Kind = "checked"  // after an unknown outcome: it happened, or not, or nobody can tell
+	Lacks     Kind = "lacks"    // a proof does not hold yet; it is looked for again until the deadline
 	Proven    Kind = "proven"   // every proof was observed to hold
 	Unproven  Kind = "unproven" // a proof did not hold when the deadline ran out, or no longer holds
 	UndoBegun Kind = "undo_begun"

@@ -46,7 +46,7 @@ func (d *driver) worker(e Effect, w Work) {
 	case Back:
 		d.undo(ctx, e, w)
 	case Prove:
-		d.found(e, d.prove(ctx, w))
+		d.found(e, d.prove(ctx, e, w))
 	case Check:
 		seen := d.Executor.Happened(ctx, w)
 		d.found(e, Event{Kind: Checked, Truth: seen.Truth, Says: seen.Says, Silent: seen.Silent})
@@ -114,13 +114,22 @@ func (d *driver) undo(ctx context.Context, e Effect, w Work) {
 	d.tell(e, true, ev)
 }
 
-// prove looks at all proofs again and again until they hold together, or the deadline runs out.
-func (d *driver) prove(ctx context.Context, w Work) Event {
-	wait := time.Second
-	for {
+// patient is after how many looks it is told what a proof lacks: most hold at the first or second.
+const patient = 3
+
+// prove looks at all proofs again and again until they hold together, or the deadline runs out. What is waited for is told, and told
+// again when it changes; times and counts in it are no change.
+func (d *driver) prove(ctx context.Context, e Effect, w Work) Event {
+	wait, told := time.Second, ""
+	for looks := 1; ; looks++ {
 		missing, all := d.look(ctx, w)
 		if missing == "" {
 			return Event{Kind: Proven, Says: all}
+		}
+		if now := uncounted(missing); looks >= patient && now != told && ctx.Err() == nil {
+			if d.tell(e, false, Event{Kind: Lacks, Says: missing}) {
+				told = now
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -129,6 +138,16 @@ func (d *driver) prove(ctx context.Context, w Work) Event {
 			wait = min(wait*3/2, 10*time.Second)
 		}
 	}
+}
+
+// uncounted is a text without its digits.
+func uncounted(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // look observes every proof once: what is missing first, and what was seen.

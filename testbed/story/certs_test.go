@@ -159,6 +159,9 @@ func (k *keyring) rolled(shop *oldKey, status func(name string) string) {
 
 	wait := k.runs()
 	k.until("the CDN was activated", func() bool { _, err := os.Stat(k.path("cdn/activated")); return err == nil })
+	k.until("the run names who is late", func() bool {
+		return strings.Contains(k.says(0, "incident", "brief", "1"), "www.shop.example@"+k.edge+" serves ")
+	})
 	refused := k.says(2, "cert", "revoke", shop.spki)
 	k.has("a revocation by hand", refused, "is not revoked", k.edge+" still serves the key")
 	if a, b := status("shop"), status("legacy"); a != "Valid" || b != "Valid" {

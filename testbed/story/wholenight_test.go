@@ -33,9 +33,20 @@ func TestTheWholeNight(t *testing.T) {
 	x.report("1")
 	k.healed(shop)
 	if *keep {
-		x.must(os.WriteFile(real.Top(t)+"/docs/example-certificates.md", []byte(chapter), 0o644))
+		x.must(os.WriteFile(real.Top(t)+"/docs/example-keys.md", []byte(chapter), 0o644))
 	}
 }
+
+// chapterHead explains what the kept output shows.
+const chapterHead = `<!-- written by the story on real hosts: make night -->
+
+# The keys of the night
+
+What a team saw on five test hosts after the patch of [the example report](example-report.md): nginx and haproxy serve one key, and so does a CDN (an nginx that
+takes new material at once and serves it only later). The old certificate comes from step-ca, which publishes what it revoked; the new one from pebble. One
+host is cut off all night. Two people approved each plan before it was run.
+
+`
 
 // nightKeys gives the hosts and the CDN the shop's old key, certified by the second CA.
 func nightKeys(x *team) (*keyring, *oldKey, *x509.Certificate) {
@@ -62,9 +73,13 @@ func nightKeys(x *team) (*keyring, *oldKey, *x509.Certificate) {
 func (k *keyring) burnt(shop *oldKey, old *x509.Certificate) string {
 	k.Helper()
 	var chapter strings.Builder
+	chapter.WriteString(chapterHead)
+	note := func(text string, args ...string) {
+		fmt.Fprintf(&chapter, "```\n$ staunch %s\n%s```\n\n", strings.Join(args, " "), text)
+	}
 	show := func(code int, args ...string) string {
 		text := k.says(code, args...)
-		fmt.Fprintf(&chapter, "$ staunch %s\n%s\n", strings.Join(args, " "), text)
+		note(text, args...)
 		return text
 	}
 	k.has("the list", show(1, "cert", "list", "shop.example"), shop.spki[:12], "incident 1", "st-5")
@@ -76,15 +91,18 @@ func (k *keyring) burnt(shop *oldKey, old *x509.Certificate) string {
 
 	wait := k.runs()
 	k.until("the CDN was activated", func() bool { _, err := os.Stat(k.path("cdn/activated")); return err == nil })
+	k.until("the run names who is late", func() bool {
+		return strings.Contains(k.says(0, "incident", "brief", "1"), "cdn.shop.example@"+k.edge+" serves ")
+	})
 	k.must(wait.Process.Kill()) // the runner dies while the gate holds
 	text, _ := wait.ended()
-	fmt.Fprintf(&chapter, "$ staunch incident run 1\n%s(the runner was killed here; it is started again)\n\n", text)
+	note(text+"(kill -9: the runner is dead; it is started again, and meanwhile somebody loses patience)\n", "incident", "run", "1")
 	wait = k.runs()
 	k.has("a revocation by hand", show(2, "cert", "revoke", shop.spki), "is not revoked", k.edge+" still serves the key")
 	k.has("the CA's list", show(3, "cert", "verify", shop.spki), "is not on its list yet")
 	k.write("cdn/go", "")
 	text, code := wait.ended()
-	fmt.Fprintf(&chapter, "$ staunch incident run 1\n%s\n", text)
+	note(text, "incident", "run", "1")
 	if code != 0 {
 		k.Fatalf("the rollout: exit %d\n%s", code, text)
 	}
