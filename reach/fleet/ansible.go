@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,11 +18,75 @@ type ansible struct {
 	hosts    map[string][]string // group to host names, written out
 	children map[string][]string // group to groups
 	vars     map[string]map[string]any
-	order    []string // host names as they first stood
+	shared   map[string]map[string]any // group to the variables of all its hosts
+	order    []string                  // host names as they first stood
 }
 
 func newAnsible() *ansible {
-	return &ansible{hosts: map[string][]string{}, children: map[string][]string{}, vars: map[string]map[string]any{}}
+	return &ansible{hosts: map[string][]string{}, children: map[string][]string{}, vars: map[string]map[string]any{}, shared: map[string]map[string]any{}}
+}
+
+// share gives a variable to all hosts of a group.
+func (a *ansible) share(group, name string, value any) {
+	if a.shared[group] == nil {
+		a.shared[group] = map[string]any{}
+	}
+	a.shared[group][name] = value
+}
+
+// depths is how far each group stands below "all", by its longest way: the nearer group's variables count more.
+func (a *ansible) depths(groups map[string]bool) map[string]int {
+	depth := map[string]int{"all": 0}
+	for g := range groups {
+		if g != "all" {
+			depth[g] = 1
+		}
+	}
+	for range min(len(groups), maxDepth) { // as many rounds as the longest way can have; a circle ends there
+		changed := false
+		for parent, children := range a.children {
+			for _, child := range children {
+				if parent != "all" && depth[child] <= depth[parent] && depth[parent] < len(groups) {
+					depth[child], changed = depth[parent]+1, true
+				}
+			}
+		}
+		if !changed {
+			break
+		}
+	}
+	return depth
+}
+
+// inherit gives hosts the variables of their groups as Ansible does: all's first, then from the outer groups to the inner ones, by name
+// within one depth, and the host's own over all of them.
+func (a *ansible) inherit(groups map[string]bool) {
+	names := slices.Collect(maps.Keys(groups))
+	if a.shared["all"] != nil && !groups["all"] {
+		names = append(names, "all")
+	}
+	depth := a.depths(groups)
+	slices.SortFunc(names, func(x, y string) int { return cmp.Or(depth[x]-depth[y], cmp.Compare(x, y)) })
+	from := map[string]map[string]any{}
+	for _, g := range names {
+		members := a.members(g, map[string]bool{})
+		if g == "all" {
+			members = a.order
+		}
+		for _, h := range members {
+			if len(a.shared[g]) == 0 {
+				break
+			}
+			if from[h] == nil {
+				from[h] = map[string]any{}
+			}
+			maps.Copy(from[h], a.shared[g])
+		}
+	}
+	for h, vars := range from {
+		maps.Copy(vars, a.vars[h])
+		a.vars[h] = vars
+	}
 }
 
 // fleet turns groups into labels; a group's label also stands on the hosts of its children.
@@ -50,6 +116,7 @@ func (a *ansible) fleet(source string) (*Fleet, error) {
 			}
 		}
 	}
+	a.inherit(groups)
 	var hosts []Host
 	if len(a.order) > MaxHosts {
 		return nil, fault.New(fault.Full, "%s names over %d hosts", source, MaxHosts)
@@ -81,12 +148,12 @@ func (a *ansible) members(group string, seen map[string]bool) []string {
 func (a *ansible) host(name string, labels map[string]string) (Host, error) {
 	h := Host{Name: name, Labels: labels}
 	vars := a.vars[name]
-	h.Address = textVar(vars, "ansible_host", "ansible_ssh_host")
+	h.Address = textVar(vars, "ansible_ssh_host", "ansible_host")
 	if h.Address == name {
 		h.Address = ""
 	}
-	h.User = textVar(vars, "ansible_user", "ansible_ssh_user")
-	if port := textVar(vars, "ansible_port", "ansible_ssh_port"); port != "" {
+	h.User = textVar(vars, "ansible_ssh_user", "ansible_user")
+	if port := textVar(vars, "ansible_ssh_port", "ansible_port"); port != "" {
 		n, err := strconv.Atoi(port)
 		if err != nil || !validPort(port) {
 			return Host{}, fault.New(fault.Usage, "host %s: ansible_port %q is not a port", name, port)
@@ -113,6 +180,7 @@ func (a *ansible) host(name string, labels map[string]string) (Host, error) {
 	return h, nil
 }
 
+// textVar is the first of these variables that is set. Of ansible_x and ansible_ssh_x Ansible takes the second.
 func textVar(vars map[string]any, keys ...string) string {
 	for _, k := range keys {
 		if v, has := vars[k]; has && v != nil {
@@ -159,7 +227,7 @@ func withPort(vars map[string]any, port string) map[string]any {
 	return out
 }
 
-// AnsibleINI reads an inventory in Ansible's INI form. Variables of groups are not read, except through ansible-inventory --list.
+// AnsibleINI reads an inventory in Ansible's INI form.
 func AnsibleINI(text []byte, source string) (*Fleet, error) {
 	inv, group, part := newAnsible(), "ungrouped", ""
 	for n, line := range lines(text) {
@@ -177,6 +245,9 @@ func AnsibleINI(text []byte, source string) (*Fleet, error) {
 		case "children":
 			inv.children[group] = append(inv.children[group], line)
 		case "vars":
+			if k, v, has := strings.Cut(line, "="); has {
+				inv.share(group, strings.TrimSpace(k), strings.Trim(strings.TrimSpace(v), `"'`))
+			}
 		default:
 			err = fault.New(fault.Usage, "section [%s:%s] is unknown", group, part)
 		}
@@ -236,11 +307,15 @@ func ansibleGroups(text []byte, source string) (groups map[string]ansibleGroup, 
 type ansibleGroup struct {
 	Hosts    map[string]map[string]any `yaml:"hosts"`
 	Children map[string]*ansibleGroup  `yaml:"children"`
+	Vars     map[string]any            `yaml:"vars"`
 }
 
 func (a *ansible) group(name string, g ansibleGroup, depth int) error {
 	if depth > maxDepth {
 		return fault.New(fault.Usage, "group %s is nested too deeply", name)
+	}
+	for k, v := range g.Vars {
+		a.share(name, k, v)
 	}
 	for pattern, vars := range g.Hosts {
 		if err := a.add(name, pattern, vars); err != nil {

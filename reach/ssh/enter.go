@@ -133,7 +133,7 @@ func (d *Dialer) hello(ctx context.Context, name string, t transport, mode sudoM
 	if err != nil {
 		return nil, "", err
 	}
-	if _, err := fmt.Fprintf(l.in, "staunch-hello %s %s %s %s\n", n, amd.Sum, arm.Sum, name); err != nil {
+	if _, err := fmt.Fprintf(l.in, "staunch-hello %s %s %s %s %s %s\n", n, amd.Sum, amd.Quick, arm.Sum, arm.Quick, name); err != nil {
 		return nil, "", l.failed(ctx, name, err)
 	}
 	need := "staunch-need " + n + " "

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"staunch/fault"
+
+	"golang.org/x/crypto/blake2b"
 )
 
 // arches are the machines that there are host parts for: what uname -m says, and Go's name.
@@ -18,8 +20,9 @@ func arches() map[string]string { return map[string]string{"x86_64": "amd64", "a
 
 // Part is the program that travels to hosts, for one architecture.
 type Part struct {
-	Sum  string // lower-case hex SHA-256 of the program
-	pack func() ([]byte, error)
+	Sum   string // lower-case hex SHA-256 of the program: its name on hosts
+	Quick string // lower-case hex BLAKE2b-512 of the program: for hosts that can check it
+	pack  func() ([]byte, error)
 }
 
 // Parts finds host parts: embedded ones first (build tag release), else files staunch-host-linux-ARCH in Dir. It is safe for concurrent use.
@@ -49,21 +52,21 @@ func (p *Parts) For(arch string) (Part, error) {
 }
 
 func (p *Parts) load(name string) (Part, error) {
-	if packed, sum, ok := embedded(name); ok {
-		return Part{Sum: sum, pack: func() ([]byte, error) { return packed, nil }}, nil
+	if packed, sum, quick, ok := embedded(name); ok {
+		return Part{Sum: sum, Quick: quick, pack: func() ([]byte, error) { return packed, nil }}, nil
 	}
 	program, err := os.ReadFile(filepath.Join(p.Dir, name))
 	if err != nil {
 		return Part{}, fault.New(fault.NotFound, "the host part %s is missing", name).Hinted("make build puts it beside staunch, in host/; or name its directory with --host-parts")
 	}
-	sum := sha256.Sum256(program)
+	sum, quick := sha256.Sum256(program), blake2b.Sum512(program)
 	// packed once, and only when some host lacks it
-	return Part{Sum: hex.EncodeToString(sum[:]), pack: sync.OnceValues(func() ([]byte, error) { return packed(program) })}, nil
+	return Part{Sum: hex.EncodeToString(sum[:]), Quick: hex.EncodeToString(quick[:]), pack: sync.OnceValues(func() ([]byte, error) { return packed(program) })}, nil
 }
 
 func packed(program []byte) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed+4)
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed+1)
 	if err == nil {
 		_, err = w.Write(program)
 	}
