@@ -28,7 +28,11 @@ func newBrief(env *Env, f *deskFlags) *cobra.Command {
 				return err
 			}
 			return f.with(cmd.Context(), env, true, "", func(d *desk) error {
-				b, err := d.Brief(cmd.Context(), args[0])
+				list, err := readSigners(env, f.config, "")
+				if err != nil && !fault.Is(err, fault.NotFound) {
+					return err
+				}
+				b, err := d.Brief(cmd.Context(), args[0], list)
 				if err != nil {
 					return err
 				}

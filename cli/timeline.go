@@ -178,10 +178,19 @@ func (t *timeline) show(w io.Writer, e ledger.Event) error {
 	}
 	when := e.At.UTC().Format("2006-01-02 15:04:05Z")
 	if !t.utc {
-		when = e.At.Local().Format("2006-01-02 15:04:05 MST") + " (" + e.At.UTC().Format("15:04:05Z") + ")"
+		when = localTime(e.At)
 	}
 	_, err := fmt.Fprintf(w, "%s  %s\n", when, line(e))
 	return err
+}
+
+// localTime is a moment in this machine's zone, with UTC beside it where that is another.
+func localTime(at time.Time) string {
+	local := at.Local()
+	if _, offset := local.Zone(); offset == 0 {
+		return at.UTC().Format("2006-01-02 15:04:05Z")
+	}
+	return local.Format("2006-01-02 15:04:05 MST") + " (" + at.UTC().Format("15:04:05Z") + ")"
 }
 
 // line words an event for people: which stream, who, and what its data says of itself.
@@ -219,6 +228,9 @@ func words(e ledger.Event) string {
 			raw = strings.ToValidUTF8(raw[:most], "") + "..."
 		}
 		return strings.TrimSpace(e.Kind + " " + raw)
+	}
+	if _, ours := strings.CutPrefix(e.Stream, "incident/"); ours && data.Says != "" && data.Step == "" {
+		return data.Says // a whole sentence
 	}
 	parts := []string{e.Kind}
 	for _, part := range []string{data.Step, data.Target, data.Status} {

@@ -10,6 +10,7 @@ import (
 	"staunch/incident"
 	"staunch/incident/report"
 	"staunch/ledger"
+	"staunch/mandate"
 	"staunch/steer/plan"
 	"staunch/steer/run"
 )
@@ -156,8 +157,8 @@ func (h *Hub) Report(ctx context.Context, id string, local *time.Location) (*rep
 	return report.Write(s, lines, head, local), nil
 }
 
-// Brief hands an incident over: its state, and how the run of its newest plan stands.
-func (h *Hub) Brief(ctx context.Context, id string) (incident.Brief, error) {
+// Brief hands an incident over: its state, and how the votes and the run of its newest plan stand. List is who may vote; nil: votes are not counted.
+func (h *Hub) Brief(ctx context.Context, id string, list *mandate.Signers) (incident.Brief, error) {
 	s, _, err := h.Incident(ctx, id)
 	if err != nil {
 		return incident.Brief{}, err
@@ -168,9 +169,41 @@ func (h *Hub) Brief(ctx context.Context, id string) (incident.Brief, error) {
 		if err != nil {
 			return incident.Brief{}, err
 		}
+		if err := h.nextOf(ctx, id, &progress, list); err != nil {
+			return incident.Brief{}, err
+		}
 		runs = append(runs, progress)
 	}
 	return s.Brief(h.Now(), runs), nil
+}
+
+// nextOf says what a plan waits for from whoever reads a brief, with the command that does it.
+func (h *Hub) nextOf(ctx context.Context, id string, p *incident.Progress, list *mandate.Signers) error {
+	if p.State == string(run.Complete) || p.State == string(run.GivenUp) {
+		return nil
+	}
+	if list == nil {
+		p.Next = append(p.Next, "whether its votes suffice was not counted: the list of people who may vote (allowed_signers) was not found")
+	} else {
+		sealed, err := h.Plan(ctx, p.Plan)
+		if err != nil {
+			return err
+		}
+		a, err := h.Approval(ctx, sealed, list)
+		if err != nil {
+			return err
+		}
+		for _, m := range a.Missing {
+			p.Missing = append(p.Missing, "votes are missing: "+m+" (staunch approve "+p.Plan+")")
+		}
+	}
+	switch {
+	case len(p.Failed) > 0:
+		p.Next = append(p.Next, "decide about what failed: staunch incident retry "+id+" STEP HOST, or skip with a reason, or abort")
+	case len(p.Running) == 0 && len(p.Missing) == 0:
+		p.Next = append(p.Next, "nobody may be running it now: staunch incident run "+id+" begins or resumes it")
+	}
+	return nil
 }
 
 // Progress is how a plan's run stands.

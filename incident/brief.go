@@ -42,13 +42,17 @@ type Brief struct {
 	Unknown  []string `json:"unknown"`
 	Next     []string `json:"next"`
 	Holds    []string `json:"holds"` // who holds what
+	Words    []string `json:"words"` // the last comments
 }
 
 // Brief tells the next person where things stand at a time.
 func (s *Incident) Brief(now time.Time, runs []Progress) Brief {
 	b := Brief{
 		Incident: s.Opened.ID, Title: s.Opened.Title, At: stamp(now), Opened: stamp(s.OpenedAt) + " by " + cmp.Or(s.OpenedBy, "nobody named"),
-		Can: []string{s.Impact.Harm.Says(), "must follow: " + s.Impact.Follows.Says()}, Done: []string{}, Running: []string{}, Unknown: []string{}, Next: []string{}, Holds: []string{},
+		Can: []string{s.Impact.Harm.Says(), "must follow: " + s.Impact.Follows.Says()}, Done: []string{}, Running: []string{}, Unknown: []string{}, Next: []string{}, Holds: []string{}, Words: []string{},
+	}
+	if s.Blast != nil {
+		b.Can = append(b.Can, "could have leaked: "+s.Blast.Says())
 	}
 	if s.Closed {
 		b.Closed = stamp(s.ClosedAt)
@@ -61,8 +65,14 @@ func (s *Incident) Brief(now time.Time, runs []Progress) Brief {
 	if s.Current() == nil && len(s.In(inventory.Affected)) > 0 {
 		b.Next = append(b.Next, "there is no plan yet: staunch plan make "+s.Opened.ID)
 	}
+	for _, c := range s.Comments[max(0, len(s.Comments)-lastWords):] {
+		b.Words = append(b.Words, stamp(c.At)+" "+cmp.Or(c.By, "somebody")+": "+c.Says)
+	}
 	return b
 }
+
+// lastWords is how many comments a brief repeats.
+const lastWords = 5
 
 func (s *Incident) briefHosts(b *Brief, now time.Time) {
 	for _, m := range s.Milestones {
@@ -82,18 +92,32 @@ func (s *Incident) briefHosts(b *Brief, now time.Time) {
 		b.Unknown = append(b.Unknown, fmt.Sprintf("%d of %d known hosts were seen; last look %s ago", s.Seen, s.Known, now.Sub(s.LookedAt).Round(time.Minute)))
 	}
 	for _, h := range s.In(inventory.Unknown) {
-		b.Unknown = append(b.Unknown, h.Host+": "+h.Why)
+		b.Unknown = append(b.Unknown, told(h.Host, h.Why))
 	}
 	if hosts := s.In(inventory.Affected); len(hosts) > 0 {
 		b.Next = append(b.Next, fmt.Sprintf("%s still affected: %s (%d of the processes face strangers)", phrase.Count(len(hosts), "host is", "hosts are"), strings.Join(phrase.Some(names(hosts), 12), ", "), s.Facing()))
 	}
-	if s.Blast != nil {
-		b.Unknown = append(b.Unknown, s.Blast.Unseen...)
+	if s.Blast == nil {
+		return
+	}
+	for _, u := range s.Blast.Unseen {
+		if host, _, _ := strings.Cut(u, ":"); s.Hosts[host] == nil || s.Hosts[host].State != inventory.Unknown { // those stand there already
+			b.Unknown = append(b.Unknown, "keys and secrets: "+u)
+		}
 	}
 }
 
+// told is what a host's line says; the reason often begins with the host's name already.
+func told(host, why string) string {
+	if strings.HasPrefix(why, host+":") || strings.HasPrefix(why, host+" ") {
+		return why
+	}
+	return host + ": " + why
+}
+
 func (b *Brief) run(r Progress) {
-	b.Running = append(b.Running, fmt.Sprintf("plan %s: %s, %d of %d settled", r.Plan, r.State, r.Settled, r.Total))
+	says := map[string]string{"not_begun": "has not begun", "working": "is under way", "waiting": "waits", "paused": "is PAUSED: nothing new begins", "done": "is done", "aborted": "was aborted"}
+	b.Running = append(b.Running, fmt.Sprintf("plan %s %s: %d of %d step-and-host pairs settled", r.Plan, cmp.Or(says[r.State], r.State), r.Settled, r.Total))
 	b.Running = append(b.Running, r.Running...)
 	for _, f := range r.Failed {
 		b.Next = append(b.Next, "FAILED: "+f)
@@ -109,7 +133,7 @@ func (b *Brief) run(r Progress) {
 }
 
 func (s *Incident) briefPeople(b *Brief, now time.Time) {
-	for _, e := range s.Checklist {
+	for _, e := range s.byDue() {
 		switch e.State {
 		case DoneEntry:
 			b.Done = append(b.Done, e.Says+" ("+owner(e.Owner)+")")
@@ -134,6 +158,25 @@ func (s *Incident) briefPeople(b *Brief, now time.Time) {
 	}
 }
 
+// byDue is the checklist, what is due first before the rest.
+func (s *Incident) byDue() []Entry {
+	list := slices.Clone(s.Checklist)
+	slices.SortStableFunc(list, func(a, b Entry) int {
+		if a.Due.IsZero() != b.Due.IsZero() {
+			return cmp.Compare(zero(a.Due), zero(b.Due))
+		}
+		return a.Due.Compare(b.Due)
+	})
+	return list
+}
+
+func zero(t time.Time) int {
+	if t.IsZero() {
+		return 1
+	}
+	return 0
+}
+
 // Text prints a brief for a terminal.
 func (b Brief) Text(w io.Writer) error {
 	p := printer{w: w}
@@ -145,7 +188,7 @@ func (b Brief) Text(w io.Writer) error {
 	for _, part := range []struct {
 		name  string
 		lines []string
-	}{{"what it can do", b.Can}, {"done", b.Done}, {"running", b.Running}, {"unknown", b.Unknown}, {"next", b.Next}, {"who holds what", b.Holds}} {
+	}{{"what it can do", b.Can}, {"done", b.Done}, {"running", b.Running}, {"unknown", b.Unknown}, {"next", b.Next}, {"who holds what", b.Holds}, {"last words", b.Words}} {
 		p.line("\n%s", strings.ToUpper(part.name))
 		if len(part.lines) == 0 {
 			p.line("  nothing")

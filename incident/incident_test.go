@@ -257,12 +257,13 @@ func TestOpeningWithoutAnID(t *testing.T) {
 func TestBriefForWhoComesNext(t *testing.T) {
 	n := newNight(t)
 	n.does("ada", look("web1 affected 3 1", "silent unknown 0 0\x1b"))
+	n.does("ben", incident.Remark{Says: "the vendor calls back at five"})
 	var out bytes.Buffer
 	b := n.s.Brief(n.clock.Add(30*time.Hour), []incident.Progress{{Plan: "7.1", State: "waiting", Settled: 2, Total: 9, Failed: []string{"restart-web on web1"}, Missing: []string{"production: 1 more of 2 votes"}}})
 	if err := b.Text(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"2 of 9 settled", "FAILED: restart-web", "1 more of 2 votes", "silent: connection timed out", "NOBODY OWNS IT", "OVERDUE", "nobody has searched", "1 host is still affected: web1"} {
+	for _, want := range []string{"plan 7.1 waits: 2 of 9", "FAILED: restart-web", "1 more of 2 votes", "silent: connection timed out", "NOBODY OWNS IT", "OVERDUE", "nobody has searched", "1 host is still affected: web1", "ben: the vendor calls back at five"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the brief lacks %q:\n%s", want, out.String())
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/phrase"
 	"staunch/reach/fleet"
 	"staunch/see/advisory"
 	"staunch/see/verdict"
@@ -212,9 +213,9 @@ func (a *HostAnswer) settle(inv *Inventory, h *host, q *Question) {
 			a.Why += ", " + said
 		}
 	case a.Unknown > 0:
-		a.State, a.Why = Unknown, fmt.Sprintf("%d processes cannot be judged", a.Unknown)
+		a.State, a.Why = Unknown, phrase.Count(a.Unknown, "process cannot be judged", "processes cannot be judged")
 	case unseen > 0:
-		a.State, a.Why = Unknown, fmt.Sprintf("%d processes could not be looked at", unseen)
+		a.State, a.Why = Unknown, phrase.Count(unseen, "process could not be looked at", "processes could not be looked at")
 	case a.Dormant > 0:
 		a.State = Dormant
 	}

@@ -98,7 +98,7 @@ func TestFleetAgainstOneAdvisory(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"web1": "affected", "web2": "clean", "old": "unknown quiet", "blind": "unknown 1 processes could not", "sleeper": "dormant",
+		"web1": "affected", "web2": "clean", "old": "unknown quiet", "blind": "unknown 1 process could not", "sleeper": "dormant",
 		"silent": "unknown connection timed out", "new": "unknown never looked at", "printer": "unknown not covered",
 	}
 	for _, h := range a.Hosts {

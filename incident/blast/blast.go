@@ -216,6 +216,9 @@ func merge(a, b []string) []string {
 
 // Says is the radius in one sentence.
 func (b Radius) Says() string {
+	if b.Hosts == 0 {
+		return "nobody knows: no host with affected processes could be asked for its keys and secrets"
+	}
 	says := fmt.Sprintf("%s and %s were in reach of affected processes on %s", phrase.Count(len(b.Keys), "key", "keys"), phrase.Count(len(b.Secrets), "secret", "secrets"), phrase.Count(b.Hosts, "host that was looked at", "hosts that were looked at"))
 	if len(b.Unseen) > 0 {
 		says += "; " + phrase.Count(len(b.Unseen), "thing", "things") + " could not be looked at"

@@ -76,6 +76,9 @@ func (s *Store) openReader() error {
 		return fault.New(fault.NotFound, "there is no ledger at %s", s.opt.Path).
 			Hinted("`staunch incident open` makes one")
 	}
+	if cramped(s.opt.Path) {
+		reserve{path: s.opt.Path + ".reserve"}.give() // also who only reads needs room for the engine's shared memory
+	}
 	return s.openPool()
 }
 
@@ -97,10 +100,8 @@ func (s *Store) openPool() error {
 func (s *Store) openWriter() error {
 	reserve := reserve{path: s.opt.Path + ".reserve", size: s.opt.Reserve}
 	conn, err := openConn(s.opt.Path)
-	if fault.Is(err, fault.Full) {
-		if freed, _ := reserve.free(); freed { // what cannot be freed leaves the disk full, which the second try tells
-			conn, err = openConn(s.opt.Path)
-		}
+	if fault.Is(err, fault.Full) && reserve.give() {
+		conn, err = openConn(s.opt.Path)
 	}
 	if err != nil {
 		return err
@@ -146,7 +147,11 @@ func unreadable(path string, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	switch sqlite.ErrCode(err).ToPrimary() {
+	code := sqlite.ErrCode(err).ToPrimary()
+	if code == sqlite.ResultIOErr && cramped(path) {
+		code = sqlite.ResultFull // the engine cannot make its shared memory, and calls that an input/output error
+	}
+	switch code {
 	case sqlite.ResultFull:
 		return fault.New(fault.Full, "no room for the ledger at %s: %v", path, err).Hinted("free some space and try again; nothing was lost")
 	case sqlite.ResultCantOpen, sqlite.ResultReadOnly, sqlite.ResultPerm, sqlite.ResultAuth:

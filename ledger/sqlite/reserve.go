@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -31,6 +32,19 @@ func (r reserve) fill() (kept bool) {
 		return false
 	}
 	return true
+}
+
+// give frees the reserve on the way into a full disk; what cannot be freed leaves the disk full, which the next try tells.
+func (r reserve) give() bool {
+	freed, _ := r.free()
+	return freed
+}
+
+// cramped tells whether the disk below a ledger has no room for what opening it takes.
+func cramped(path string) bool {
+	const needed = 256 << 10
+	var s syscall.Statfs_t
+	return syscall.Statfs(filepath.Dir(path), &s) == nil && s.Bavail*uint64(s.Bsize) < needed
 }
 
 // free gives the space back and tells whether there was any.
