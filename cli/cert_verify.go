@@ -39,7 +39,7 @@ func (d *desk) verifyCerts(ctx context.Context, c *certsFile, logs []string, wha
 		return err
 	}
 	list := g.Find(what)
-	planned, err := d.revokedLeaves(ctx, what)
+	planned, issuers, err := d.revokedLeaves(ctx, what)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (d *desk) verifyCerts(ctx context.Context, c *certsFile, logs []string, wha
 	}
 	w := &lines{w: d.env.Stdout}
 	sure := true
-	for _, s := range errand.Verify(ctx, leaves, g.Issuers, accepted, d.Now()) {
+	for _, s := range errand.Verify(ctx, leaves, append(issuers, g.Issuers...), accepted, d.Now()) {
 		w.say("%s: %s", s.State, tame.Line(s.Says))
 		sure = sure && s.State == errand.Listed
 	}
@@ -94,29 +94,35 @@ func (d *desk) answered(ctx context.Context, leaves [][]byte) ([]acme.Accepted, 
 	return out, nil
 }
 
-// revokedLeaves finds the certificates that plans of ours revoke, of one key or name or ("") all: they are served nowhere any more.
-func (d *desk) revokedLeaves(ctx context.Context, what string) ([][]byte, error) {
-	var out [][]byte
+// revokedLeaves finds the certificates that plans of ours revoke, of one key or name or ("") all, and who issued them: neither is served
+// anywhere any more.
+func (d *desk) revokedLeaves(ctx context.Context, what string) (leaves, issuers [][]byte, err error) {
 	for doc, err := range d.Store.List(ctx, "plan") {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		sealed, err := plan.Open(doc.Body)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, s := range sealed.Plan().Steps {
 			var at replace.At
-			if s.Kind != plan.Revoke || json.Unmarshal(s.With, &at) != nil {
-				continue
+			if json.Unmarshal(s.With, &at) != nil {
+				continue // a step of another kind
 			}
+			issuers = append(issuers, at.Issuers...)
 			for _, der := range at.Certificates {
-				leaf, err := x509.ParseCertificate(der)
-				if err == nil && (what == "" || len(what) >= 6 && strings.HasPrefix(s.Targets[0].SPKI, strings.ToLower(what)) || slices.Contains(leaf.DNSNames, what)) {
-					out = append(out, der)
+				if s.Kind == plan.Revoke && meant(der, s.Targets[0].SPKI, what) {
+					leaves = append(leaves, der)
 				}
 			}
 		}
 	}
-	return out, nil
+	return leaves, issuers, nil
+}
+
+// meant tells whether a person's word names a key or one of its certificates; "" names all.
+func meant(der []byte, spki, what string) bool {
+	leaf, err := x509.ParseCertificate(der)
+	return err == nil && (what == "" || len(what) >= 6 && strings.HasPrefix(spki, strings.ToLower(what)) || slices.Contains(leaf.DNSNames, what))
 }

@@ -279,7 +279,7 @@ func (d *desk) oldInLogs(ctx context.Context, sources []string, old map[string]s
 	if err != nil {
 		return err
 	}
-	planned, err := d.revokedLeaves(ctx, "")
+	planned, _, err := d.revokedLeaves(ctx, "")
 	if err != nil {
 		return err
 	}
