@@ -76,7 +76,7 @@ type Rule struct {
 // Build is one known content: an object id, a file's SHA-256 or a build-id.
 type Build struct {
 	ObjectID string `json:"object_id,omitempty"`
-	SHA256   string `json:"sha256,omitempty"`
+	SHA256   string `json:"sha256,omitempty"` // known only of files below an rpm database: prefer ObjectID
 	BuildID  string `json:"build_id,omitempty"`
 	Affected bool   `json:"affected"`
 	Says     string `json:"says"`

@@ -153,14 +153,15 @@ func regresshion() Advisory {
 	}
 }
 
-// looneyTunables is CVE-2023-4911: the dynamic loader overflows on GLIBC_TUNABLES. Debian 11 and RHEL 8 carry the bug below upstream's range.
+// looneyTunables is CVE-2023-4911: the dynamic loader overflows on GLIBC_TUNABLES. Debian 11 carries the bug below upstream's range; since which
+// of its revisions is not public, so every one below the fix counts.
 func looneyTunables() Advisory {
 	return Advisory{
 		ID: "CVE-2023-4911", Names: []string{"Looney Tunables"}, Published: day(2023, 10, 3), Severity: High, CWE: []string{"CWE-787"}, KnownExploited: true, Source: "staunch",
 		Affects: slices.Concat(
 			[]Affected{
 				{Name: "glibc", Ranges: []Range{{Introduced: "2.34", Fixed: "2.39"}}},
-				fixedIn("debian:11", "glibc", "2.31-13+deb11u4", "2.31-13+deb11u7"),
+				fixedIn("debian:11", "glibc", "", "2.31-13+deb11u7"),
 				fixedIn("debian:12", "glibc", "2.34", "2.36-9+deb12u3"),
 				fixedIn("ubuntu:22.04", "glibc", "2.34", "2.35-0ubuntu3.4"),
 				fixedIn("rhel:9", "glibc", "2.34", "2.34-60.el9_2.7"),

@@ -136,6 +136,9 @@ func (l *look) objects(packages packages) {
 				return
 			}
 			o = &Object{Object: *got}
+			if c.want.kind == "sha256" {
+				o.SHA256 = c.sum
+			}
 			byID[c.id] = o
 			ids = append(ids, c.id)
 		}

@@ -6,7 +6,7 @@ type Object struct {
 	// ID is the lower-case hex SHA-256 over all bytes of the non-writable PT_LOAD segments, in file order.
 	ID      string   `json:"id"`
 	BuildID string   `json:"build_id,omitempty"` // evidence, never a key
-	SHA256  string   `json:"sha256,omitempty"`   // of the whole file, where it was read whole
+	SHA256  string   `json:"sha256,omitempty"`   // of the whole file; only where its package manager keeps this sum (rpm), so that it was taken anyway
 	Machine string   `json:"machine,omitempty"`  // "x86-64", "aarch64", or the name of another one
 	Soname  string   `json:"soname,omitempty"`
 	Needed  []string `json:"needed,omitempty"`
