@@ -181,7 +181,7 @@ func (d *desk) keepTelling(ctx context.Context, view *boardView, sealed *plan.Se
 // executor carries steps out on hosts; what concerns certificates goes through their own errands, which use the hosts in their turn.
 func (d *desk) executor(sealed *plan.Sealed, list *mandate.Signers, certs *certsFile) run.Executor {
 	one := func() *hub.Executor {
-		return &hub.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Signatures: func(ctx context.Context) ([]string, error) {
+		return &hub.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Payload: d.payload, Signatures: func(ctx context.Context) ([]string, error) {
 			return d.Signatures(ctx, sealed, list)
 		}}
 	}

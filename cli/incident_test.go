@@ -61,18 +61,8 @@ func newOperator(t *testing.T, webs int, troubles ...lab.Trouble) operator {
 	t.Helper()
 	f, world := lab.Example(webs)
 	world.Troubles = troubles
-	l, err := lab.New(world)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := operator{newPerson(t), l, map[string]string{}}
-	text, err := fleet.Write(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.write("staunch.yaml", string(text)+services)
-	o.write("tally.json", tallybleed)
-	o.mustType("advisories", "add", o.path("tally.json"))
+	o := operator{newPerson(t), nil, map[string]string{}}
+	o.builds(f, world)
 	return o
 }
 

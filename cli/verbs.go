@@ -12,7 +12,7 @@ type chapter struct {
 func chapters() []chapter {
 	return []chapter{
 		{"See what is wrong:", []func(*Env) *cobra.Command{newHeard, newScan, newProbe, newWhy, newAdvisories}},
-		{"Lead a fleet out of it:", []func(*Env) *cobra.Command{newIncident, newPlan, newApprove, newCert, newTimeline}},
+		{"Lead a fleet out of it:", []func(*Env) *cobra.Command{newIncident, newBuild, newPlan, newApprove, newCert, newTimeline}},
 		{"Reach machines, keep the record:", []func(*Env) *cobra.Command{newHosts, newDo, newLedger, newBundle}},
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -24,6 +25,8 @@ type Executor struct {
 	// Facts are observed and kinds of steps carried out by others: certificates, revocations, probes.
 	Facts map[plan.Fact]func(ctx context.Context, p plan.Predicate, w run.Work) run.Seen
 	Deeds map[plan.Kind]Deed
+	// Payload gives what an act brings to its host, by checksum; nil: nothing is brought.
+	Payload func(ctx context.Context, sha256 string) ([]byte, error)
 }
 
 // Deed is how steps of one kind are carried out where no host does it.
@@ -50,7 +53,34 @@ func (x *Executor) Do(ctx context.Context, w run.Work) (act.Outcome, error) {
 		return act.Outcome{}, err
 	}
 	defer at.Close() // the outcome is here; how the connection ends does not matter
+	if err := x.bring(ctx, at, o.Act); err != nil {
+		return act.Outcome{}, err
+	}
 	return at.Do(ctx, o, nil)
+}
+
+// bring puts the payload of an act onto its host. Nothing is done by that: what was put is held to its checksum by the act that uses it.
+func (x *Executor) bring(ctx context.Context, at host.Host, a act.Act) error {
+	if a.Kind != act.InstallLib || x.Payload == nil {
+		return nil
+	}
+	params, err := a.Params()
+	if err != nil {
+		return err
+	}
+	with, ok := params.(*act.InstallLibWith)
+	if !ok {
+		return nil
+	}
+	body, err := x.Payload(ctx, with.SHA256)
+	if err != nil {
+		return err
+	}
+	store, ok := at.(host.Store)
+	if !ok {
+		return fault.New(fault.Unsupported, "%s takes no payloads", at.Name())
+	}
+	return store.Put(ctx, with.SHA256, bytes.NewReader(body))
 }
 
 // find finds a host of the fleet.

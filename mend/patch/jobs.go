@@ -37,6 +37,7 @@ type job struct {
 	advisories       []string
 	asks             string // for a person
 	bootID           string
+	arch             string
 }
 
 // collect turns findings into jobs, and everything that is not known into the plan's unseen.
@@ -120,7 +121,7 @@ func (m *maker) hostJobs(host, ring string, doc *verdict.Document) {
 		if !known {
 			i = len(m.jobs)
 			at[key] = i
-			m.jobs = append(m.jobs, job{host: host, ring: ring, unit: f.Unit, process: f.Process, bootID: doc.Machine.BootID})
+			m.jobs = append(m.jobs, job{host: host, ring: ring, unit: f.Unit, process: f.Process, bootID: doc.Machine.BootID, arch: doc.Machine.Arch})
 		}
 		m.add(&m.jobs[i], f)
 	}
@@ -219,7 +220,10 @@ func (m *maker) wayOf(j *job, f verdict.Finding) way {
 }
 
 func (m *maker) upgradeOf(j *job, f verdict.Finding) way {
-	if built, chosen := m.Choices.Built[f.Fix.Package]; chosen {
+	if built, chosen := m.Choices.Built[f.Fix.Package]; chosen && built.Arch != "" && built.Arch != j.arch {
+		j.asks = fmt.Sprintf("%s: the built library is for %s, this host is %s", f.Fix.What, built.Arch, j.arch)
+		return person
+	} else if chosen {
 		if !slices.ContainsFunc(j.libraries, func(b Built) bool { return b.Path == built.Path }) {
 			j.libraries = append(j.libraries, built)
 		}

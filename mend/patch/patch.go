@@ -64,6 +64,7 @@ type Built struct {
 	Path   string   // where it goes
 	Links  []string // names beside it that lead to it
 	Recipe string   // how it was built, for the voters
+	Arch   string   // as uname -m says; "": any
 }
 
 // Mitigation is a host-side hook.

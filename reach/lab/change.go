@@ -221,6 +221,9 @@ func (l *Lab) already(m *machine, kind act.Kind, params act.Params) bool {
 		return l.asWanted(m, kind, with.Units)
 	case *act.RebootWith:
 		return with.BootID != m.bootID()
+	case *act.InstallLibWith:
+		b, err := l.onDisk(m, with.Path)
+		return err == nil && b.SHA256 == with.SHA256
 	case *act.SignalWith:
 		return !slices.ContainsFunc(m.processes, func(p process) bool { return p.pid == with.PID })
 	}

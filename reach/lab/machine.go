@@ -99,6 +99,9 @@ func (b Build) key() string {
 
 // id is the object's identity.
 func (b Build) id() string {
+	if b.Object != "" {
+		return b.Object
+	}
 	sum := sha256.Sum256([]byte("lab object\x00" + b.Path + "\x00" + b.Package + "\x00" + b.Version))
 	return hex.EncodeToString(sum[:])
 }

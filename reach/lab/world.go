@@ -24,6 +24,7 @@ type Build struct {
 	Components []elf.Component `json:"components,omitempty"`
 	Answers    []elf.Answer    `json:"answers,omitempty"`
 	SHA256     string          `json:"sha256,omitempty"` // the payload that installs it (install_lib, place)
+	Object     string          `json:"object,omitempty"` // its identity, where it stands for a real file; "": made up
 }
 
 // Machine is one pretend host as it stands when the lab begins.
