@@ -27,7 +27,9 @@ type Options struct {
 	Resolver          string // host:port of the name server it asks; "" one of our own that answers 127.0.0.1 to everything
 	Misbehave         bool   // reject nonces at random, wait before validating: what a client must survive
 	NoReuse           bool   // every order has to be proven anew
-	RetryAfter        int    // seconds between looks at an order
+	// Front sees every request first, and tells whether it answered it itself: a CA that is limited, slow or broken.
+	Front      func(w http.ResponseWriter, r *http.Request) (answered bool)
+	RetryAfter int // seconds between looks at an order
 }
 
 // Server is a running CA.
@@ -63,7 +65,13 @@ func Up(t testing.TB, o Options) *Server {
 	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
 	validator := va.New(quiet, o.HTTPPort, o.TLSPort, true, o.Resolver, store)
 	front := wfe.New(quiet, store, validator, authority, nil, true, false, o.RetryAfter, o.RetryAfter)
-	s := &Server{api: httptest.NewTLSServer(front.Handler()), manage: httptest.NewTLSServer(front.ManagementHandler())}
+	behind := front.Handler()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.Front == nil || !o.Front(w, r) {
+			behind.ServeHTTP(w, r)
+		}
+	})
+	s := &Server{api: httptest.NewTLSServer(handler), manage: httptest.NewTLSServer(front.ManagementHandler())}
 	t.Cleanup(s.api.Close)
 	t.Cleanup(s.manage.Close)
 	s.Directory = s.api.URL + wfe.DirectoryPath

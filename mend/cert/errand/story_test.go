@@ -275,10 +275,13 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func newShop(t *testing.T) *shop {
+func newShop(t *testing.T) *shop { t.Helper(); return shopAt(t, pebble.Options{}) }
+
+// shopAt is a shop whose CA behaves as told.
+func shopAt(t *testing.T, o pebble.Options) *shop {
 	t.Helper()
 	real.Slow(t)
-	o := pebble.Options{HTTPPort: freePort(t)}
+	o.HTTPPort = freePort(t)
 	x := &shop{t: t, ca: pebble.Up(t, o), shelf: &shelf{docs: map[string][]byte{}}, voters: []string{"ann", "ben"}}
 	x.connect(o.HTTPPort)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -316,9 +319,37 @@ func (x *shop) connect(port int) {
 	}
 }
 
-func (x *shop) obtain(key crypto.Signer) tls.Certificate {
+// fresh is a certificate on a new key, as a person brings it somewhere by hand.
+func (x *shop) fresh(names ...string) *tls.Certificate {
 	x.t.Helper()
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"shop.example", "www.shop.example"}}, key)
+	old := x.old
+	defer func() { x.old = old }()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	c := x.obtain(key, names...)
+	return &c
+}
+
+// read reads what is stored.
+func (x *shop) read(name string, into any) {
+	x.t.Helper()
+	b, err := x.shelf.Load(x.t.Context(), name)
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func (x *shop) obtain(key crypto.Signer, names ...string) tls.Certificate {
+	x.t.Helper()
+	if len(names) == 0 {
+		names = []string{"shop.example", "www.shop.example"}
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: names}, key)
 	if err != nil {
 		x.t.Fatal(err)
 	}
