@@ -272,7 +272,7 @@ func TestPlanIsReadVotedAndCarriedOut(t *testing.T) {
 		t.Errorf("a run although somebody paused it: exit %d, %s", code, err)
 	}
 	has(t, "resume", o.mustType("incident", "resume", "1"), "nobody is carrying it out now")
-	has(t, "the brief", o.mustType("incident", "brief", "1"), "3 of 6 settled", "hosts are still affected")
+	has(t, "the brief", o.mustType("incident", "brief", "1"), "3 of 6", "hosts are still affected")
 	has(t, "the rest", o.mustType("incident", "run", "1"), "proven watch-production db1", "plan 1.1: done, 6 of 6 settled")
 	has(t, "report", o.mustType("incident", "report", "1"), "ben approved plan 1.1", "paused: lunch", "lines of single steps are left out")
 	if _, err, code := o.types("incident", "skip", "1", "upgrade-canary", "web1"); code != 2 || !strings.Contains(err, "needs a reason") {

@@ -25,7 +25,7 @@ func TestTheNightFromAdvisoryToReport(t *testing.T) {
 	has(t, "the rest", o.mustType("incident", "run", "1"), "plan 1.1: done")
 	look, _, _ := o.types("incident", "look", "1")
 	// report1 carries a copy that no package owns: the distribution's fix says nothing of it
-	has(t, "a fresh look", look, "unknown: 2 hosts", "report1 (production) 1 processes cannot be judged", "5 of 6 known hosts seen, 4 clean")
+	has(t, "a fresh look", look, "unknown: 2 hosts", "report1 (production) 1 process cannot be judged", "5 of 6 known hosts seen, 4 clean")
 	has(t, "brief", o.mustType("incident", "brief", "1"), "web3")
 	has(t, "report", o.mustType("incident", "report", "1"), "web3", "ben approved plan 1.1")
 }

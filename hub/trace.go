@@ -55,11 +55,12 @@ func (h *Hub) traceAll(ctx context.Context, s *incident.Incident, t *blast.Trace
 		got, err := h.trace(ctx, s, one.Host, outside)
 		mu.Lock()
 		defer mu.Unlock()
+		t.Affected[one.Host], t.PIDs[one.Host] = got.units, got.pids // known also where the host's keys are not: what its services hold counts
 		if err != nil {
 			t.Failed[one.Host] = err.Error()
 			return
 		}
-		t.Found[one.Host], t.Affected[one.Host], t.PIDs[one.Host] = got.found, got.units, got.pids
+		t.Found[one.Host] = got.found
 		where, _ := h.Fleet.Host(one.Host)
 		asked = append(asked, where)
 	})

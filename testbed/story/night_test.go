@@ -70,22 +70,21 @@ func (x *team) runKilled(id string, kills int) string {
 	seed := uint64(time.Now().UnixNano())
 	x.Logf("seed of the kills: %d", seed)
 	chance := mathrand.New(mathrand.NewPCG(seed, 1))
-	killed := 0
-	for range kills {
+	longest := min(8*time.Second, time.Second+80*time.Second/time.Duration(max(kills, 1))) // many kills must fit into one night
+	for killed := range kills {
 		cmd := x.command("incident", "run", id)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		x.must(cmd.Start())
-		death := time.AfterFunc(time.Duration(1000+chance.IntN(7000))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		death := time.AfterFunc(300*time.Millisecond+time.Duration(chance.Int64N(int64(longest))), func() { _ = cmd.Process.Kill() })
 		err := cmd.Wait()
 		death.Stop()
 		x.Logf("a runner ended with %v after:\n%s", err, out.String())
-		if exitOf(err) == 0 {
-			break // the night was shorter than the list of kills
+		if exitOf(err) != -1 {
+			x.Fatalf("after %d kills of %d a runner ended by itself: %v", killed, kills, err)
 		}
-		killed++
 	}
-	x.Logf("%d runners were killed", killed)
+	x.Logf("%d runners were killed", kills)
 	return x.says(0, "incident", "run", id)
 }
 
