@@ -1,13 +1,13 @@
 package scan
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"sync"
 	"time"
 
+	"staunch/see/scan/cache"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
 
@@ -18,18 +18,13 @@ import (
 // the memory; one whose file system hangs gives its turn away with its deadline.
 type archives struct {
 	mu   sync.Mutex
-	all  map[archiveKey]*archive
+	all  map[cache.ArchiveKey]*archive
 	turn chan struct{}
-}
-
-type archiveKey struct {
-	content contentKey
-	name    string
 }
 
 // archive is what one archive told; read is closed when it is known.
 type archive struct {
-	key   archiveKey
+	key   cache.ArchiveKey
 	read  chan struct{}
 	has   lang.Archive
 	why   string // what of it could not be read
@@ -69,7 +64,7 @@ func (l *look) readArchive(name string, open func() (int, error)) *archive {
 	if kind := st.Mode & unix.S_IFMT; kind != unix.S_IFREG {
 		return &archive{why: "not a regular file", quiet: kind == unix.S_IFDIR}
 	}
-	key := archiveKey{content: contentKeyOf(&st), name: name}
+	key := cache.ArchiveKey{Content: cache.KeyOf(&st), Name: name}
 	l.archives.mu.Lock()
 	got, known := l.archives.all[key]
 	if !known {
@@ -82,72 +77,14 @@ func (l *look) readArchive(name string, open func() (int, error)) *archive {
 		return got
 	}
 	defer close(got.read)
-	if has, ok := l.cache.archive(key); ok {
+	if has, ok := l.cache.Archive(key); ok {
 		got.has = has
 		return got
 	}
 	if got.has, err = lang.Jar(f, int64(st.Size), name, l.marks, lang.DefaultLimits()); err != nil {
 		got.why, got.quiet = err.Error(), !lang.IsJar(name)
 	} else {
-		l.cache.learnArchive(key, got.has, l.began)
+		l.cache.LearnArchive(key, got.has, l.began)
 	}
 	return got
-}
-
-// archived is a line of the cache: what an archive held that could be read whole.
-type archived struct {
-	Dev, Ino   uint64
-	Size, Time int64
-	Mount      uint64 `json:",omitempty"`
-	Name       string
-	Day        uint32
-	Has        lang.Archive
-}
-
-func (c *cache) archive(k archiveKey) (lang.Archive, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	a, ok := c.archives[k]
-	if ok && a.Day != c.today {
-		a.Day = c.today
-		c.archives[k] = a
-	}
-	return a.Has, ok
-}
-
-func (c *cache) learnArchive(k archiveKey, has lang.Archive, now time.Time) {
-	if c.dir == "" || !k.content.keep(now) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.archives[k] = archived{
-		Dev: k.content.dev, Ino: k.content.ino, Size: k.content.size, Time: k.content.ctime, Mount: k.content.mount, Name: k.name, Day: c.today, Has: has,
-	}
-	c.changed = true
-}
-
-// encodeArchives keeps what was used lately.
-func (c *cache) encodeArchives() ([]byte, error) {
-	var list []archived
-	for _, a := range c.archives {
-		if c.today-a.Day <= keepDays {
-			list = append(list, a)
-		}
-	}
-	return json.Marshal(list)
-}
-
-func decodeArchives(b []byte, sameBoot bool) (map[archiveKey]archived, error) {
-	var list []archived
-	if err := json.Unmarshal(b, &list); err != nil {
-		return nil, errDamaged
-	}
-	all := make(map[archiveKey]archived, len(list))
-	for _, a := range list {
-		if sameBoot || a.Mount == 0 {
-			all[archiveKey{contentKey{dev: a.Dev, ino: a.Ino, size: a.Size, ctime: a.Time, mount: a.Mount}, a.Name}] = a
-		}
-	}
-	return all, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"staunch/see/scan/cache"
 	"staunch/see/scan/lang"
 
 	"golang.org/x/sys/unix"
@@ -34,8 +35,8 @@ func jarFile(t *testing.T, path string) {
 }
 
 func newArchiveLook(dir string, now time.Time) *look {
-	l := &look{began: now, limit: 200 * time.Millisecond, cache: openCache(dir, "key", "boot", now)}
-	l.archives.all, l.archives.turn = map[archiveKey]*archive{}, make(chan struct{}, 1)
+	l := &look{began: now, limit: 200 * time.Millisecond, cache: cache.Open(dir, "key", "boot", now)}
+	l.archives.all, l.archives.turn = map[cache.ArchiveKey]*archive{}, make(chan struct{}, 1)
 	return l
 }
 
@@ -53,15 +54,15 @@ func TestAJarIsReadOnceInItsLife(t *testing.T) {
 	if got.why != "" || len(got.has.Found) != 1 || got.has.Found[0].Name != "g:a" {
 		t.Fatalf("%+v", got)
 	}
-	if err := first.cache.save(); err != nil {
+	if err := first.cache.Save(); err != nil {
 		t.Fatal(err)
 	}
 	second := newArchiveLook(cached, later)
-	record := second.cache.archives[got.key]
-	if len(record.Has.Found) != 1 {
-		t.Fatalf("not kept: %+v", second.cache.archives)
+	record, kept := second.cache.Archive(got.key)
+	if !kept || len(record.Found) != 1 {
+		t.Fatalf("not kept: %+v", record)
 	}
-	record.Has.Found[0].Name = "from:cache"
+	record.Found[0].Name = "from:cache"
 	if again := second.readArchive(jar, opening(jar)); len(again.has.Found) != 1 || again.has.Found[0].Name != "from:cache" {
 		t.Errorf("it was read again: %+v", again)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"staunch/see/scan/cache"
 	"staunch/see/scan/container"
 	"staunch/see/scan/elf"
 )
@@ -113,7 +114,10 @@ func (l *look) mapped(s *seen, packages packages) []Mapped {
 func (l *look) learn() error {
 	now := time.Now()
 	for _, c := range l.catalogue.known {
-		if err := l.cache.learn(c, now); err != nil {
+		if c.cached || !c.noELF && (c.id == "" || c.object == nil) {
+			continue
+		}
+		if err := l.cache.Learn(c.key, cache.Entry{ID: c.id, SumKind: c.want.Kind, Sum: c.sum}, c.object, now); err != nil {
 			return err
 		}
 	}
@@ -163,7 +167,7 @@ func (l *look) objects(packages packages) {
 
 func (l *look) objectOf(c *content) (*elf.Object, error) {
 	if c.object == nil {
-		o, err := l.cache.object(c.id)
+		o, err := l.cache.Object(c.id)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"staunch/see/scan/cache"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
 
@@ -16,11 +17,11 @@ import (
 
 // content is one file's content at one time: analysed once, whatever number of processes, roots and names lead to it.
 type content struct {
-	key    contentKey
-	want   checksum
+	key    cache.Key
+	want   cache.Sum
 	fd     int         // open for reading until it is analysed; -1 afterwards
 	id     string      // elf.Object.ID; "" when there is none
-	sum    string      // of the whole file, lower-case hex, by want.kind; "" when it was not asked for or not read
+	sum    string      // of the whole file, lower-case hex, by want.Kind; "" when it was not asked for or not read
 	object *elf.Object // nil until it is asked for when the cache knew it
 	cached bool        // object came from the cache
 	why    string      // why there is no id
@@ -28,45 +29,11 @@ type content struct {
 	left   bool        // the time for it was over before its turn
 }
 
-// checksum says which checksum of the whole file to take.
-type checksum struct {
-	kind string // md5, sha1, sha256; "" none
-	lazy bool   // only of objects that hold a component: nothing is ever said of the others
-}
-
-// contentKey identifies content on this machine. Device numbers of file systems without a device of their own (overlay, tmpfs) are
-// given to others later: there mount holds the id that the kernel never uses twice between boots, and a key without one is not kept.
-type contentKey struct {
-	dev, ino uint64
-	size     int64
-	ctime    int64 // nanoseconds of the Unix epoch
-	mount    uint64
-}
-
-// keep tells whether a cache may answer for this key later.
-func (k contentKey) keep(now time.Time) bool {
-	if k.dev>>32 == 0 && k.mount == 0 {
-		return false
-	}
-	return now.UnixNano()-k.ctime > int64(2*time.Second) // younger: another change may get the same time
-}
-
-func contentKeyOf(st *unix.Statx_t) contentKey {
-	k := contentKey{
-		dev: uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), ino: st.Ino, size: int64(st.Size),
-		ctime: st.Ctime.Sec*1e9 + int64(st.Ctime.Nsec),
-	}
-	if st.Dev_major == 0 && st.Mask&unix.STATX_MNT_ID_UNIQUE != 0 {
-		k.mount = st.Mnt_id
-	}
-	return k
-}
-
 // catalogue holds every content of a look, and the workers that analyse it.
 type catalogue struct {
 	ctx      context.Context
 	analyser *elf.Analyser
-	cache    *cache
+	cache    *cache.Cache
 	limit    time.Duration
 	now      time.Time
 	budget   atomic.Int64 // bytes that may still be read
@@ -76,7 +43,7 @@ type catalogue struct {
 	progress func(done, total int64)
 
 	mu    sync.Mutex
-	known map[contentKey]*content
+	known map[cache.Key]*content
 	work  chan *content
 	busy  sync.WaitGroup // workers
 	open  sync.WaitGroup // contents that wait for analysis
@@ -85,10 +52,10 @@ type catalogue struct {
 
 const maxPending = 256 // open descriptors that wait for analysis
 
-func newCatalogue(ctx context.Context, a *elf.Analyser, c *cache, limit time.Duration) *catalogue {
+func newCatalogue(ctx context.Context, a *elf.Analyser, known *cache.Cache, limit time.Duration) *catalogue {
 	return &catalogue{
-		ctx: ctx, analyser: a, cache: c, limit: limit, now: time.Now(),
-		known: map[contentKey]*content{}, work: make(chan *content, maxPending),
+		ctx: ctx, analyser: a, cache: known, limit: limit, now: time.Now(),
+		known: map[cache.Key]*content{}, work: make(chan *content, maxPending),
 	}
 }
 
@@ -122,10 +89,10 @@ func (c *catalogue) finish() {
 
 // get returns the content behind a stat, opening it only if neither this look nor the cache knows it.
 // It may hang with the file system that open asks; it is called within a deadline.
-func (c *catalogue) get(st *unix.Statx_t, want checksum, open func() (int, error)) *content {
-	key := contentKeyOf(st)
-	mount := key.mount
-	key.mount = 0 // within one look a device number is one file system
+func (c *catalogue) get(st *unix.Statx_t, want cache.Sum, open func() (int, error)) *content {
+	key := cache.KeyOf(st)
+	mount := key.Mount
+	key.Mount = 0 // within one look a device number is one file system
 	c.mu.Lock()
 	x, ok := c.known[key]
 	c.mu.Unlock()
@@ -133,10 +100,10 @@ func (c *catalogue) get(st *unix.Statx_t, want checksum, open func() (int, error
 		return x
 	}
 	x = &content{key: key, want: want, fd: -1}
-	x.key.mount = mount
-	if r, ok := c.cache.content(x.key, want); ok {
-		x.id, x.sum, x.want.kind = r.id, r.sum, r.sumKind
-		if r.id == "" {
+	x.key.Mount = mount
+	if r, ok := c.cache.Content(x.key, want); ok {
+		x.id, x.sum, x.want.Kind = r.ID, r.Sum, r.SumKind
+		if r.ID == "" {
 			x.noELF, x.cached, x.why = true, true, elf.ErrNotELF.Error()
 		}
 	} else if fd, err := open(); err != nil {
@@ -148,7 +115,7 @@ func (c *catalogue) get(st *unix.Statx_t, want checksum, open func() (int, error
 }
 
 // add keeps the first of two that were opened at once.
-func (c *catalogue) add(key contentKey, x *content) *content {
+func (c *catalogue) add(key cache.Key, x *content) *content {
 	c.mu.Lock()
 	other, ok := c.known[key]
 	if !ok {
@@ -186,8 +153,8 @@ func (c *catalogue) analyse(x *content) {
 	want := x.want
 	go func() {
 		var a analysis
-		if a.object, a.err = c.analyser.Analyse(ctx, r, x.key.size); a.err == nil && a.object.ID != "" && (!want.lazy || holdsAny(a.object.Components)) {
-			a.sum, a.err = r.sum(ctx, want.kind, x.key.size)
+		if a.object, a.err = c.analyser.Analyse(ctx, r, x.key.Size); a.err == nil && a.object.ID != "" && (!want.Lazy || holdsAny(a.object.Components)) {
+			a.sum, a.err = r.sum(ctx, want.Kind, x.key.Size)
 		}
 		r.file.Close()
 		done <- a

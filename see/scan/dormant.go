@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/see/scan/cache"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/loader"
@@ -235,7 +236,7 @@ func (d *dormants) open(name string, mustRun bool, most uint64) named {
 	if plain, ok := d.root.dir.Name(fd); ok {
 		name = plain
 	}
-	want := checksum{kind: d.root.sumFor(name), lazy: true}
+	want := cache.Sum{Kind: d.root.sumFor(name), Lazy: true}
 	return named{name: name, content: d.look.catalogue.get(&st, want, func() (int, error) { return jail.Reopen(fd) })}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/see/scan/cache"
 	"staunch/see/scan/container"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
@@ -42,7 +43,7 @@ type look struct {
 	archives  archives
 	marks     []lang.Mark
 	catalogue *catalogue
-	cache     *cache
+	cache     *cache.Cache
 	report    *Report
 	progress  func(Progress)
 	noteMu    sync.Mutex
@@ -75,7 +76,7 @@ func Look(ctx context.Context, q Question, env Env, progress func(Progress)) (*R
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Timeout, "the scan was stopped before its end").Caused(err)
 	}
-	if err := l.cache.save(); err != nil {
+	if err := l.cache.Save(); err != nil {
 		l.note("the cache could not be written: " + reason(err))
 	}
 	return l.finish(), nil
@@ -131,14 +132,14 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.roots = newRoots(top, l.proc)
 	l.files.all = map[fileKey]*file{}
 	l.marks = marksOf(q.Anchors)
-	l.archives.all, l.archives.turn = map[archiveKey]*archive{}, make(chan struct{}, 1)
+	l.archives.all, l.archives.turn = map[cache.ArchiveKey]*archive{}, make(chan struct{}, 1)
 	l.places.all = map[string]container.Place{}
 	l.nets = newNets()
 	cacheDir := env.Cache
 	if q.NoCache {
 		cacheDir = ""
 	}
-	l.cache = openCache(cacheDir, l.cacheKey(), l.report.Machine.BootID, l.began)
+	l.cache = cache.Open(cacheDir, l.cacheKey(), l.report.Machine.BootID, l.began)
 	l.catalogue = newCatalogue(ctx, analyser, l.cache, l.limit)
 	if q.ByteBudget > 0 {
 		l.catalogue.bounded = true
@@ -278,8 +279,8 @@ func (l *look) finish() *Report {
 	r := l.report
 	r.Sight.ObjectsRead = int(l.catalogue.count.Load())
 	r.Sight.BytesRead = l.catalogue.read.Load()
-	if l.cache.note != "" {
-		l.note(l.cache.note)
+	if note := l.cache.Note(); note != "" {
+		l.note(note)
 	}
 	for note := range l.nets.notes {
 		l.note(note)

@@ -70,7 +70,7 @@ func (l *look) databases() []*database {
 func packageOf(m *owner.Match, f *file) *owner.Package {
 	p := m.Package
 	p.Intact = "unknown"
-	if f.memory != nil && f.memory.sum != "" && m.Sum != "" && f.memory.want.kind == m.SumKind {
+	if f.memory != nil && f.memory.sum != "" && m.Sum != "" && f.memory.want.Kind == m.SumKind {
 		p.Intact = "no"
 		if f.memory.sum == m.Sum {
 			p.Intact = "yes"
@@ -96,11 +96,11 @@ func (l *look) askOwners(d *database) map[string]*owner.Match {
 		if _, done := out[f.inside]; done {
 			continue
 		}
-		known, ok := l.cache.owned(d.stamp, f.inside)
-		if !ok {
+		m, known := l.cache.Owned(d.stamp, f.inside)
+		if !known {
 			rest = append(rest, f.inside)
 		}
-		out[f.inside] = known.Match
+		out[f.inside] = m
 	}
 	if len(rest) == 0 {
 		return out
@@ -112,7 +112,7 @@ func (l *look) askOwners(d *database) map[string]*owner.Match {
 	for _, path := range rest {
 		out[path] = matches[path]
 		if err == nil {
-			l.cache.learnOwner(d.stamp, path, matches[path])
+			l.cache.LearnOwner(d.stamp, path, matches[path])
 		}
 	}
 	return out

@@ -1,14 +1,8 @@
 package scan
 
 import (
-	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
-	"time"
-
-	"staunch/see/scan/elf"
-	"staunch/see/scan/lang"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,115 +26,6 @@ func TestUsersOfPasswd(t *testing.T) {
 	if u.name(0) != "root" || u.name(77) != "77" {
 		t.Errorf("%v", u)
 	}
-}
-
-// filled is a cache with one object, written to a directory.
-func filled(t *testing.T, dir string) (contentKey, *cache) {
-	t.Helper()
-	now := time.Now()
-	c := openCache(dir, "key", "boot", now)
-	x := &content{
-		key: contentKey{dev: 8 << 32, ino: 5, size: 100, ctime: now.Add(-time.Hour).UnixNano()},
-		id:  "abc", sum: "def", want: checksum{kind: "md5"}, object: &elf.Object{ID: "abc", Soname: "libx.so"},
-	}
-	if err := c.learn(x, now); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.save(); err != nil {
-		t.Fatal(err)
-	}
-	return x.key, c
-}
-
-func TestCacheAnswersForTheSameContentOnly(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "cache")
-	key, _ := filled(t, dir)
-	c := openCache(dir, "key", "boot", time.Now())
-	if r, ok := c.content(key, checksum{kind: "md5"}); !ok || r.id != "abc" || r.sum != "def" || c.note != "" {
-		t.Errorf("%+v %v %q", r, ok, c.note)
-	}
-	if o, err := c.object("abc"); err != nil || o.Soname != "libx.so" {
-		t.Errorf("%+v %v", o, err)
-	}
-	other := key
-	other.ctime++
-	for _, miss := range []contentKey{other, {}} {
-		if _, ok := c.content(miss, checksum{kind: "md5"}); ok {
-			t.Errorf("%+v was answered", miss)
-		}
-	}
-	if _, ok := c.content(key, checksum{kind: "sha256"}); ok {
-		t.Error("a checksum of another kind was answered")
-	}
-	if _, ok := openCache(dir, "other anchors", "boot", time.Now()).content(key, checksum{kind: "md5"}); ok {
-		t.Error("another anchor set was answered")
-	}
-}
-
-func TestCacheThatOthersCanTouchIsNotBelieved(t *testing.T) {
-	for name, spoil := range map[string]func(dir, file string) error{
-		"open directory": func(dir, _ string) error { return os.Chmod(dir, 0o755) },
-		"open file":      func(_, file string) error { return os.Chmod(file, 0o666) },
-		"link": func(_, file string) error {
-			if err := os.Rename(file, file+".x"); err != nil {
-				return err
-			}
-			return os.Symlink(file+".x", file)
-		},
-		"second name": func(_, file string) error { return os.Link(file, file+".x") },
-		"flipped bit": func(_, file string) error {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				return err
-			}
-			b[len(b)-3] ^= 1
-			return os.WriteFile(file, b, 0o600)
-		},
-		"cut":  func(_, file string) error { return os.Truncate(file, 40) },
-		"pipe": func(_, file string) error { _ = os.Remove(file); return unix.Mkfifo(file, 0o600) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "cache")
-			key, c := filled(t, dir)
-			if err := spoil(dir, c.file()); err != nil {
-				t.Fatal(err)
-			}
-			again := openCache(dir, "key", "boot", time.Now())
-			if _, ok := again.content(key, checksum{kind: "md5"}); ok || again.note == "" {
-				t.Errorf("answered %v, note %q", ok, again.note)
-			}
-		})
-	}
-}
-
-func TestYoungAndNamelessContentIsNotKept(t *testing.T) {
-	now := time.Now()
-	for name, k := range map[string]contentKey{
-		"changed just now":                    {dev: 8 << 32, ctime: now.UnixNano()},
-		"a device number that is given again": {dev: 52, ctime: now.Add(-time.Hour).UnixNano()},
-	} {
-		if k.keep(now) {
-			t.Errorf("%s is kept", name)
-		}
-	}
-}
-
-func FuzzCache(f *testing.F) {
-	c := openCache("", "key", "boot", time.Now())
-	c.index[contentKey{dev: 1, ino: 2}] = indexed{id: "x", day: c.today}
-	c.objects["x"] = stored{json: []byte(`{"id":"x"}`)}
-	c.archives[archiveKey{name: "a.jar"}] = archived{Name: "a.jar", Day: c.today, Has: lang.Archive{ClassPath: []string{"/b.jar"}}}
-	b, err := c.encode()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b[len(cacheMagic)+4:])
-	f.Fuzz(func(t *testing.T, body []byte) {
-		w := &cache{key: "key", boot: "boot"}
-		if err := w.decodeBody(body); err != nil && w.index != nil {
-			t.Error("a damaged cache left something behind")
-		}
-	})
 }
 
 func FuzzUnits(f *testing.F) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"staunch/see/scan/cache"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/proc"
 
@@ -111,13 +112,13 @@ func (l *look) compare(f *file, st *unix.Statx_t, open func() (int, error)) reso
 		return res
 	}
 	if proc.MemFile([]byte(f.key.path)) { // it never had a name that could lead elsewhere
-		res.memory = l.catalogue.get(st, checksum{}, open)
+		res.memory = l.catalogue.get(st, cache.Sum{}, open)
 		return res
 	}
 	now := f.onDisk(identityOf(st), true)
 	defer now.close()
 	res.dir, res.inside = now.dir, now.name
-	res.memory = l.catalogue.get(st, checksum{kind: f.key.root.sumFor(now.name)}, open)
+	res.memory = l.catalogue.get(st, cache.Sum{Kind: f.key.root.sumFor(now.name)}, open)
 	switch {
 	case now.fd < 0 && (errors.Is(now.err, unix.ENOENT) || errors.Is(now.err, unix.ENOTDIR)):
 		res.state = Deleted
@@ -141,7 +142,7 @@ func (l *look) contentOf(f *file, now *found) *content {
 	if now.st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
-	return l.catalogue.get(&now.st, checksum{kind: f.key.root.sumFor(now.name)}, func() (int, error) { return jail.Reopen(now.fd) })
+	return l.catalogue.get(&now.st, cache.Sum{Kind: f.key.root.sumFor(now.name)}, func() (int, error) { return jail.Reopen(now.fd) })
 }
 
 // guess does without the mapped inode (a plain user): the name is trusted only if it leads to the numbers that the maps file shows.

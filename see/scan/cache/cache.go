@@ -1,4 +1,5 @@
-package scan
+// Package cache remembers between looks what objects hold, who owns paths, and what archives hold, in a file that only its user can touch.
+package cache
 
 import (
 	"bytes"
@@ -24,9 +25,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cache remembers the analysis of objects and the owners of paths between looks, in one file of the user's cache directory.
+// Cache remembers the analysis of objects and the owners of paths between looks, in one file of the user's cache directory.
 // It is only believed when directory and file belong to this user alone and the checksum fits; otherwise it is ignored, with a note.
-type cache struct {
+type Cache struct {
 	dir   string // "" when there is none
 	key   string // digest of what makes answers comparable: analyser, anchors
 	boot  string
@@ -34,17 +35,20 @@ type cache struct {
 	note  string
 
 	mu       sync.Mutex
-	index    map[contentKey]indexed
+	index    map[Key]indexed
 	objects  map[string]stored // by object id
 	owners   map[string]map[string]owned
-	archives map[archiveKey]archived
+	archives map[ArchiveKey]archived
 	changed  bool
 }
 
 type indexed struct {
-	id, sumKind, sum string
-	day              uint32 // day of the Unix epoch on which it was used last
+	Entry
+	day uint32 // day of the Unix epoch on which it was used last
 }
+
+// Note says why the cache is not used, or was not; "" when there is nothing to say.
+func (c *Cache) Note() string { return c.note }
 
 // stored is an object as JSON; it is decoded only when a process holds it.
 type stored struct{ json []byte }
@@ -59,11 +63,11 @@ const (
 	cacheHead = "objects-"
 )
 
-// openCache reads the cache of a directory; every trouble is a note, never an error: a scan without a cache is only slower.
-func openCache(dir, key, boot string, now time.Time) *cache {
-	c := &cache{
+// Open reads the cache of a directory; every trouble is a note, never an error: a scan without a cache is only slower.
+func Open(dir, key, boot string, now time.Time) *Cache {
+	c := &Cache{
 		key: key, boot: boot, today: uint32(now.Unix() / 86400),
-		index: map[contentKey]indexed{}, objects: map[string]stored{}, owners: map[string]map[string]owned{}, archives: map[archiveKey]archived{},
+		index: map[Key]indexed{}, objects: map[string]stored{}, owners: map[string]map[string]owned{}, archives: map[ArchiveKey]archived{},
 	}
 	if dir == "" {
 		return c
@@ -134,26 +138,26 @@ func readOwn(path string) ([]byte, error) {
 	return b, nil
 }
 
-// content answers for a key; the checksum must be of the kind that is wanted, where one is wanted in any case.
-func (c *cache) content(k contentKey, want checksum) (indexed, bool) {
+// Content answers for a key; the checksum must be of the kind that is wanted, where one is wanted in any case.
+func (c *Cache) Content(k Key, want Sum) (Entry, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.index[k]
-	if !ok || r.id != "" && want.kind != "" && (!want.lazy && r.sum == "" || r.sum != "" && r.sumKind != want.kind) {
-		return indexed{}, false
+	if !ok || r.ID != "" && want.Kind != "" && (!want.Lazy && r.Sum == "" || r.Sum != "" && r.SumKind != want.Kind) {
+		return Entry{}, false
 	}
-	if _, ok := c.objects[r.id]; !ok && r.id != "" {
-		return indexed{}, false
+	if _, ok := c.objects[r.ID]; !ok && r.ID != "" {
+		return Entry{}, false
 	}
 	if r.day != c.today {
 		r.day = c.today
 		c.index[k] = r
 	}
-	return r, true
+	return r.Entry, true
 }
 
-// object decodes a cached object.
-func (c *cache) object(id string) (*elf.Object, error) {
+// Object decodes a cached object.
+func (c *Cache) Object(id string) (*elf.Object, error) {
 	c.mu.Lock()
 	s, ok := c.objects[id]
 	c.mu.Unlock()
@@ -167,42 +171,40 @@ func (c *cache) object(id string) (*elf.Object, error) {
 	return o, nil
 }
 
-// learn takes in what a look analysed.
-func (c *cache) learn(x *content, now time.Time) error {
-	if c.dir == "" || !x.key.keep(now) {
+// Learn takes in what an analysis said of a file; a nil object means that it is no ELF file, so that it need not be opened again.
+func (c *Cache) Learn(k Key, e Entry, o *elf.Object, now time.Time) error {
+	if c.dir == "" || !k.keep(now) {
 		return nil
 	}
-	if x.noELF && !x.cached { // remembered too: scripts and data need not be opened again
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.index[x.key] = indexed{day: c.today}
-		c.changed = true
-		return nil
-	}
-	if x.id == "" || x.object == nil || x.cached {
-		return nil
-	}
-	b, err := json.Marshal(x.object)
-	if err != nil {
-		return err
+	var b []byte
+	if o != nil {
+		var err error
+		if b, err = json.Marshal(o); err != nil {
+			return err
+		}
+	} else {
+		e = Entry{}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.index[x.key] = indexed{id: x.id, sumKind: x.want.kind, sum: x.sum, day: c.today}
-	c.objects[x.id] = stored{json: b}
+	c.index[k] = indexed{Entry: e, day: c.today}
+	if o != nil {
+		c.objects[e.ID] = stored{json: b}
+	}
 	c.changed = true
 	return nil
 }
 
-// owned returns what a package database, identified by its stamp, answered for a path before.
-func (c *cache) owned(stamp, path string) (owned, bool) {
+// Owned returns what a package database, identified by its stamp, answered for a path before.
+func (c *Cache) Owned(stamp, path string) (m *owner.Match, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o, ok := c.owners[stamp][path]
-	return o, ok
+	return o.Match, ok
 }
 
-func (c *cache) learnOwner(stamp, path string, m *owner.Match) {
+// LearnOwner takes in what a package database answered for a path; nil is an answer too.
+func (c *Cache) LearnOwner(stamp, path string, m *owner.Match) {
 	if c.dir == "" || stamp == "" {
 		return
 	}
@@ -215,8 +217,8 @@ func (c *cache) learnOwner(stamp, path string, m *owner.Match) {
 	c.changed = true
 }
 
-// save writes the cache if there is news. Of two looks at once the last one to rename wins; both files are whole.
-func (c *cache) save() error {
+// Save writes the cache if there is news. Of two looks at once the last one to rename wins; both files are whole.
+func (c *Cache) Save() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dir == "" || !c.changed {
@@ -241,13 +243,13 @@ func (c *cache) save() error {
 }
 
 // file is the cache's file: one for every build and anchor set, so that they do not push each other out.
-func (c *cache) file() string {
+func (c *Cache) file() string {
 	sum := sha256.Sum256([]byte(c.key))
 	return filepath.Join(c.dir, cacheHead+hex.EncodeToString(sum[:8]))
 }
 
 // prune removes the files of other builds and anchor sets but the youngest, and what an interrupted look left.
-func (c *cache) prune() error {
+func (c *Cache) prune() error {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return err
@@ -300,7 +302,7 @@ func writeNew(path string, b []byte) error {
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // encode writes "staunch objects 2\n", the checksum of the rest, key, boot, and the tables as length-prefixed texts.
-func (c *cache) encode() ([]byte, error) {
+func (c *Cache) encode() ([]byte, error) {
 	w := writer{b: append([]byte(cacheMagic), 0, 0, 0, 0)}
 	w.text(c.key)
 	w.text(c.boot)
@@ -309,7 +311,7 @@ func (c *cache) encode() ([]byte, error) {
 	for _, r := range c.index {
 		if c.today-r.day <= keepDays {
 			keep++
-			used[r.id] = true
+			used[r.ID] = true
 		}
 	}
 	w.number(uint64(keep))
@@ -317,12 +319,12 @@ func (c *cache) encode() ([]byte, error) {
 		if c.today-r.day > keepDays {
 			continue
 		}
-		for _, n := range []uint64{k.dev, k.ino, uint64(k.size), uint64(k.ctime), k.mount, uint64(r.day)} {
+		for _, n := range []uint64{k.Dev, k.Ino, uint64(k.Size), uint64(k.Time), k.Mount, uint64(r.day)} {
 			w.number(n)
 		}
-		w.text(r.id)
-		w.text(r.sumKind)
-		w.text(r.sum)
+		w.text(r.ID)
+		w.text(r.SumKind)
+		w.text(r.Sum)
 	}
 	delete(used, "")
 	w.number(uint64(len(used)))
@@ -349,7 +351,7 @@ const cacheMagic = "staunch objects 2\n"
 var errDamaged = errors.New("its content does not fit its checksum or its form")
 
 // decode reads what encode wrote. Another key (other anchors, another analyser) is no damage: the answers are just not comparable.
-func (c *cache) decode(b []byte) error {
+func (c *Cache) decode(b []byte) error {
 	if len(b) < len(cacheMagic)+4 || !bytes.HasPrefix(b, []byte(cacheMagic)) ||
 		binary.LittleEndian.Uint32(b[len(cacheMagic):]) != crc32.Checksum(b[len(cacheMagic)+4:], castagnoli()) {
 		return errDamaged
@@ -357,17 +359,17 @@ func (c *cache) decode(b []byte) error {
 	return c.decodeBody(b[len(cacheMagic)+4:])
 }
 
-func (c *cache) decodeBody(b []byte) error {
+func (c *Cache) decodeBody(b []byte) error {
 	r := textReader{b: b}
 	if r.text() != c.key {
 		return nil
 	}
 	sameBoot := r.text() == c.boot
-	index, objects := map[contentKey]indexed{}, map[string]stored{}
+	index, objects := map[Key]indexed{}, map[string]stored{}
 	for range r.count() {
-		k := contentKey{dev: r.number(), ino: r.number(), size: int64(r.number()), ctime: int64(r.number()), mount: r.number()}
-		x := indexed{day: uint32(r.number()), id: r.text(), sumKind: r.text(), sum: r.text()}
-		if sameBoot || k.mount == 0 {
+		k := Key{Dev: r.number(), Ino: r.number(), Size: int64(r.number()), Time: int64(r.number()), Mount: r.number()}
+		x := indexed{day: uint32(r.number()), Entry: Entry{ID: r.text(), SumKind: r.text(), Sum: r.text()}}
+		if sameBoot || k.Mount == 0 {
 			index[k] = x
 		}
 	}

@@ -1,4 +1,4 @@
-package scan
+package cache
 
 import "encoding/binary"
 

@@ -1,0 +1,158 @@
+package cache
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"staunch/see/scan/elf"
+	"staunch/see/scan/lang"
+
+	"golang.org/x/sys/unix"
+)
+
+// filled is a cache with one object, written to a directory.
+func filled(t *testing.T, dir string) (Key, *Cache) {
+	t.Helper()
+	now := time.Now()
+	c := Open(dir, "key", "boot", now)
+	key := Key{Dev: 8 << 32, Ino: 5, Size: 100, Time: now.Add(-time.Hour).UnixNano()}
+	if err := c.Learn(key, Entry{ID: "abc", Sum: "def", SumKind: "md5"}, &elf.Object{ID: "abc", Soname: "libx.so"}, now); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Save(); err != nil {
+		t.Fatal(err)
+	}
+	return key, c
+}
+
+func TestCacheAnswersForTheSameContentOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	key, _ := filled(t, dir)
+	c := Open(dir, "key", "boot", time.Now())
+	if r, ok := c.Content(key, Sum{Kind: "md5"}); !ok || r.ID != "abc" || r.Sum != "def" || c.note != "" {
+		t.Errorf("%+v %v %q", r, ok, c.note)
+	}
+	if o, err := c.Object("abc"); err != nil || o.Soname != "libx.so" {
+		t.Errorf("%+v %v", o, err)
+	}
+	other := key
+	other.Time++
+	for _, miss := range []Key{other, {}} {
+		if _, ok := c.Content(miss, Sum{Kind: "md5"}); ok {
+			t.Errorf("%+v was answered", miss)
+		}
+	}
+	if _, ok := c.Content(key, Sum{Kind: "sha256"}); ok {
+		t.Error("a checksum of another kind was answered")
+	}
+	if _, ok := Open(dir, "other anchors", "boot", time.Now()).Content(key, Sum{Kind: "md5"}); ok {
+		t.Error("another anchor set was answered")
+	}
+}
+
+func TestCacheThatOthersCanTouchIsNotBelieved(t *testing.T) {
+	for name, spoil := range map[string]func(dir, file string) error{
+		"open directory": func(dir, _ string) error { return os.Chmod(dir, 0o755) },
+		"open file":      func(_, file string) error { return os.Chmod(file, 0o666) },
+		"link": func(_, file string) error {
+			if err := os.Rename(file, file+".x"); err != nil {
+				return err
+			}
+			return os.Symlink(file+".x", file)
+		},
+		"second name": func(_, file string) error { return os.Link(file, file+".x") },
+		"flipped bit": func(_, file string) error {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			b[len(b)-3] ^= 1
+			return os.WriteFile(file, b, 0o600)
+		},
+		"cut":                      func(_, file string) error { return os.Truncate(file, 40) },
+		"another user's file":      func(_, file string) error { return giveAway(t, file) },
+		"another user's directory": func(dir, _ string) error { return giveAway(t, dir) },
+		"pipe":                     func(_, file string) error { _ = os.Remove(file); return unix.Mkfifo(file, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "cache")
+			key, c := filled(t, dir)
+			if err := spoil(dir, c.file()); err != nil {
+				t.Fatal(err)
+			}
+			again := Open(dir, "key", "boot", time.Now())
+			if _, ok := again.Content(key, Sum{Kind: "md5"}); ok || again.note == "" {
+				t.Errorf("answered %v, note %q", ok, again.note)
+			}
+		})
+	}
+}
+
+// giveAway gives a file to another user, as one that was put there by somebody else.
+func giveAway(t *testing.T, path string) error {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return os.Chmod(path, 0o777) // only root can give files away: at least it is not private
+	}
+	return os.Chown(path, 65534, 65534)
+}
+
+func TestTwoLooksAtOnceLeaveAWholeCache(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	key, _ := filled(t, dir)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				c := Open(dir, "key", "boot", time.Now())
+				if _, ok := c.Content(key, Sum{Kind: "md5"}); !ok || c.Note() != "" {
+					t.Errorf("answered %v, note %q", ok, c.Note())
+					return
+				}
+				c.LearnOwner("stamp", "/usr/bin/x", nil) // news, so that it is written
+				if err := c.Save(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v %v", entries, err)
+	}
+}
+
+func TestYoungAndNamelessContentIsNotKept(t *testing.T) {
+	now := time.Now()
+	for name, k := range map[string]Key{
+		"changed just now":                    {Dev: 8 << 32, Time: now.UnixNano()},
+		"a device number that is given again": {Dev: 52, Time: now.Add(-time.Hour).UnixNano()},
+	} {
+		if k.keep(now) {
+			t.Errorf("%s is kept", name)
+		}
+	}
+}
+
+func FuzzCache(f *testing.F) {
+	c := Open("", "key", "boot", time.Now())
+	c.index[Key{Dev: 1, Ino: 2}] = indexed{Entry: Entry{ID: "x"}, day: c.today}
+	c.objects["x"] = stored{json: []byte(`{"id":"x"}`)}
+	c.archives[ArchiveKey{Name: "a.jar"}] = archived{Name: "a.jar", Day: c.today, Has: lang.Archive{ClassPath: []string{"/b.jar"}}}
+	b, err := c.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b[len(cacheMagic)+4:])
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := &Cache{key: "key", boot: "boot"}
+		if err := w.decodeBody(body); err != nil && w.index != nil {
+			t.Error("a damaged cache left something behind")
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package scan_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"staunch/see/scan"
+	"staunch/testbed/real"
+)
+
+// TestTheCacheAnswersWhatAnalysisWould looks at one process without a cache, with an empty one, and with a full one.
+func TestTheCacheAnswersWhatAnalysisWould(t *testing.T) {
+	pid := held(t, real.Program(t, "/usr/bin/python3"), "-c", "import ssl,sys; sys.stdin.read()")
+	dir := filepath.Join(t.TempDir(), "cache")
+	q := scan.Question{PIDs: []int{pid}}
+	without := q
+	without.NoCache = true
+	plain := look(t, without, scan.Env{Cache: dir})
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("a cache was written that was not wanted: %v", err)
+	}
+	empty := look(t, q, scan.Env{Cache: dir})
+	full := look(t, q, scan.Env{Cache: dir})
+	if empty.Sight.ObjectsRead != plain.Sight.ObjectsRead || empty.Sight.ObjectsRead == 0 || full.Sight.ObjectsRead != 0 || full.Sight.BytesRead != 0 {
+		t.Errorf("objects read: %d without, %d with an empty one, %d with a full one (%d bytes)",
+			plain.Sight.ObjectsRead, empty.Sight.ObjectsRead, full.Sight.ObjectsRead, full.Sight.BytesRead)
+	}
+	for _, r := range []*scan.Report{empty, full} {
+		if !slices.EqualFunc(plain.Objects, r.Objects, func(a, b scan.Object) bool {
+			return a.ID == b.ID && a.Path == b.Path && len(a.Components) == len(b.Components) && (a.Package == nil) == (b.Package == nil) &&
+				(a.Package == nil || *a.Package == *b.Package) && a.Unknown == b.Unknown && a.BuildID == b.BuildID
+		}) {
+			t.Errorf("other objects:\n%+v\n%+v", plain.Objects, r.Objects)
+		}
+	}
+}
+
+// TestLooksAtOnceShareACache has several at the same time fill the same one.
+func TestLooksAtOnceShareACache(t *testing.T) {
+	pid := held(t, real.Program(t, "/usr/bin/python3"), "-c", "import ssl,sys; sys.stdin.read()")
+	dir := filepath.Join(t.TempDir(), "cache")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			r, err := scan.Look(t.Context(), scan.Question{PIDs: []int{pid}}, scan.Env{Cache: dir}, nil)
+			if err != nil || len(r.Objects) < 5 || len(r.Sight.Notes) != 0 {
+				t.Errorf("%v %+v", err, r)
+			}
+		})
+	}
+	all.Wait()
+	if r := look(t, scan.Question{PIDs: []int{pid}}, scan.Env{Cache: dir}); r.Sight.ObjectsRead != 0 || len(r.Sight.Notes) != 0 {
+		t.Errorf("%+v", r.Sight)
+	}
+}
