@@ -140,7 +140,7 @@ func (l *look) objects(packages packages) {
 				return
 			}
 			o = &Object{Object: *got}
-			if c.want.kind == "sha256" {
+			if c.want.Kind == "sha256" {
 				o.SHA256 = c.sum
 			}
 			byID[c.id] = o
