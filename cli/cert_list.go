@@ -3,9 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 	"slices"
 	"strings"
@@ -15,7 +13,7 @@ import (
 	"staunch/fault"
 	"staunch/ink"
 	"staunch/mend/cert"
-	"staunch/page"
+	"staunch/mend/cert/picture"
 	"staunch/tame"
 
 	"github.com/spf13/cobra"
@@ -30,11 +28,11 @@ func newCertList(env *Env, f *certFlags) *cobra.Command {
 		Long: `Asks every host of the inventory for its keys (hashes only), shakes hands with every endpoint at every address, and reads logs and declarations.
 What could not be looked at stands at the end: a key that lies there is not in the list.
 Exit code 0: everything was seen. 1: a key is exposed by an open incident. 3: nothing exposed, but something could not be looked at.`,
-		Example: "  staunch cert list\n  staunch cert list --graph shop.example.com\n  staunch cert list --format html > keys.html",
+		Example: "  staunch cert list\n  staunch cert list --graph shop.example.com\n  staunch cert list --format html > keys.html\n  staunch cert list --format svg shop.example.com > shop.svg",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains([]string{"table", "json", "html"}, format) {
-				return fault.New(fault.Usage, "unknown format %q", format).Hinted("known: table, json, html")
+			if !slices.Contains([]string{"table", "json", "html", "svg"}, format) {
+				return fault.New(fault.Usage, "unknown format %q", format).Hinted("known: table, json, html, svg")
 			}
 			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error {
 				g, err := d.gather(ctx, c, f.logs)
@@ -54,7 +52,7 @@ Exit code 0: everything was seen. 1: a key is exposed by an open incident. 3: no
 		},
 	}
 	cmd.Flags().BoolVar(&graph, "graph", false, "as a picture: key, certificates, files, programs, endpoints")
-	cmd.Flags().StringVar(&format, "format", "table", "table, json or html")
+	cmd.Flags().StringVar(&format, "format", "table", "table, json, html (a page with the picture of each key) or svg (the picture alone)")
 	return cmd
 }
 
@@ -64,7 +62,9 @@ func printKeys(env *Env, c cert.Catalogue, settings *certsFile, format string, g
 	case format == "json":
 		err = indented(env.Stdout, c)
 	case format == "html":
-		err = keysHTML(env.Stdout, c)
+		err = picture.Page(env.Stdout, c, settings.who, time.Now())
+	case format == "svg":
+		_, err = io.WriteString(env.Stdout, picture.File(c, settings.who))
 	case graph:
 		err = drawKeys(env, c, settings)
 	default:
@@ -90,7 +90,7 @@ func tableOfKeys(env *Env, c cert.Catalogue) error {
 		if len(k.Exposed) > 0 {
 			exposed = "incident " + k.Exposed[0].Incident
 		}
-		fmt.Fprintf(t, "%.12s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", k.SPKI, typeOf(k), len(k.Certificates), len(k.Files), len(k.Served), endOf(k), exposed, tame.Line(ink.Few(k.Names(), 3)))
+		fmt.Fprintf(t, "%.12s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", k.SPKI, picture.Type(k), len(k.Certificates), len(k.Files), len(k.Served), picture.Ends(k), exposed, tame.Line(ink.Few(k.Names(), 3)))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -114,25 +114,11 @@ func (l *lines) unseen(c cert.Catalogue) {
 	}
 }
 
-func typeOf(k cert.Key) string {
-	if k.Bits > 0 {
-		return fmt.Sprintf("%s-%d", k.Type, k.Bits)
-	}
-	return k.Type
-}
-
-func endOf(k cert.Key) string {
-	if e := k.Ends(); !e.IsZero() {
-		return e.Format(time.DateOnly)
-	}
-	return "-"
-}
-
 // drawKeys is the picture: what hangs on each key.
 func drawKeys(env *Env, c cert.Catalogue, settings *certsFile) error {
 	w, paint := &lines{w: env.Stdout}, ink.Paint(colour(env))
 	for _, k := range c.Keys {
-		w.say("%s", paint.Bold(fmt.Sprintf("key %.16s (%s)", k.SPKI, typeOf(k))))
+		w.say("%s", paint.Bold(fmt.Sprintf("key %.16s (%s)", k.SPKI, picture.Type(k))))
 		for _, e := range k.Exposed {
 			w.say("%s", paint.Red(fmt.Sprintf("|- EXPOSED by incident %s on %s: %s %s", e.Incident, tame.Line(e.Host), tame.Line(e.Unit), tame.Line(e.How))))
 		}
@@ -186,15 +172,4 @@ func (c *certsFile) who(issuer string) string {
 		return "no authority is set up for it; custodians: " + people
 	}
 	return strings.Join(ways, ", ") + " (" + people + ")"
-}
-
-//go:embed cert.html
-var certPage string
-
-func keysHTML(w io.Writer, c cert.Catalogue) error {
-	t, err := page.Parse(certPage, template.FuncMap{"ends": endOf, "type": typeOf, "join": strings.Join, "day": func(t time.Time) string { return t.Format(time.DateOnly) }})
-	if err != nil {
-		return fault.New(fault.Bug, "%v", err)
-	}
-	return t.Execute(w, c)
 }
