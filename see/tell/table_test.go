@@ -55,6 +55,71 @@ func webServer() *scan.Report {
 	}
 }
 
+// everyKindOfUnit runs Debian 7's libssl, before its fix, in everything that is restarted in a way of its own; and what no package upgrade cures.
+func everyKindOfUnit() *scan.Report {
+	r := webServer()
+	vendor := r.Objects[1]
+	vendor.ID, vendor.Package = "vendor", &owner.Package{Type: "deb", Name: "acme-agent", Version: "4.2", Source: "acme-agent", Distro: "debian", Release: "7", Intact: "yes"}
+	r.Objects = append(r.Objects, vendor)
+	r.Processes, r.Dormant, r.Unseen = nil, nil, nil
+	add := func(name, unit, object, path string, state scan.State, disk string) *scan.Process {
+		r.Processes = append(r.Processes, scan.Process{PID: 100 + len(r.Processes), Name: name, Unit: unit, Exe: path, Objects: []scan.Mapped{{ID: object, Path: path, State: state, OnDisk: disk}}})
+		return &r.Processes[len(r.Processes)-1]
+	}
+	lib := "/usr/lib/x86_64-linux-gnu/libssl.so.1.0.0"
+	for _, unit := range []string{"nginx.service", "dbus.service", "systemd-logind.service", "networking.service", "docker.service", "containerd.service"} {
+		add(unit[:len(unit)-len(".service")], unit, "deb", lib, scan.Same, "")
+	}
+	add("systemd", "init.scope", "deb", lib, scan.Same, "").PID = 1
+	add("irssi", "session-3.scope", "deb", lib, scan.Same, "")
+	add("worker", "", "deb", lib, scan.Same, "")
+	add("agent", "agent.service", "agent", "/opt/agent/bin/agent", scan.Same, "")
+	add("acme", "acme.service", "vendor", "/opt/acme/bin/acme", scan.Same, "")
+	add("mail", "mail.service", "old", "/opt/mail/lib/libssl.so.1.0.0", scan.Same, "")
+	add("cache", "cache.service", "old", "/opt/cache/lib/libssl.so.1.0.0", scan.Replaced, "new")
+	add("shop", "docker-0123456789abcdef.scope", "deb", lib, scan.Same, "").Container = &scan.Container{Runtime: "docker", ID: "0123456789abcdef", Image: "shop:4"}
+	add("pay", "docker-fedcba9876543210.scope", "agent", "/app/pay", scan.Same, "").Container = &scan.Container{Runtime: "containerd", ID: "fedcba9876543210", Image: "pay:7"}
+	r.Sight = scan.Sight{ProcessesSeen: len(r.Processes), ProcessesKnown: len(r.Processes)}
+	return r
+}
+
+// What to do is read at night and done: each sentence is looked at here as it is printed.
+func TestWhatToDoIsSaidForEveryKindOfUnit(t *testing.T) {
+	set, err := advisory.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := advisory.Set{Advisories: []advisory.Advisory{{ID: "CVE-2014-0160", Affects: []advisory.Affected{{Ecosystem: "debian:7", Name: "openssl", Ranges: []advisory.Range{{}}, Unfixed: true}}}}, Ecosystems: map[string]time.Time{"debian:7": webServer().Taken}}
+	for name, catalogue := range map[string]*advisory.Catalogue{"remedies": advisory.NewCatalogue(set), "remedies-unfixed": advisory.NewCatalogue(open)} {
+		t.Run(name, func(t *testing.T) {
+			doc := verdict.Judge(everyKindOfUnit(), catalogue, verdict.Options{Advisory: "CVE-2014-0160"})
+			var b bytes.Buffer
+			if err := (Table{Width: 120, Advisory: "CVE-2014-0160"}).Print(&b, &doc); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, b.Bytes())
+		})
+	}
+}
+
+// golden compares with a file that a person has looked at.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("it changed:\n%s\nit was:\n%s", got, want)
+	}
+}
+
 func judged(t *testing.T, id string) *verdict.Document {
 	t.Helper()
 	set, err := advisory.Builtin()
@@ -86,19 +151,7 @@ func TestGoldenTables(t *testing.T) {
 			if strings.ContainsAny(b.String(), "\x1b\x07") {
 				t.Error("a terminal escape came through")
 			}
-			golden := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b.String() != string(want) {
-				t.Errorf("the table changed:\n%s\nit was:\n%s", b.String(), want)
-			}
+			golden(t, name, b.Bytes())
 		})
 	}
 }

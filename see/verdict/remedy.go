@@ -53,6 +53,10 @@ func (r remedy) forProcess(p *scan.Process, s *subject) Fix {
 	case FixLook:
 		return Fix{Kind: FixLook, What: "ask the vendor, or look at the code: nothing that is loaded decides it"}
 	}
+	if r.kind == FixOff {
+		f.What = fmt.Sprintf("no fixed %s in %s's data yet: %s", r.pkg, r.data, off(p, f.Restart))
+		return f
+	}
 	if p.Container != nil && r.kind != FixRestart {
 		f.Kind = FixImage
 		f.What = fmt.Sprintf("rebuild the image %s with %s, then roll the workload out", imageName(p.Container), r.goal(s))
@@ -63,8 +67,6 @@ func (r remedy) forProcess(p *scan.Process, s *subject) Fix {
 		f.What = again
 	case FixUpgrade:
 		f.What = r.upgrade() + ", then " + again
-	case FixOff:
-		f.What = fmt.Sprintf("no fixed %s in %s's data yet: switch %s off, or take it off the network, until it ships", r.pkg, r.data, who(p))
 	default:
 		f.What = r.replace(s) + ", then " + again
 	}
@@ -169,6 +171,21 @@ func restart(p *scan.Process, how string) string {
 		return fmt.Sprintf("end %s (pid %d) or its session", p.Name, p.PID)
 	}
 	return fmt.Sprintf("restart %s (pid %d): no unit does it", p.Name, p.PID)
+}
+
+// off says how to live without a fix; what carries the machine itself is never to be switched off.
+func off(p *scan.Process, how string) string {
+	switch how {
+	case "workload":
+		return "switch the container " + imageName(p.Container) + " off, or take it off the network; once it ships, rebuild the image and roll the workload out"
+	case "reboot":
+		return "the machine needs " + who(p) + ", so take the machine off the network, or let a named person decide to wait, until it ships"
+	}
+	name := p.Unit
+	if how != "unit" {
+		name = fmt.Sprintf("%s (pid %d)", p.Name, p.PID)
+	}
+	return "switch " + name + " off, or take it off the network, until it ships"
 }
 
 func who(p *scan.Process) string {

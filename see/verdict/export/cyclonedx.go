@@ -39,7 +39,7 @@ func FleetCycloneDX(w io.Writer, docs []*verdict.Document) error {
 
 func writeBOM(w io.Writer, doc *verdict.Document, about cdx.Component, list []cdx.Component, vulns *rulings) error {
 	bom := cdx.NewBOM()
-	bom.SpecVersion = cdx.SpecVersion1_6
+	bom.SpecVersion, bom.JSONSchema = cdx.SpecVersion1_6, "http://cyclonedx.org/schema/bom-1.6.schema.json"
 	bom.Metadata = &cdx.Metadata{
 		Timestamp: doc.Taken.Format(time.RFC3339), Component: &about,
 		Tools: &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: "staunch", Version: doc.Scanner}}},

@@ -96,7 +96,7 @@ func (v *statements) add(f *verdict.Finding, p vexProduct) {
 		return
 	}
 	s := vexStatement(f)
-	key := s.Vulnerability.Name + "\x00" + s.Status + "\x00" + s.Justification + "\x00" + s.Impact + "\x00" + s.Action
+	key := s.Vulnerability.Name + "\x00" + s.Status + "\x00" + s.Justification + "\x00" + s.Impact + s.Notes + "\x00" + s.Action
 	n, known := v.at[key]
 	if !known {
 		n = len(v.out.Statements)
@@ -130,15 +130,30 @@ func (v *statements) write(w io.Writer) error {
 	return enc.Encode(out)
 }
 
+// aliases are the other names, each once.
+func aliases(f *verdict.Finding) []string {
+	var list []string
+	for _, name := range slices.Concat(f.Names, f.Aliases) {
+		if name != f.Advisory && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
 func vexStatement(f *verdict.Finding) statement {
-	s := statement{Vulnerability: vulnerability{f.Advisory, slices.Concat(f.Names, f.Aliases)}}
+	s := statement{Vulnerability: vulnerability{f.Advisory, aliases(f)}}
 	says := ""
 	if len(f.Evidence) > 0 {
 		says = f.Evidence[0].Says
 	}
 	switch f.State {
 	case verdict.NotAffected:
-		s.Status, s.Justification, s.Impact = "not_affected", string(f.Justification), says
+		if s.Status, s.Justification = "not_affected", string(f.Justification); s.Justification == "" {
+			s.Impact = says // the format takes one of the two, never both
+		} else {
+			s.Notes = says
+		}
 	case verdict.Fixed:
 		s.Status, s.Notes = "fixed", says
 	case verdict.Unknown:
