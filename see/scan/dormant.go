@@ -12,8 +12,10 @@ import (
 	"staunch/see/scan/cache"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
+	"staunch/see/scan/lang"
 	"staunch/see/scan/loader"
 	"staunch/see/scan/owner"
+	"staunch/see/scan/starts"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,14 +26,14 @@ type dormants struct {
 	root    *root
 	until   time.Time // zero: no limit
 	seen    map[string]bool
-	late    []starter // files so large that they wait for all others
+	late    []starts.Starter // files so large that they wait for all others
 	entries []*dormant
 	entered map[*file]bool
 	files   map[string]*file // by the name that was asked for, and by the true one
 }
 
 type dormant struct {
-	starter
+	starts.Starter
 	file    *file
 	modules []Module
 	needs   []*file
@@ -54,7 +56,7 @@ func (l *look) dormant() {
 	d.until = time.Now().Add(budget)
 	l.catalogue.stopAt(d.until)
 	l.progress(Progress{Says: "looking at what can start"})
-	for _, list := range []func(*jail.Root) []starter{units, crons, inits, programs} {
+	for _, list := range []func(*jail.Root) []starts.Starter{starts.Units, starts.Crons, starts.Inits, starts.Programs} {
 		d.takeAll(list(own.dir))
 	}
 	for _, dir := range []string{"/opt", "/srv", "/usr/local"} {
@@ -66,7 +68,7 @@ func (l *look) dormant() {
 // still judges directories and files of the question instead of processes.
 func (l *look) still() error {
 	var r *root
-	var starts []string
+	var from []string
 	if l.q.Root != "" {
 		dir, err := jail.Open(l.q.Root)
 		if err != nil {
@@ -76,7 +78,7 @@ func (l *look) still() error {
 		l.roots.all[rootKey{link: l.q.Root}] = r // closed with the others
 		release := owner.ReadRelease(dir)
 		l.report.Machine.Distro, l.report.Machine.Release = release.ID, release.Version
-		starts = []string{"/"}
+		from = []string{"/"}
 	} else {
 		var err error
 		if r, err = l.roots.get(l.roots.own, "/", nil); err != nil {
@@ -84,14 +86,14 @@ func (l *look) still() error {
 		}
 	}
 	if len(l.q.Files) > 0 {
-		starts = l.q.Files
+		from = l.q.Files
 	}
 	d := l.newDormants(r)
 	if l.q.DormantBudget > 0 {
 		d.until = time.Now().Add(time.Duration(l.q.DormantBudget) * time.Millisecond)
 		l.catalogue.stopAt(d.until)
 	}
-	for _, start := range starts {
+	for _, start := range from {
 		if err := d.start(start); err != nil {
 			return err
 		}
@@ -114,7 +116,7 @@ func (d *dormants) start(name string) error {
 	case unix.S_IFDIR:
 		d.walk(name, "image")
 	case unix.S_IFREG:
-		d.take(starter{path: name, how: "image"})
+		d.take(starts.Starter{Path: name, How: "image"})
 	default:
 		return fault.New(fault.Usage, "%s is neither a file nor a directory", name)
 	}
@@ -132,9 +134,7 @@ func (d *dormants) walk(dir, how string) {
 		ctx, cancel = context.WithDeadline(ctx, d.until)
 	}
 	defer cancel()
-	w := walker{ctx: ctx, root: d.root.dir, how: how, found: d.take}
-	w.tree(dir, 0)
-	for _, note := range w.notes {
+	for _, note := range starts.Tree(ctx, d.root.dir, dir, how, d.take) {
 		d.look.note(note)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -142,7 +142,7 @@ func (d *dormants) walk(dir, how string) {
 	}
 }
 
-func (d *dormants) takeAll(list []starter) {
+func (d *dormants) takeAll(list []starts.Starter) {
 	for _, s := range list {
 		d.take(s)
 	}
@@ -153,11 +153,11 @@ func (d *dormants) takeAll(list []starter) {
 const large = 24 << 20
 
 // take looks at one file, if it is one that can hold code.
-func (d *dormants) take(s starter) {
-	if d.seen[s.path] {
+func (d *dormants) take(s starts.Starter) {
+	if d.seen[s.Path] {
 		return
 	}
-	d.seen[s.path] = true
+	d.seen[s.Path] = true
 	d.enter(s, large)
 }
 
@@ -171,21 +171,21 @@ func (d *dormants) takeLate() {
 }
 
 // enter looks at one file that is not larger than most bytes; 0: no limit.
-func (d *dormants) enter(s starter, most uint64) {
+func (d *dormants) enter(s starts.Starter, most uint64) {
 	if d.over() {
 		d.look.report.Sight.DormantLeft++
 		return
 	}
-	if isArchive(s.path) {
+	if lang.IsJar(s.Path) {
 		d.takeArchive(s)
 		return
 	}
-	f, later := d.file(s.path, s.how != "opt" && s.how != "image", most)
+	f, later := d.file(s.Path, s.How != "opt" && s.How != "image", most)
 	if later {
 		d.late = append(d.late, s)
 	} else if f != nil && !d.entered[f] { // not yet, under another name
 		d.entered[f] = true
-		d.entries = append(d.entries, &dormant{starter: s, file: f})
+		d.entries = append(d.entries, &dormant{Starter: s, file: f})
 	}
 }
 
@@ -240,19 +240,19 @@ func (d *dormants) open(name string, mustRun bool, most uint64) named {
 	return named{name: name, content: d.look.catalogue.get(&st, want, func() (int, error) { return jail.Reopen(fd) })}
 }
 
-func (d *dormants) takeArchive(s starter) {
+func (d *dormants) takeArchive(s starts.Starter) {
 	l := d.look
 	got, ok := within(archivePatience*l.limit, func() *archive {
-		return l.readArchive(s.path, func() (int, error) { return d.root.dir.OpenRead(s.path) })
+		return l.readArchive(s.Path, func() (int, error) { return d.root.dir.OpenRead(s.Path) })
 	})
 	if !ok {
-		l.note("archive not read, no answer in time: " + s.path)
+		l.note("archive not read, no answer in time: " + s.Path)
 		return
 	}
 	if got.why != "" {
-		l.note("archive not read in full: " + s.path + ": " + got.why)
+		l.note("archive not read in full: " + s.Path + ": " + got.why)
 	}
-	e := &dormant{starter: s}
+	e := &dormant{Starter: s}
 	for _, f := range got.has.Found {
 		e.modules = append(e.modules, l.moduleOf(f))
 	}
@@ -275,7 +275,7 @@ func (d *dormants) finish() {
 	})
 	d.findLibraries()
 	for _, e := range d.entries {
-		entry := Dormant{Path: e.path, Start: e.how, Unit: e.unit, Modules: e.modules}
+		entry := Dormant{Path: e.Path, Start: e.How, Unit: e.Unit, Modules: e.modules}
 		if e.file != nil {
 			entry.ID = e.file.memory.id
 			l.files.all[e.file.key] = e.file

@@ -1,4 +1,4 @@
-package scan
+package starts
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"staunch/see/scan/jail"
-	"staunch/see/scan/lang"
 )
 
 const (
@@ -15,14 +14,21 @@ const (
 	maxWalk  = 5_000_000 // entries of one tree
 )
 
-// walker goes through a tree that does not run and picks what may hold code: ELF candidates and archives.
+// Tree calls found for every file below start that may hold code: ELF candidates and archives. It returns what was not looked at, one
+// sentence each; how is what the starters say. It ends early with ctx.
+func Tree(ctx context.Context, root *jail.Root, start, how string, found func(Starter)) (notes []string) {
+	w := walker{ctx: ctx, root: root, how: how, found: found}
+	w.tree(start, 0)
+	return w.notes
+}
+
 type walker struct {
 	ctx   context.Context
 	root  *jail.Root
 	how   string
 	seen  int
 	notes []string
-	found func(starter)
+	found func(Starter)
 }
 
 // tree visits a directory or one file. Links are not followed: what they lead to inside of the tree is met under its own name.
@@ -47,7 +53,7 @@ func (w *walker) tree(start string, depth int) {
 				w.tree(name, depth+1)
 			}
 		case e.Type() == 0 && worth(e.Name()):
-			w.found(starter{path: name, how: w.how})
+			w.found(Starter{Path: name, How: w.how})
 		}
 	}
 }
@@ -64,6 +70,3 @@ func worth(name string) bool {
 	}
 	return true
 }
-
-// isArchive tells what lang reads.
-func isArchive(name string) bool { return lang.IsJar(name) }
