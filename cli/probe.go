@@ -125,6 +125,9 @@ func (p *probing) collect(ctx context.Context, kept *probeState) ([]probe.Result
 			failed = lines.Encode(r)
 		}
 	}
+	if n := len(kept.earlier); n > 0 && isTerminal(p.env.Stderr) {
+		fmt.Fprintf(p.env.Stderr, "%d results are taken from %s\n", n, p.state)
+	}
 	err := probe.Each(ctx, p.q, kept.done, p.progress(), func(r probe.Result) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -247,14 +250,11 @@ func (p *probing) progress() func(probe.Progress) {
 		return nil
 	}
 	return func(s probe.Progress) {
-		says := s.Says
-		if s.Done == s.Total {
-			says = ""
-		}
-		fmt.Fprintf(p.env.Stderr, "\r\x1b[K%d/%d %.60s", s.Done, s.Total, says)
 		if s.Done == s.Total {
 			fmt.Fprint(p.env.Stderr, "\r\x1b[K")
+			return
 		}
+		fmt.Fprintf(p.env.Stderr, "\r\x1b[K%d of %d done, %.60s", s.Done, s.Total, s.Says)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -119,9 +120,10 @@ func whyStyle(env *Env, f whyFlags) why.Style {
 	return why.Style{Width: terminalWidth(env), Colour: colour(env), Verbose: f.verbose}
 }
 
-// watchWhy repeats until it is interrupted; each round is one line per layer with its history.
+// watchWhy repeats until it is interrupted; each round is one line per layer with its history. On a terminal a round takes the place of the one before.
 func watchWhy(ctx context.Context, env *Env, f whyFlags, q why.Question) error {
 	history := map[string][]float64{}
+	shown := 0
 	for {
 		answer, err := why.Ask(ctx, q, nil)
 		if err != nil {
@@ -130,18 +132,37 @@ func watchWhy(ctx context.Context, env *Env, f whyFlags, q why.Question) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		fmt.Fprintf(env.Stdout, "%s  %s\n", answer.Taken.Format("15:04:05"), answer.Says)
-		for _, l := range answer.Layers {
-			past := append(history[l.Layer], l.TookMS)
-			history[l.Layer] = past[max(0, len(past)-40):]
-			fmt.Fprintf(env.Stdout, "  %-8s%8.1f ms  %s\n", l.Layer, l.TookMS, why.Spark(history[l.Layer]))
+		width := 0
+		if isTerminal(env.Stdout) {
+			width = terminalWidth(env)
+			if shown > 0 {
+				fmt.Fprintf(env.Stdout, "\x1b[%dA\x1b[J", shown)
+			}
 		}
+		shown = watchRound(env.Stdout, answer, history, width)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(f.every):
 		}
 	}
+}
+
+// watchRound prints one round and returns how many lines it took; with a width no line is longer.
+func watchRound(w io.Writer, answer why.Answer, history map[string][]float64, width int) int {
+	lines := []string{answer.Taken.Format("15:04:05") + "  " + answer.Says}
+	for _, l := range answer.Layers {
+		past := append(history[l.Layer], l.TookMS)
+		history[l.Layer] = past[max(0, len(past)-40):]
+		lines = append(lines, fmt.Sprintf("  %s %-8s%8.1f ms  %s", why.Symbol(l.State), l.Layer, l.TookMS, why.Spark(history[l.Layer])))
+	}
+	for _, line := range lines {
+		if short := []rune(line); width > 0 && len(short) > width {
+			line = string(short[:width])
+		}
+		fmt.Fprintln(w, line)
+	}
+	return len(lines)
 }
 
 func whyQuestion(env *Env, f whyFlags, url string) (why.Question, error) {

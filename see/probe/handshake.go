@@ -16,24 +16,17 @@ import (
 	"staunch/tame"
 )
 
-// handshake makes one or two complete handshakes: chain, staple, timestamps, ALPN, resumption and, over HTTP, HSTS.
+// handshake makes a complete handshake: chain, staple, timestamps, ALPN and, over HTTP, HSTS.
 func (s *sight) handshake(ctx context.Context) {
-	cache := tls.NewLRUClientSessionCache(1)
-	web := s.d.StartTLS == "" && speaksHTTP(s.d.Port)
-	set := func(c *tls.Config) {
-		c.ClientSessionCache = cache
-		if web {
-			c.NextProtos = []string{"http/1.1"}
-		}
-	}
+	s.cache = tls.NewLRUClientSessionCache(1)
 	m, err := meet(ctx, s.d, func(conn *tls.Conn, m *met) {
-		if web {
+		if s.web() {
 			s.hsts(conn)
 		} else {
 			settle(conn)
 		}
 		m.state = conn.ConnectionState()
-	}, set)
+	}, s.asClient("http/1.1"))
 	if err != nil {
 		s.skip("what only a complete handshake shows (HSTS, staple, resumption): %v", err)
 		return
@@ -42,10 +35,19 @@ func (s *sight) handshake(ctx context.Context) {
 	if m.state.NegotiatedProtocol != "" {
 		s.r.ALPN = append(s.r.ALPN, m.state.NegotiatedProtocol)
 	}
-	if s.l.q.mode() == ModeFull {
-		s.resume(ctx, set)
+}
+
+// asClient keeps sessions, and asks a web server for these protocols.
+func (s *sight) asClient(protocols ...string) func(*tls.Config) {
+	return func(c *tls.Config) {
+		c.ClientSessionCache = s.cache
+		if s.web() {
+			c.NextProtos = protocols
+		}
 	}
 }
+
+func (s *sight) web() bool { return s.d.StartTLS == "" && speaksHTTP(s.d.Port) }
 
 // speaksHTTP is false for the ports of other protocols that start with TLS: an HTTP request would only end up in their logs.
 func speaksHTTP(port uint16) bool {
@@ -63,12 +65,11 @@ func settle(conn *tls.Conn) {
 }
 
 // resume makes a second handshake with what the first one left in the cache, and asks for HTTP/2 in it.
-func (s *sight) resume(ctx context.Context, set func(*tls.Config)) {
-	m, err := meet(ctx, s.d, nil, set, func(c *tls.Config) {
-		if len(c.NextProtos) > 0 {
-			c.NextProtos = []string{"h2", "http/1.1"}
-		}
-	})
+func (s *sight) resume(ctx context.Context) {
+	if s.tls == nil {
+		return
+	}
+	m, err := meet(ctx, s.d, nil, s.asClient("h2", "http/1.1"))
 	if err != nil {
 		s.skip("session resumption: %v", err)
 		return

@@ -4,6 +4,7 @@ package probe
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net/netip"
@@ -119,17 +120,21 @@ func (l *look) all(ctx context.Context, todo []Endpoint, progress func(Progress)
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	finished := int64(0)
+	tell := func(says string, more int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		finished += more
+		progress(Progress{Says: says, Done: finished, Total: int64(len(todo))})
+	}
 	for range min(l.q.parallel(), len(todo)) {
 		wait.Go(func() {
 			for e := range queue {
+				tell("looking at "+e.String(), 0)
 				r, keep := l.one(ctx, e)
 				if keep {
 					take(r)
 				}
-				mu.Lock()
-				finished++
-				progress(Progress{Says: "probed " + e.String(), Done: finished, Total: int64(len(todo))})
-				mu.Unlock()
+				tell("probed "+e.String(), 1)
 			}
 		})
 	}
@@ -170,9 +175,10 @@ type sight struct {
 	trust   chain.Trust
 	seen    map[uint16]*list.Version // by number
 	tls     *met
-	dhBits  int                // the weakest prime seen; 0: none
-	session *handshake.Session // finished and closed: its id
-	noTLS   bool               // whoever listens there does not speak TLS
+	cache   tls.ClientSessionCache // of tls, for a second handshake
+	dhBits  int                    // the weakest prime seen; 0: none
+	session *handshake.Session     // finished and closed: its id
+	noTLS   bool                   // whoever listens there does not speak TLS
 }
 
 func (s *sight) skip(format string, args ...any) {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -141,7 +142,10 @@ func (s *sight) full(ctx context.Context) {
 	if s.asked == hello.TLS12 {
 		known.Flight = s.flight
 	}
+	var wait sync.WaitGroup
+	wait.Go(func() { s.resume(ctx) })
 	found := list.All(ctx, s.d, known)
+	wait.Wait()
 	s.seen, s.dhBits = found.Versions, found.DHBits
 	for _, id := range found.Groups {
 		s.r.Groups = append(s.r.Groups, Named{ID: hex16(id), Name: hello.GroupNamed(id).Name})

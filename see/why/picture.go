@@ -27,18 +27,18 @@ func Draw(w io.Writer, a Answer, s Style) {
 		drawOne(w, r, s)
 	}
 	fmt.Fprintln(w)
-	for i, line := range wrap(a.Says, s.Width-2) {
-		mark := "  "
+	for i, line := range wrap(a.Says, s.Width-3) {
+		mark := "   "
 		if i == 0 {
-			mark = s.paint(verdictState(a.Verdict), symbol(verdictState(a.Verdict))) + " "
+			mark = s.paint(verdictState(a.Verdict), Symbol(verdictState(a.Verdict))) + " "
 		}
 		fmt.Fprintf(w, "%s%s\n", mark, line)
 	}
-	for _, line := range wrap(a.Next, s.Width-2) {
-		fmt.Fprintf(w, "  %s\n", line)
+	for _, line := range wrap(a.Next, s.Width-3) {
+		fmt.Fprintf(w, "   %s\n", line)
 	}
 	if a.Samples != nil {
-		fmt.Fprintf(w, "  %d samples: first byte %s (%s)\n", a.Samples.Count, Spark(a.Samples.FirstMS), a.Samples.Trend)
+		fmt.Fprintf(w, "   %d samples: first byte %s (%s)\n", a.Samples.Count, Spark(a.Samples.FirstMS), a.Samples.Trend)
 	}
 }
 
@@ -58,7 +58,7 @@ func drawOne(w io.Writer, a Answer, s Style) {
 		indent := len([]rune(head)) + 2
 		for i, line := range wrap(says, max(20, s.Width-indent)) {
 			if i == 0 {
-				fmt.Fprintf(w, "%s %s%s\n", s.paint(l.State, symbol(l.State)), head, line)
+				fmt.Fprintf(w, "%s %s%s\n", s.paint(l.State, Symbol(l.State)), head, line)
 				continue
 			}
 			fmt.Fprintf(w, "%s%s\n", strings.Repeat(" ", indent), line)
@@ -67,8 +67,9 @@ func drawOne(w io.Writer, a Answer, s Style) {
 	}
 }
 
-// drawLines shows the findings inside a layer: all of them when verbose, else only what is not well.
+// drawLines shows the findings inside a layer: all of them when verbose, else only what is not well. Each command is named once.
 func drawLines(w io.Writer, l Layer, s Style) {
+	said := ""
 	for _, line := range l.Lines {
 		if !s.Verbose && (line.State == OK || line.State == NotReached) {
 			continue
@@ -76,20 +77,22 @@ func drawLines(w io.Writer, l Layer, s Style) {
 		for i, text := range wrap(line.Says, s.Width-14) {
 			mark := "  "
 			if i == 0 {
-				mark = s.paint(line.State, symbol(line.State)) + " "
+				mark = s.paint(line.State, Symbol(line.State)) + " "
 			}
 			fmt.Fprintf(w, "          %s%s\n", mark, text)
 		}
-		if check := cmp.Or(line.Check, l.Check); s.Verbose && check != "" {
+		if check := cmp.Or(line.Check, l.Check); s.Verbose && check != "" && check != said {
 			fmt.Fprintf(w, "            check: %s\n", check)
+			said = check
 		}
 	}
-	if l.Check != "" && (s.Verbose || l.State == Failed) {
+	if l.Check != "" && l.Check != said && (s.Verbose || l.State == Failed) {
 		fmt.Fprintf(w, "          check: %s\n", l.Check)
 	}
 }
 
-func symbol(s State) string {
+// Symbol is the sign of a state, two columns wide.
+func Symbol(s State) string {
 	switch s {
 	case OK:
 		return "ok"
