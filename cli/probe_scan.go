@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 
@@ -16,15 +18,33 @@ func listeners(ctx context.Context, env *Env) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listening(report), nil
+	targets, others := listening(report, inOurNetwork)
+	if others > 0 {
+		fmt.Fprintf(env.Stderr, "note: %d listening ports are in other network namespaces (containers) and cannot be asked from here: name them as strangers reach them\n", others)
+	}
+	return targets, nil
 }
 
-// listening turns a report into targets.
-func listening(report *scan.Report) []string {
-	var targets []string
+// inOurNetwork tells whether a process shares our network namespace: only then its ports are ours to ask. One that cannot be told is asked.
+func inOurNetwork(pid int) bool {
+	ours, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return true
+	}
+	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+	return err != nil || theirs == ours
+}
+
+// listening turns a report into targets, and counts the ports of networks that are not ours.
+func listening(report *scan.Report, ours func(pid int) bool) (targets []string, others int) {
 	for _, p := range report.Processes {
+		mine := len(p.Listens) > 0 && ours(p.PID)
 		for _, l := range p.Listens {
 			if l.Proto != "tcp" && l.Proto != "tcp6" {
+				continue
+			}
+			if !mine {
+				others++
 				continue
 			}
 			addr, err := netip.ParseAddr(l.Addr)
@@ -42,5 +62,5 @@ func listening(report *scan.Report) []string {
 		}
 	}
 	slices.Sort(targets)
-	return slices.Compact(targets)
+	return slices.Compact(targets), others
 }

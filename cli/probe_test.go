@@ -77,7 +77,7 @@ func TestProbeExitCodesSayWhatWasSeen(t *testing.T) {
 		{[]string{"--expect-spki", strings.ToUpper(key), address}, cli.ExitClean, "key served"},
 		{[]string{"--expect-spki", strings.Repeat("0", 64), address}, cli.ExitFound, "key different"},
 		{[]string{"--expect-spki", key, address, dead}, cli.ExitIncomplete, "key unseen"},
-		{[]string{"--ca", ca, address, dead}, cli.ExitIncomplete, "connection refused"},
+		{[]string{"--ca", ca, address, dead}, cli.ExitIncomplete, "nothing listens there: connection refused"},
 	} {
 		out, errs, code := p.types(append([]string{"probe"}, c.args...)...)
 		if code != c.code || !strings.Contains(out, c.says) {

@@ -85,7 +85,7 @@ func (c *leaving) Close() error {
 func dialFault(err error) error {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fault.New(fault.Unreachable, "connection refused: nothing listens there").Caused(syscall.ECONNREFUSED)
+		return fault.New(fault.Unreachable, "nothing listens there").Caused(syscall.ECONNREFUSED)
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		return fault.New(fault.Timeout, "no answer to the connection: filtered, or the host is down")
 	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH):
