@@ -68,7 +68,11 @@ func (h *Hub) ScanHost(ctx context.Context, where fleet.Host) (*scan.Report, err
 	if err := h.Inventory.Tell(where.Name, r); err != nil {
 		return nil, err
 	}
-	packed, err := inventory.Pack(r)
+	whole, err := h.Inventory.Report(where.Name) // with what was known before of files that are gone now: the next command must know it, too
+	if err != nil {
+		return nil, err
+	}
+	packed, err := inventory.Pack(whole)
 	if err != nil {
 		return nil, err
 	}

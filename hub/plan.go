@@ -83,7 +83,7 @@ func (h *Hub) Plan(ctx context.Context, id string) (*plan.Sealed, error) {
 // detail tells whether a run's event is a single step's detail rather than something a manager reads.
 func detail(kind string) bool {
 	switch run.Kind(strings.TrimPrefix(kind, runKind)) {
-	case run.Held, run.Begun, run.Answered, run.Checked, run.Lacks, run.Proven, run.UndoBegun:
+	case run.Taken, run.Held, run.Begun, run.Answered, run.Checked, run.Lacks, run.Proven, run.UndoBegun:
 		return strings.HasPrefix(kind, runKind)
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 
 	"staunch/fault"
 	"staunch/see/scan"
+	"staunch/see/scan/elf"
 	"staunch/see/scan/owner"
 )
 
@@ -26,7 +27,8 @@ type Inventory struct {
 	contents []scan.Object
 	variants table[variant]
 	packages table[owner.Package]
-	lists    lists // of variants: what a process maps
+	origins  map[int32]owner.Package // objects to a package that is known to have brought exactly these bytes, on whichever host
+	lists    lists                   // of variants: what a process maps
 	modules  []scan.Module
 	moduleOf table[string]
 	hosts    map[string]*host
@@ -174,9 +176,10 @@ func (inv *Inventory) take(r *scan.Report) *host {
 	machine := inv.classes.of(class{r.Machine.Arch, r.Machine.Distro, r.Machine.Release})
 	h.processes = make([]process, len(r.Processes))
 	own := inv.owners(r)
+	inv.learn(r)
 	for i := range r.Processes {
 		p := r.Processes[i]
-		p.Objects = owned(p.Objects, own)
+		p.Objects = inv.remembered(owned(p.Objects, own))
 		h.processes[i] = inv.process(h, &p, machine)
 		h.tallies = count(h.tallies, h.processes[i].set, h.processes[i].exposure)
 	}
@@ -240,6 +243,52 @@ func owned(objects []scan.Mapped, own map[string]*owner.Package) []scan.Mapped {
 		if objects[i].Package == nil {
 			objects[i].Package = own[objects[i].ID]
 		}
+	}
+	return objects
+}
+
+// learn notes which package brought which bytes, where a host compared the two.
+func (inv *Inventory) learn(r *scan.Report) {
+	note := func(id string, p *owner.Package) {
+		if id == "" || p == nil || p.Intact != string(elf.Yes) && p.Intact != owner.Was {
+			return
+		}
+		if inv.origins == nil {
+			inv.origins = map[int32]owner.Package{}
+		}
+		if o := inv.objects.of(id); inv.origins[o].Name == "" {
+			from := *p
+			from.Intact = owner.Was
+			inv.origins[o] = from
+		}
+	}
+	for i := range r.Objects {
+		note(r.Objects[i].ID, r.Objects[i].Package)
+	}
+	for i := range r.Processes {
+		for j := range r.Processes[i].Objects {
+			note(r.Processes[i].Objects[j].ID, r.Processes[i].Objects[j].Package)
+		}
+	}
+}
+
+// remembered gives mappings whose file was deleted or replaced the package that the same bytes came from: the host's own database
+// describes what lies on disk now, and nobody there can tell any more what is in memory.
+func (inv *Inventory) remembered(objects []scan.Mapped) []scan.Mapped {
+	copied := false
+	for i := range objects {
+		m := &objects[i]
+		if m.ID == "" || m.State != scan.Deleted && m.State != scan.Replaced {
+			continue
+		}
+		from, known := inv.origins[inv.objects.of(m.ID)]
+		if !known {
+			continue
+		}
+		if !copied {
+			objects, copied = slices.Clone(objects), true
+		}
+		objects[i].Package = &from
 	}
 	return objects
 }

@@ -117,6 +117,63 @@ func TestFleetAgainstOneAdvisory(t *testing.T) {
 	}
 }
 
+// Between an upgrade and its restarts the old library is still in memory, and its host's database tells of the new one only:
+// what was known of the very same bytes before must not be forgotten, neither by the next look nor by the next command.
+func TestAnUpgradedLibraryInMemoryStaysWhatItWas(t *testing.T) {
+	old := &owner.Package{Type: "deb", Name: "libtally1", Version: "1.0-1", Source: "tally", Distro: "debian", Release: "12", Intact: "yes"}
+	look := func(at time.Time, state scan.State, pkg *owner.Package) *scan.Report {
+		r := machine("web1", at, []scan.Object{{Path: "/lib/x/libtally.so.1", Object: elf.Object{ID: "tally-old", Soname: "libtally.so.1"}, Package: pkg}}, "tallyd tally-old")
+		r.Processes[0].Objects[0].State, r.Processes[0].Objects[0].Path = state, "/lib/x/libtally.so.1"
+		return r
+	}
+	bad := advisory.NewCatalogue(advisory.Set{Date: noon, Ecosystems: map[string]time.Time{"debian:12": noon}, Advisories: []advisory.Advisory{{
+		ID: "CVE-2026-0001", Affects: []advisory.Affected{{Ecosystem: "debian:12", Name: "tally", Ranges: []advisory.Range{{Fixed: "1.1-1"}}}},
+	}}})
+	state := func(inv *inventory.Inventory) string {
+		a, err := inv.Ask(inventory.Question{Advisory: "CVE-2026-0001", Catalogue: bad, Fleet: hosts("web1"), Now: noon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(a.Hosts[0].State) + " " + a.Hosts[0].Why
+	}
+	inv := inventory.New()
+	tell(t, inv, look(noon.Add(-time.Hour), scan.Same, old))
+	if got := state(inv); got != "affected " {
+		t.Fatalf("before the upgrade: %s", got)
+	}
+	now := *old
+	now.Version, now.Intact = "1.1-1", "no"
+	for _, pkg := range []*owner.Package{nil, &now} {
+		tell(t, inv, look(noon, scan.Deleted, pkg))
+		if got := state(inv); got != "affected " {
+			t.Errorf("after the upgrade, before the restart: %s", got)
+		}
+	}
+	kept, err := inv.Report("web1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := inventory.Pack(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := inventory.Unpack(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := inventory.New()
+	tell(t, next, again)
+	tell(t, next, look(noon, scan.Deleted, nil))
+	if got := state(next); got != "affected " {
+		t.Errorf("for the next command: %s", got)
+	}
+	blank := inventory.New()
+	tell(t, blank, look(noon, scan.Deleted, &now))
+	if got := state(blank); !strings.HasPrefix(got, "unknown") {
+		t.Errorf("without anything known before: %s", got)
+	}
+}
+
 // Behind a balancer no address of a web server is public; the fleet's description says that strangers reach it all the same.
 func TestWhatTheFleetCallsPublicFacesStrangers(t *testing.T) {
 	inv := inventory.New()

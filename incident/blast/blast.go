@@ -77,11 +77,11 @@ func Of(t Traces) Radius {
 			t.secret(host, &f.Secrets[i], secrets)
 		}
 		for _, u := range f.Unseen {
-			b.Unseen = append(b.Unseen, strings.TrimSpace(fmt.Sprintf("%s: %s %s", host, cmp.Or(u.Path, fmt.Sprintf("process %d:", u.PID)), u.Reason)))
+			b.Unseen = merge(b.Unseen, []string{strings.TrimSpace(fmt.Sprintf("%s: %s %s", host, cmp.Or(u.Path, fmt.Sprintf("process %d:", u.PID)), u.Reason))})
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(t.Failed)) {
-		b.Unseen = append(b.Unseen, host+": "+t.Failed[host])
+		b.Unseen = append(b.Unseen, host+": "+strings.TrimPrefix(t.Failed[host], host+": "))
 	}
 	b.Unseen = append(b.Unseen, t.Unserved...)
 	t.also(lost)

@@ -153,7 +153,7 @@ func (r *Report) markBlast(p *sheet) {
 }
 
 func (r *Report) markSearches(p *sheet) {
-	p.line("## incident.Search for signs of exploitation\n")
+	p.line("## Search for signs of exploitation\n")
 	if len(r.Searches) == 0 {
 		p.line("None was recorded. That nothing was found means nothing until somebody looks.\n")
 		return

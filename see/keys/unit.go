@@ -71,7 +71,11 @@ func (u *unit) file(name string) {
 				u.variable(pair)
 			}
 		case "EnvironmentFile":
-			u.variables(strings.TrimPrefix(strings.TrimSpace(value), "-"))
+			file, optional := strings.CutPrefix(strings.TrimSpace(value), "-")
+			if _, err := u.root.Stat(file); err != nil && optional && !strings.ContainsAny(file, "*?[%") {
+				continue // it need not be there
+			}
+			u.variables(file)
 		case "LoadCredential", "LoadCredentialEncrypted", "SetCredential", "SetCredentialEncrypted":
 			id, _, _ := strings.Cut(strings.TrimSpace(value), ":")
 			u.credential(id)

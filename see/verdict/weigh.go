@@ -9,6 +9,7 @@ import (
 	"staunch/see/advisory/version"
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/owner"
 )
 
 // weighed is what the catalogue makes of one subject.
@@ -219,7 +220,8 @@ func (j *judge) packageClues(s *subject, a *advisory.Advisory) []clue {
 	answer, span := j.covers(a, key, v)
 	name := fmt.Sprintf("%s %s %s", s.pkg.Type, s.pkg.Name, s.pkg.Version)
 	c := clue{rank: rankPackage, evidence: elf.Evidence{Kind: "package", Detail: name + ", source " + s.pkg.Source + " " + v}}
-	gone := s.state == scan.Deleted || s.state == scan.Replaced
+	// Bytes that are known to have been a package's own are judged as that package's, although their file has been replaced since.
+	gone := (s.state == scan.Deleted || s.state == scan.Replaced) && s.pkg.Intact != owner.Was
 	switch {
 	case answer == advisory.Silent || answer == advisory.Unclear:
 		return j.silentClue(key, c, gone)

@@ -165,6 +165,9 @@ func (x *team) report(id string) {
 	text := x.says(0, "incident", "report", id, "--zone", "Europe/Berlin")
 	x.has("the report", text, "st-5", "ada approved plan 1.1", "ben approved plan 1.1", "orders, addresses", "packet captures: none are kept", "SHOP_SESSION_SECRET", "LEGACY_API_TOKEN",
 		"public part clean", "on 4 of them where strangers can reach it", "shop.example 10.66.0.14:8443", "st-1:443, st-2:443, st-3:443", "/etc/ssl/private/shop.pem", "the vendor of legacyd", "(cleo, due")
+	if public, all := strings.Index(text, "public part clean"), strings.Index(text, "nothing affected is left on"); public < 0 || all < public {
+		x.Error("the public part was not clean before the rest")
+	}
 	if strings.Contains(text, legacyToken) || strings.Contains(text, sessionValue) {
 		x.Error("the report tells the value of a secret")
 	}
