@@ -109,6 +109,13 @@ func (h *Hub) remindSteps(ctx context.Context, s *incident.Incident) (due []inci
 		if err := h.tell(ctx, s.Opened.ID, n, every); err != nil {
 			failed = append(failed, err)
 		}
+		if deputy := step.Task.Deputy; every > 0 && deputy != "" {
+			n.Key, n.To, n.Says = n.Key+" "+deputy, deputy, step.Task.Owner+" has not done it: "+n.Says
+			due = append(due, n)
+			if err := h.tell(ctx, s.Opened.ID, n, every); err != nil {
+				failed = append(failed, err)
+			}
+		}
 	}
 	for i, w := range sealed.Plan().Watches {
 		if h.Now().Before(w.Due) {

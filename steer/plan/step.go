@@ -96,6 +96,8 @@ type Task struct {
 	Due   time.Time `json:"due"`
 	// Contact is whom the owner has to talk to, where that is somebody else.
 	Contact string `json:"contact,omitempty"`
+	// Deputy is told, beside the owner, once it is overdue: the owner may be asleep.
+	Deputy string `json:"deputy,omitempty"`
 }
 
 // UndoKind says what happens to a target when its step failed.

@@ -29,6 +29,11 @@ func NewKeys(keys []cert.Key, o Options) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	for _, w := range wants {
+		if w.issuer.By == "hand" && len(o.Custodians) < 2 {
+			return plan.Plan{}, fault.New(fault.Denied, "%s issues by hand, and %d custodians are named: never one person alone", w.issuer.Name, len(o.Custodians)).Hinted("certs.yaml: custodians; the second is told when the first is late")
+		}
+	}
+	for _, w := range wants {
 		d.newKey(w)
 	}
 	if d.err == nil && len(d.Steps) == 0 {

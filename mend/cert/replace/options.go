@@ -234,7 +234,7 @@ func (d *draft) person(id, says, asks, owner string, after []string, proves ...p
 		case t.Owner == "":
 			t.Owner = c
 		case c != t.Owner && t.Contact == "":
-			t.Contact = "if " + t.Owner + " does not answer: " + c
+			t.Contact, t.Deputy = "if "+t.Owner+" does not answer: "+c, c
 		}
 	}
 	if t.Owner == "" {
