@@ -2,13 +2,10 @@ package ssh
 
 import (
 	"context"
-	"sync"
 
 	"staunch/fault"
 	"staunch/reach/fleet"
 	"staunch/reach/wire"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // When to use sudo.
@@ -98,20 +95,3 @@ func (d *Dialer) Clean(ctx context.Context, h fleet.Host) (bool, error) {
 
 // Close hangs up on jump hosts.
 func (d *Dialer) Close() { d.jumps.close() }
-
-// startups is how many logins may be under way at once: sshd's MaxStartups begins to drop above 10, and all may go through one jump host.
-const startups = 8
-
-// ramp lets a bounded number of logins be under way.
-type ramp struct {
-	once  sync.Once
-	seats *semaphore.Weighted
-}
-
-func (r *ramp) enter(ctx context.Context) (release func(), err error) {
-	r.once.Do(func() { r.seats = semaphore.NewWeighted(startups) })
-	if err := r.seats.Acquire(ctx, 1); err != nil {
-		return nil, fault.New(fault.Timeout, "no time was left to connect").Caused(err)
-	}
-	return func() { r.seats.Release(1) }, nil
-}

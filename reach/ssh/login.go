@@ -79,16 +79,9 @@ func (d *Dialer) login(ctx context.Context, t target) (*native, error) {
 	if t.needsOwn != "" {
 		return nil, fault.New(fault.Unsupported, "%s needs %s", t.name, t.needsOwn)
 	}
-	release, err := d.ramp.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
-	defer cancel()
 	var last error
-	for try := range 4 {
-		client, err := d.connect(ctx, t)
+	for try := range tries {
+		client, err := d.once(ctx, t)
 		if err == nil {
 			return &native{client: client, who: t.user}, nil
 		}
@@ -96,10 +89,26 @@ func (d *Dialer) login(ctx context.Context, t target) (*native, error) {
 			break
 		}
 	}
-	if ctx.Err() != nil && !fault.Is(last, fault.Denied) {
+	return nil, last
+}
+
+// tries is how often a connection that sshd drops before its first word is tried.
+const tries = 8
+
+// once is one try. Its seat is only held while it is under way, and its time begins with the seat.
+func (d *Dialer) once(ctx context.Context, t target) (*ssh.Client, error) {
+	release, err := d.ramp.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	client, err := d.connect(ctx, t)
+	release(err != nil && refusedEarly(err))
+	if ctx.Err() != nil && err != nil && !fault.Is(err, fault.Denied) {
 		return nil, fault.New(fault.Timeout, "%s (%s) did not answer within %v", t.name, t.address(), t.timeout).Caused(ctx.Err())
 	}
-	return nil, last
+	return client, err
 }
 
 // refusedEarly tells a connection that sshd dropped before its first word (MaxStartups) or during the handshake.
@@ -112,7 +121,7 @@ func pause(ctx context.Context, try int) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(time.Duration(150<<try) * time.Millisecond):
+	case <-time.After(time.Duration(150<<min(try, 4)) * time.Millisecond):
 		return true
 	}
 }

@@ -97,6 +97,8 @@ func TestFiveRealHosts(t *testing.T) {
 		{"the system's own ssh", systemSSH},
 		{"without an ssh program", withoutSSH},
 		{"a host that is cut off", cutOff},
+		{"the agent is never forwarded", agentStaysHere},
+		{"an sshd that drops logins above its limit", maxStartups},
 		{"a jump host", jumpHost},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.tell(t, hosts, p) })
@@ -366,6 +368,94 @@ func cutOff(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
 		t.Errorf("a new connection: %v", err)
 	}
 	h.Heal(t)
+}
+
+// agentStaysHere asks for forwarding as loudly as a configuration can, and looks on the host whether any agent is to be had there.
+func agentStaysHere(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
+	h := hosts[1]
+	socket := filepath.Join(t.TempDir(), "agent")
+	agent := exec.Command(real.Program(t, "ssh-agent"), "-D", "-a", socket)
+	must(t, agent.Start())
+	t.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	add := func() error {
+		cmd := exec.Command(real.Program(t, "ssh-add"), h.Key)
+		cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK="+socket)
+		return cmd.Run()
+	}
+	for end := time.Now().Add(20 * time.Second); add() != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the agent takes no key")
+		}
+	}
+	text, err := os.ReadFile(h.SSHConfig)
+	must(t, err)
+	config := filepath.Join(t.TempDir(), "config")
+	must(t, os.WriteFile(config, []byte("ForwardAgent yes\n"+string(text)), 0o600))
+	t.Setenv("SSH_AUTH_SOCK", socket) // the system's ssh finds it there
+	seen := func() string {
+		return h.Exec(t, "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep ^SSH_AUTH_SOCK; ls -d /tmp/ssh-* 2>/dev/null; true")
+	}
+	// a person's own ssh with this configuration does forward: else the rest proves nothing
+	own := exec.Command(program(t), "-F", config, h.Name, "sleep 60")
+	must(t, own.Start())
+	for end := time.Now().Add(20 * time.Second); seen() == ""; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no forwarding where it was asked for")
+		}
+	}
+	must(t, own.Process.Kill())
+	_ = own.Wait() // it was killed
+	h.Exec(t, "pkill -x sleep; true")
+	for end := time.Now().Add(20 * time.Second); seen() != ""; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still forwarded: %s", seen())
+		}
+	}
+	for _, via := range []fleet.Via{"", fleet.ViaSystem} {
+		d := dialer(t, h, p)
+		d.ConfigFile, d.Agent = config, socket
+		c, err := dial(t, d, fleet.Host{Name: h.Name, Via: via})
+		must(t, err)
+		health(t, c)
+		if got := seen(); got != "" {
+			t.Errorf("via %q an agent is to be had on the host: %s", via, got)
+		}
+		must(t, c.Close())
+	}
+}
+
+// maxStartups lets twenty logins at once meet an sshd that begins to drop at three and drops all above four.
+func maxStartups(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
+	h := hosts[2]
+	h.Write(t, "/etc/ssh/sshd_config.d/few.conf", "MaxStartups 2:30:4\n", 0o644)
+	h.Exec(t, "systemctl restart ssh")
+	defer func() {
+		must(t, os.Remove(h.Path("/etc/ssh/sshd_config.d/few.conf")))
+		h.Exec(t, "systemctl restart ssh")
+	}()
+	d := dialer(t, h, p)
+	_, err := dial(t, d, fleet.Host{Name: h.Name}) // puts the host part there once
+	must(t, err)
+	errs := make(chan error, 20)
+	for range cap(errs) {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			defer cancel()
+			c, err := d.Dial(ctx, fleet.Host{Name: h.Name})
+			if err == nil {
+				err = c.Close()
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if log := h.Exec(t, "journalctl -u ssh --no-pager | grep -ciE 'drop connection|MaxStartups throttling' || true"); log == "0" {
+		t.Error("sshd dropped nothing: this story proves nothing")
+	}
 }
 
 func jumpHost(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
