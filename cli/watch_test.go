@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -70,6 +72,9 @@ func TestAWatchTellsWhenAVulnerableProgramComesAndGoes(t *testing.T) {
 		}
 	}
 	until("how it watches", func(w watched) bool { return w.Kind == "watching" && w.How != "" })
+	if out, err := exec.Command(real.Program(t, "ionice"), "-p", strconv.Itoa(watch.Process.Pid)).CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "idle" {
+		t.Errorf("it reads with priority %q (%v), so that it can be in the way of others", out, err)
+	}
 
 	victim := exec.Command(node, "-e", `process.stdin.on("data", function(){ process.exit(0) }); process.stdin.resume()`)
 	in, err := victim.StdinPipe()

@@ -282,6 +282,9 @@ func (l *look) finish() *Report {
 	if note := l.cache.Note(); note != "" {
 		l.note(note)
 	}
+	if slices.ContainsFunc(r.Unseen, func(u Unseen) bool { return strings.Contains(u.Reason, denied) }) {
+		l.note("processes of other users are read by root, or with the capabilities SYS_PTRACE, DAC_READ_SEARCH and CHECKPOINT_RESTORE")
+	}
 	for note := range l.nets.notes {
 		l.note(note)
 	}

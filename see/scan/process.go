@@ -80,11 +80,13 @@ func (r *seen) fail(err error, what string) {
 	}
 }
 
+const denied = "permission denied"
+
 // reason says an error in words that a person can act on.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return "permission denied"
+		return denied
 	case errors.Is(err, fs.ErrNotExist):
 		return "no such file"
 	}

@@ -310,6 +310,9 @@ func TestAPlainUserSeesAPartAndSaysSo(t *testing.T) {
 			if !strings.Contains(u.Reason, "permission denied") {
 				t.Errorf("reason %q", u.Reason)
 			}
+			if !strings.Contains(strings.Join(r.Sight.Notes, "\n"), "CHECKPOINT_RESTORE") {
+				t.Errorf("what would settle it is not told: %v", r.Sight.Notes)
+			}
 			return
 		}
 	}
