@@ -92,7 +92,7 @@ func (l *look) mapped(s *seen, packages packages) []Mapped {
 		if f.disk != nil && m.State != Same {
 			m.OnDisk = f.disk.id
 		}
-		if p := packages[f]; p != nil {
+		if p := packages.memory[f]; p != nil {
 			m.Package = p
 		}
 		out = append(out, m)
@@ -149,8 +149,12 @@ func (l *look) objects(packages packages) {
 		if o.Path == "" || f.shown() < o.Path {
 			o.Path = f.shown()
 		}
-		if p := packages[f]; p != nil && c == f.memory && (o.Package == nil || better(p, o.Package)) {
-			o.Package = p
+		owned := packages.memory[f]
+		if c != f.memory {
+			owned = packages.disk[f]
+		}
+		if owned != nil && (o.Package == nil || better(owned, o.Package)) {
+			o.Package = owned
 		}
 	}
 	for _, f := range l.files.all {

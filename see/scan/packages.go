@@ -7,8 +7,8 @@ import (
 	"staunch/see/scan/owner"
 )
 
-// packages are the owners of files as they lie in memory.
-type packages map[*file]*owner.Package
+// packages are the owners of files: as they lie in memory, and as their name leads to them now.
+type packages struct{ memory, disk map[*file]*owner.Package }
 
 // database is one package database and the files to ask it for. Many mount namespaces show the same one, which is read once.
 type database struct {
@@ -19,7 +19,7 @@ type database struct {
 
 // findOwners asks every package database once for all paths that processes have mapped, or that can start.
 func (l *look) findOwners() packages {
-	out := packages{}
+	out := packages{memory: map[*file]*owner.Package{}, disk: map[*file]*owner.Package{}}
 	for _, d := range l.databases() {
 		matches, ok := within(10*l.limit, func() map[string]*owner.Match { return l.askOwners(d) })
 		if !ok {
@@ -28,7 +28,10 @@ func (l *look) findOwners() packages {
 		}
 		for _, f := range d.files {
 			if m := matches[f.inside]; m != nil {
-				out[f] = packageOf(m, f)
+				out.memory[f] = packageOf(m, f.memory)
+				if f.disk != nil {
+					out.disk[f] = packageOf(m, f.disk)
+				}
 			}
 		}
 	}
@@ -66,13 +69,13 @@ func (l *look) databases() []*database {
 	return all
 }
 
-// packageOf says with whose file the mapped bytes are compared: Intact only when they are the ones that the package brought.
-func packageOf(m *owner.Match, f *file) *owner.Package {
+// packageOf says with whose file the bytes are compared: Intact only when they are the ones that the package brought.
+func packageOf(m *owner.Match, c *content) *owner.Package {
 	p := m.Package
 	p.Intact = "unknown"
-	if f.memory != nil && f.memory.sum != "" && m.Sum != "" && f.memory.want.Kind == m.SumKind {
+	if c != nil && c.sum != "" && m.Sum != "" && c.want.Kind == m.SumKind {
 		p.Intact = "no"
-		if f.memory.sum == m.Sum {
+		if c.sum == m.Sum {
 			p.Intact = "yes"
 		}
 	}

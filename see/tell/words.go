@@ -103,7 +103,11 @@ func holds(f verdict.Finding) string {
 		s += " in " + path.Base(f.Path)
 	}
 	if f.Package != "" {
-		s += " (" + strings.Join(strings.Fields(f.Package)[1:], " ") + ")"
+		where := ""
+		if f.State == verdict.Stale {
+			where = "on disk now: "
+		}
+		s += " (" + where + strings.Join(strings.Fields(f.Package)[1:], " ") + ")"
 	}
 	return tame.Line(s)
 }

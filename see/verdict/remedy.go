@@ -39,6 +39,9 @@ func (j *judge) remedy(s *subject, a *advisory.Advisory, v verdict) remedy {
 		}
 		return remedy{kind: FixUpgrade, pkg: s.pkg.Name}
 	}
+	if packaged && s.own && !vendorPath(s.path) && s.pkg.Intact == string(elf.No) {
+		return remedy{kind: FixReplace, pkg: s.pkg.Name, version: j.fixFor(a, key, sourceVersion(s.pkg))}
+	}
 	return remedy{kind: FixReplace, version: j.fixFor(a, s.upstreamKey(), s.version)}
 }
 
@@ -123,6 +126,13 @@ func (r remedy) goal(s *subject) string {
 }
 
 func (r remedy) replace(s *subject) string {
+	if r.pkg != "" {
+		goal := ""
+		if r.version != "" {
+			goal = " in " + r.version + " or later"
+		}
+		return fmt.Sprintf("find out who replaced %s, which is not the file of %s any more, and reinstall %s%s", s.path, r.pkg, r.pkg, goal)
+	}
 	goal := "a fixed " + s.component.Name
 	if r.version != "" {
 		goal = s.component.Name + " " + r.version + " or later"
