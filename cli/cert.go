@@ -80,6 +80,7 @@ type replacing struct {
 	reason   string
 	soak     time.Duration
 	soaking  bool // soak was asked for
+	ownKey   string
 }
 
 func newCertReplace(env *Env, f *certFlags) *cobra.Command {
@@ -110,6 +111,7 @@ With --incident alone, every key that the incident's affected processes could re
 	fl.BoolVar(&o.anyway, "anyway", false, "although the incident's present plan is not done: it is void then")
 	fl.StringVar(&o.urgency, "urgency", "tonight", "now, tonight or week")
 	fl.DurationVar(&o.soak, "soak", 0, "how long each ring is watched (default: what the urgency says); the last look before a revocation takes 2 minutes at least, but in drills")
+	fl.StringVar(&o.ownKey, "own-key", "", "the ACME authority that the old key itself asks for its revocation, on a host that has it: for when nobody has the account any more")
 	fl.StringVar(&o.override, "override", "", "endpoints (name@address:port, with commas) that may break: the revocation does not wait for them; two people have to sign")
 	fl.StringVar(&o.reason, "reason", "", "with --override: why")
 	return cmd
@@ -149,6 +151,9 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 		return err
 	}
 	o.fill(&opts)
+	if opts.OwnKey, err = c.ownKeyAt(o.ownKey, o.drill); err != nil {
+		return err
+	}
 	opts.Voters = voters(d.env, f.config, d.Now())
 	if opts.Override, err = o.overriding(list, replace.Endpoints(d.Fleet, g.points, list[0]), c.people(), d.Now()); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"staunch/mend/cert"
 	"staunch/mend/cert/acme"
 	"staunch/mend/cert/errand"
+	"staunch/mend/cert/replace"
 )
 
 // opened is what one run of the program opened, once each: clients by CA and account, listeners by address.
@@ -260,4 +261,30 @@ func (w anyOf) Revoke(ctx context.Context, leaf *x509.Certificate) (acme.Accepte
 		}
 	}
 	return acme.Accepted{}, fault.New(kind, "%s", strings.Join(says, "; "))
+}
+
+// ownKeyAt is the CA that an old key itself asks for its revocation; "" for none. A drill and the real thing never meet.
+func (c *certsFile) ownKeyAt(name string, drill bool) (*replace.OwnKey, error) {
+	if name == "" {
+		return nil, nil
+	}
+	a, known := c.authority(name)
+	switch {
+	case !known || a.ACME == "":
+		return nil, fault.New(fault.NotFound, "no ACME authority is called %s", name).Hinted("certs.yaml lists authorities")
+	case a.Drill != drill:
+		return nil, fault.New(fault.Denied, "%s is for %s", name, map[bool]string{true: "drills only", false: "no drill"}[a.Drill])
+	}
+	own := &replace.OwnKey{Directory: a.ACME}
+	if a.Roots != "" {
+		if _, err := c.roots(a.Roots); err != nil {
+			return nil, err
+		}
+		b, err := os.ReadFile(c.path(a.Roots))
+		if err != nil {
+			return nil, fault.New(fault.Denied, "the CA's roots: %v", err)
+		}
+		own.Roots = string(b)
+	}
+	return own, nil
 }

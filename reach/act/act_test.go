@@ -1,7 +1,13 @@
 package act_test
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
+	"math/big"
 	"testing"
 	"time"
 
@@ -11,6 +17,25 @@ import (
 )
 
 const digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+// revocation names one certificate, made here.
+func revocation() *act.RevokeOwnWith {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		panic(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return &act.RevokeOwnWith{SPKI: hex.EncodeToString(sum[:]), Certificates: [][]byte{der}, Directory: "https://ca.example/directory"}
+}
 
 // examples are well-formed parameters of every kind.
 func examples() map[act.Kind]act.Params {
@@ -26,6 +51,7 @@ func examples() map[act.Kind]act.Params {
 		act.Signal:     &act.SignalWith{PID: 4711, Start: time.Date(2014, 4, 7, 20, 0, 0, 0, time.UTC), Signal: "TERM"},
 		act.InstallLib: &act.InstallLibWith{SHA256: digest, Path: "/usr/local/lib/libssl.so.1.0.0", Links: []string{"libssl.so.1"}},
 		act.MakeKey:    &act.MakeKeyWith{Name: "shop-2", Type: "ecdsa-p256", Names: []string{"shop.example"}},
+		act.RevokeOwn:  revocation(),
 		act.Unseal:     &act.UnsealWith{Name: "shop-2", Sealed: "-----BEGIN AGE ENCRYPTED FILE-----", SPKI: digest},
 	}
 }

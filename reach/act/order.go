@@ -34,6 +34,7 @@ const (
 	InstallLib Kind = "install_lib" // a library built elsewhere
 	MakeKey    Kind = "make_key"    // a key and CSR, made on the host
 	Unseal     Kind = "unseal"      // an age-encrypted bundle for this host
+	RevokeOwn  Kind = "revoke_own"  // has a CA revoke certificates of a key that lies here, signed by that key
 )
 
 // Act is one change with its parameters: the part of an order that a plan's signatures cover.

@@ -41,7 +41,7 @@ func (a Act) HookName() string {
 
 // Kinds lists the closed list in the order of its documentation.
 func Kinds() []Kind {
-	return []Kind{Upgrade, Restart, Reload, Stop, Start, Mask, Unmask, Hook, Place, Drain, Undrain, Reboot, Signal, InstallLib, MakeKey, Unseal}
+	return []Kind{Upgrade, Restart, Reload, Stop, Start, Mask, Unmask, Hook, Place, Drain, Undrain, Reboot, Signal, InstallLib, MakeKey, Unseal, RevokeOwn}
 }
 
 // empty returns a pointer to the zero parameters of a kind, nil for a kind that is not on the list.
@@ -67,6 +67,8 @@ func empty(kind Kind) Params {
 		return new(MakeKeyWith)
 	case Unseal:
 		return new(UnsealWith)
+	case RevokeOwn:
+		return new(RevokeOwnWith)
 	}
 	return nil
 }

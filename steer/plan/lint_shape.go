@@ -87,7 +87,7 @@ func vocabulary(v *view) (out []Problem) {
 		if !slices.Contains(kinds, s.Kind) {
 			out = append(out, bad(s.ID, "%q is no kind of step", string(s.Kind)))
 		}
-		if needsAct := s.Kind == Act || s.Kind == MakeKey; needsAct != (s.Act != nil) && s.Kind != Deploy && s.Kind != Build && s.Kind != InvalidateTokens {
+		if needsAct := s.Kind == Act || s.Kind == MakeKey; needsAct != (s.Act != nil) && s.Kind != Deploy && s.Kind != Revoke && s.Kind != Build && s.Kind != InvalidateTokens {
 			out = append(out, bad(s.ID, "a step of kind %s must say which act exactly if a host carries it out", s.Kind))
 		}
 		for _, p := range slices.Concat(s.Needs, s.Proves) {

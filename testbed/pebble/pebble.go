@@ -27,6 +27,8 @@ type Options struct {
 	Resolver          string // host:port of the name server it asks; "" one of our own that answers 127.0.0.1 to everything
 	Misbehave         bool   // reject nonces at random, wait before validating: what a client must survive
 	NoReuse           bool   // every order has to be proven anew
+	Address           string // of this machine, where it listens; "" 127.0.0.1
+	Trusting          bool   // believe every proof without looking
 	// Front sees every request first, and tells whether it answered it itself: a CA that is limited, slow or broken.
 	Front      func(w http.ResponseWriter, r *http.Request) (answered bool)
 	RetryAfter int // seconds between looks at an order
@@ -56,6 +58,7 @@ func Up(t testing.TB, o Options) *Server {
 	t.Setenv("PEBBLE_VA_SLEEPTIME", "1")
 	set("PEBBLE_WFE_NONCEREJECT", o.Misbehave, "30", "0")
 	set("PEBBLE_AUTHZREUSE", o.NoReuse, "0", "100")
+	set("PEBBLE_VA_ALWAYS_VALID", o.Trusting, "1", "0")
 	if o.Resolver == "" {
 		o.Resolver = resolver(t)
 	}
@@ -71,7 +74,7 @@ func Up(t testing.TB, o Options) *Server {
 			behind.ServeHTTP(w, r)
 		}
 	})
-	s := &Server{api: httptest.NewTLSServer(handler), manage: httptest.NewTLSServer(front.ManagementHandler())}
+	s := &Server{api: serve(t, o.Address, handler), manage: httptest.NewTLSServer(front.ManagementHandler())}
 	t.Cleanup(s.api.Close)
 	t.Cleanup(s.manage.Close)
 	s.Directory = s.api.URL + wfe.DirectoryPath

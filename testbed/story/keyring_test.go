@@ -126,10 +126,10 @@ func (k *keyring) certify(at ca, by crypto.Signer, key *oldKey, names ...string)
 	return o.Chain, leaf
 }
 
-// atPebble starts pebble for a team; its roots lie where certs.yaml looks for them.
+// atPebble starts pebble for a team, where the hosts reach it as well; its roots lie where certs.yaml looks for them.
 func atPebble(x *team, port int, more string) (ca, *pebble.Server) {
 	x.Helper()
-	p := pebble.Up(x.T, pebble.Options{HTTPPort: port, RetryAfter: 1})
+	p := pebble.Up(x.T, pebble.Options{HTTPPort: port, RetryAfter: 1, Address: testbed.Gateway})
 	x.write("pebble.pem", string(p.RootsPEM()))
 	return ca{acme.CA{Name: "pebble", Directory: p.Directory, Roots: p.Roots}, more}, p
 }

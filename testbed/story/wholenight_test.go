@@ -61,7 +61,7 @@ func nightKeys(x *team) (*keyring, *oldKey, *x509.Certificate) {
 	chain, leaf := k.certify(second, k.opened("second.age"), shop, "shop.example", "cdn.shop.example")
 	x.shop.roots = p.Issuers
 	x.shop.roots.AppendCertsFromPEM(s.RootPEM)
-	x.write("trusted.pem", string(p.IssuerPEM(x))+string(s.RootPEM))
+	x.write("trusted.pem", string(p.IssuersPEM)+string(s.RootPEM))
 	x.Setenv("SSL_CERT_FILE", x.path("trusted.pem")) // what this machine trusts
 	x.serveTLS(pair{Cert: chain, Key: shop.pem, SPKI: shop.spki})
 	k.cdn(chain + shop.pem)
@@ -108,8 +108,8 @@ func (k *keyring) burnt(shop *oldKey, old *x509.Certificate) string {
 	}
 	serial := old.SerialNumber.Text(16)
 	k.has("the rollout", text, "plan 1.3: done", "accepted by the CA", serial, "1 of 1 certificates are listed as revoked")
-	k.has("the CA's list afterwards", show(0, "cert", "verify", shop.spki), "revoked: "+serial, "browsers may still accept it until")
-	k.has("the watch", show(0, "cert", "watch"), "0 alarms")
+	k.has("the CA's list afterwards", show(0, "cert", "verify", shop.spki), "listed: "+serial, "browsers may still accept it until")
+	k.has("the watch", show(0, "cert", "watch", "--soon", "24h"), "0 alarms")
 	return chapter.String()
 }
 

@@ -42,10 +42,14 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 	if err != nil {
 		return act.Outcome{}, fault.From(err, fault.Denied).Hinted("%s", fault.HintOf(err))
 	}
-	if d.Revoker == nil {
+	by := func(c *x509.Certificate) (cert.Revoker, error) { return d.Revoker(ctx, c) }
+	if w.Step.Act != nil {
+		one := &onHost{hosts: d.Hosts, work: w}
+		by = func(*x509.Certificate) (cert.Revoker, error) { return one, nil }
+	} else if d.Revoker == nil {
 		return act.Outcome{}, fault.New(fault.Unsupported, "no CA account that can revoke is set up")
 	}
-	accepted, failed := cert.Revoke(ctx, right, func(c *x509.Certificate) (cert.Revoker, error) { return d.Revoker(ctx, c) }, d.now())
+	accepted, failed := cert.Revoke(ctx, right, by, d.now())
 	e := ended{Accepted: accepted, Overrides: right.Overridden(), From: proof.From()}
 	for _, p := range proof.Points() {
 		e.Watched = append(e.Watched, p.String())
@@ -57,6 +61,32 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 		return act.Outcome{}, fault.New(verdict(failed), "%d of %d certificates were not accepted for revocation: %v", len(failed), len(leaves), failed[0])
 	}
 	return d.done(fmt.Sprintf("accepted by the CA for %d certificates, asked by %s; browsers may still accept them until %s", len(accepted), askedBy(accepted), lastDay(leaves))), nil
+}
+
+// onHost lets the host that has the old key ask for all of its certificates, once.
+type onHost struct {
+	hosts Hosts
+	work  run.Work
+	asked bool
+	err   error
+}
+
+// Revoke tells what came of it, certificate by certificate.
+func (o *onHost) Revoke(ctx context.Context, leaf *x509.Certificate) (acme.Accepted, error) {
+	if !o.asked {
+		o.asked = true
+		out, err := o.hosts.Do(ctx, o.work)
+		switch {
+		case err != nil:
+			o.err = fault.From(err, fault.Unsure)
+		case out.Status == act.Unknown:
+			o.err = fault.New(fault.Unsure, "%s: %s", o.work.Target.Host, out.Says)
+		case out.Status != act.Done && out.Status != act.Already:
+			o.err = fault.New(fault.Denied, "%s: %s", o.work.Target.Host, out.Says)
+		}
+	}
+	a := acme.Accepted{CA: "asked by " + o.work.Target.Host, Serial: leaf.SerialNumber.Text(16), SPKI: cert.SPKI(leaf), At: time.Now().UTC().Truncate(time.Millisecond), By: "certificate_key"}
+	return a, o.err
 }
 
 // askedBy says whose right it was: an account's, or that of the certificate's own key.

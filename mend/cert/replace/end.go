@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"staunch/mend/cert"
+	"staunch/reach/act"
 	"staunch/steer/plan"
 )
 
@@ -32,14 +33,16 @@ func (d *draft) end(s *swap, gates []string) {
 		d.watch("key "+id+" is not revoked: no whole certificate of it that still counts was seen, so there is nothing to hand to a CA", s.old.Ends())
 		return
 	}
-	revoke := d.add(plan.Step{
+	by := plan.Step{
 		ID: word("revoke", id), Kind: plan.Revoke,
 		Says:    fmt.Sprintf("revoke all %d certificates of the old key for %s (%s); the CA may revoke further ones of the same key by itself, and has 24 hours for it", len(leaves), who, strings.Join(serialsOf(leaves), ", ")),
 		Targets: []plan.Target{{SPKI: s.old.SPKI}}, After: []string{proof}, Needs: needs, Proves: []plan.Predicate{{Kind: plan.Revoked, SPKI: s.old.SPKI}}, Votes: max(2, d.strictest()),
 		Repeat: true, Tries: 3, DeadlineMS: (30 * time.Minute).Milliseconds(), Public: true,
 		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a revocation is for ever"},
 		Harm: plan.Harm{Says: "whoever still serves the old key is refused by clients that check"},
-	}, At{Points: s.points, Certificates: ders(leaves), Key: s.made.Name, Override: d.o.Override, From: d.o.Vantage})
+	}
+	d.byOwnKey(s, leaves, &by)
+	revoke := d.add(by, At{Points: s.points, Certificates: ders(leaves), Key: s.made.Name, Override: d.o.Override, From: d.o.Vantage})
 	d.retire(s, revoke, needs)
 	if d.o.Voters == 1 {
 		d.watch("key "+id+" will not be revoked by this plan: that takes the votes of two people, and one may vote; add a second signer, or report the key to its CA yourself when nobody serves it", ends)
@@ -54,6 +57,20 @@ func (d *draft) end(s *swap, gates []string) {
 		}, At{Certificates: ders(leaves), Issuers: d.issuersOf(leaves)})
 	}
 	d.watch("alarm if anybody ever serves key "+id+" again (`staunch cert watch`)", ends)
+}
+
+// byOwnKey lets a host ask for the revocation that has the old key among the files which it keeps: the key never leaves it.
+func (d *draft) byOwnKey(s *swap, leaves []*x509.Certificate, step *plan.Step) {
+	if d.o.OwnKey == nil {
+		return
+	}
+	if len(s.hosts) == 0 {
+		d.unseen(subject(s.old), "no host of the fleet has the old key %s, so it cannot ask for its own revocation", short(s.old.SPKI))
+		return
+	}
+	step.Act = d.act(act.RevokeOwn, &act.RevokeOwnWith{SPKI: s.old.SPKI, Certificates: ders(leaves), Directory: d.o.OwnKey.Directory, Roots: d.o.OwnKey.Roots})
+	step.Targets = []plan.Target{{Host: s.hosts[0], SPKI: s.old.SPKI}}
+	step.Says += "; the old key itself asks for it, on " + s.hosts[0]
 }
 
 // soak is how long the old key must stay gone: an edge network changes over while one looks.

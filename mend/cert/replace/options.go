@@ -40,7 +40,14 @@ type Options struct {
 	Drill      bool
 	Vantage    []string       // hosts of the fleet that look as well when something has to be seen from outside
 	Voters     int            // people who may vote; 0: not known
+	OwnKey     *OwnKey        // revoke by the old key itself, on a host that has it; nil: by an account
 	Soak       *time.Duration // how long each ring is watched; nil: what the urgency says
+}
+
+// OwnKey is the CA that the old key itself asks for its revocation: for when nobody has the account that ordered its certificates.
+type OwnKey struct {
+	Directory string
+	Roots     string // PEM; "": the host trusts the CA by itself
 }
 
 // Issuer is a way to a certificate that is not ACME.

@@ -31,6 +31,9 @@ func (e *Engine) authority(b *job, d deed.Deed, orders map[string]*journal.Entry
 	}
 	text, err := files.Trusted(e.Places.Root, e.Places.Signers, e.Places.Owner, 1<<20)
 	switch {
+	case fault.Is(err, fault.NotFound) && b.order.Act.Kind == act.RevokeOwn:
+		return authorised{}, denied("a key asks for its own revocation only where people signed for it, and this host knows nobody who may sign").
+			Hinted("write allowed_signers on it (docs/mandates.md); or revoke by an account of the CA")
 	case fault.Is(err, fault.NotFound):
 		return authorised{}, e.named(b)
 	case b.order.Mandate == nil && e.Local && b.safer(d, orders):

@@ -72,6 +72,8 @@ func Of(a act.Act) (Deed, error) {
 		return makeKey{with}, nil
 	case *act.UnsealWith:
 		return unseal{with}, nil
+	case *act.RevokeOwnWith:
+		return revokeOwn{with}, nil
 	}
 	return nil, fault.New(fault.Unsupported, "act %s cannot be done by this version", a.Kind)
 }
