@@ -349,7 +349,11 @@ func (d *desk) revokeByHand(ctx context.Context, c *certsFile, logs []string, wh
 	}
 	list := g.Find(what)
 	if len(list) != 1 {
-		return fault.New(fault.NotFound, "%d keys are known by %q", len(list), what).Hinted("`staunch cert list`; name it by its SPKI")
+		var which []string
+		for _, k := range list {
+			which = append(which, fmt.Sprintf("%.12s, served at %s", k.SPKI, ink.Count(len(k.Served), "address", "addresses")))
+		}
+		return fault.New(fault.NotFound, "%d keys are known by %q: %s", len(list), what, ink.Few(which, 5)).Hinted("name one by its SPKI; `staunch cert list` shows more of them")
 	}
 	k := list[0]
 	w := &lines{w: d.env.Stdout}

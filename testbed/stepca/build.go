@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"staunch/testbed/real"
@@ -59,6 +58,3 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
-
-// dying makes a child end with its parent.
-func dying() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -52,7 +52,7 @@ func Up(t testing.TB, o Options) *Server {
 	must(t, os.WriteFile(filepath.Join(dir, "ca.json"), config, 0o600))
 	cmd := exec.Command(bin, filepath.Join(dir, "ca.json"), "--insecure", "--resolver", resolver(t), "--acme-http-port", fmt.Sprint(o.HTTPPort))
 	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &log, &log, dying()
+	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Env = append(os.Environ(), "HOME="+dir, "STEPPATH="+dir)
 	must(t, cmd.Start())
 	ended := make(chan struct{})
