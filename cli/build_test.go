@@ -17,8 +17,7 @@ import (
 // The distribution has no fixed library: it is built from pinned source, voted on by its content, brought to each host ring by ring, and runs there.
 func TestALibraryBuiltElsewhereReachesTheFleet(t *testing.T) {
 	real.Program(t, "gcc")
-	tools := newPerson(t)
-	o := operator{tools, nil, map[string]string{"PATH": os.Getenv("PATH")}}
+	o := operator{person: newPerson(t), env: map[string]string{"PATH": os.Getenv("PATH")}}
 	o.write("tally.c", "int tally(void) { return 11; }\n")
 	if out, err := exec.Command("tar", "-C", o.dir, "-czf", o.path("tally.tar.gz"), "tally.c").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -55,13 +56,15 @@ type operator struct {
 	person
 	lab *lab.Lab
 	env map[string]string
+	// aliases lead from a host's name in the inventory to its machine's in the lab, where that is another one.
+	aliases map[string]string
 }
 
 func newOperator(t *testing.T, webs int, troubles ...lab.Trouble) operator {
 	t.Helper()
 	f, world := lab.Example(webs)
 	world.Troubles = troubles
-	o := operator{newPerson(t), nil, map[string]string{}}
+	o := operator{person: newPerson(t), env: map[string]string{}, aliases: map[string]string{}}
 	o.builds(f, world)
 	return o
 }
@@ -90,7 +93,7 @@ func (o operator) types(args ...string) (out, err string, code int) {
 			}
 			return o.env[name]
 		},
-		Reach: func(_ context.Context, h fleet.Host) (host.Host, error) { return o.lab.Host(h.Name) },
+		Reach: func(_ context.Context, h fleet.Host) (host.Host, error) { return o.lab.Host(cmp.Or(o.aliases[h.Name], h.Name)) },
 	})
 	return stdout.String(), stderr.String(), code
 }

@@ -183,7 +183,7 @@ func silence(err error) run.Seen {
 	case fault.Unreachable, fault.Timeout, fault.Unsure:
 		return run.Seen{Truth: run.Unknown, Silent: true, Says: err.Error()}
 	}
-	return run.Seen{Truth: run.Unknown, Says: err.Error()}
+	return run.Seen{Truth: run.Unknown, Says: err.Error(), Final: fault.Is(err, fault.NotFound)}
 }
 
 func no(format string, args ...any) run.Seen {

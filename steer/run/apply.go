@@ -218,7 +218,7 @@ func (m *Machine) hold(e Event, at spot) {
 		s.dropReady(at.target)
 		m.active[at] = true
 	}
-	if e.At.Sub(t.since) < s.Deadline() {
+	if e.At.Sub(t.since) < s.Deadline() && !e.Final {
 		t.due = e.At.Add(backoff(e.At.Sub(t.since)))
 		return
 	}

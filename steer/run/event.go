@@ -60,6 +60,7 @@ type Event struct {
 	Status  act.Status `json:"status,omitempty"` // answered, undone
 	Truth   Truth      `json:"truth,omitempty"`  // checked
 	Silent  bool       `json:"silent,omitempty"` // held: the host does not answer at all
+	Final   bool       `json:"final,omitempty"`  // held: waiting cannot help
 	Says    string     `json:"says,omitempty"`   // what was seen, or a person's reason
 	By      string     `json:"by,omitempty"`     // who; the runner's name for taken
 	Until   string     `json:"until,omitempty"`  // started, resumed: the last ring to work on
@@ -74,6 +75,7 @@ type Seen struct {
 	Truth  Truth
 	Says   string
 	Silent bool // nobody answered
+	Final  bool // looking again cannot give another answer: the host has left the fleet
 }
 
 // Work is one step on one target, as an executor gets it.

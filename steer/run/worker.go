@@ -73,7 +73,7 @@ func (d *driver) begin(ctx context.Context, e Effect, w Work) {
 	for _, need := range w.Step.Needs {
 		need = need.On(w.Target)
 		if seen := d.Executor.Observe(ctx, need, w); seen.Truth != Yes {
-			d.tell(e, true, Event{Kind: Held, Silent: seen.Silent, Says: fmt.Sprintf("needs %s: %s", need, says(seen))})
+			d.tell(e, true, Event{Kind: Held, Silent: seen.Silent, Final: seen.Final, Says: fmt.Sprintf("needs %s: %s", need, says(seen))})
 			return
 		}
 	}
