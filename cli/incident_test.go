@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -56,15 +55,13 @@ type operator struct {
 	person
 	lab *lab.Lab
 	env map[string]string
-	// aliases lead from a host's name in the inventory to its machine's in the lab, where that is another one.
-	aliases map[string]string
 }
 
 func newOperator(t *testing.T, webs int, troubles ...lab.Trouble) operator {
 	t.Helper()
 	f, world := lab.Example(webs)
 	world.Troubles = troubles
-	o := operator{person: newPerson(t), env: map[string]string{}, aliases: map[string]string{}}
+	o := operator{person: newPerson(t), env: map[string]string{}}
 	o.builds(f, world)
 	return o
 }
@@ -93,7 +90,7 @@ func (o operator) types(args ...string) (out, err string, code int) {
 			}
 			return o.env[name]
 		},
-		Reach: func(_ context.Context, h fleet.Host) (host.Host, error) { return o.lab.Host(cmp.Or(o.aliases[h.Name], h.Name)) },
+		Reach: func(_ context.Context, h fleet.Host) (host.Host, error) { return o.lab.Host(h.Name) },
 	})
 	return stdout.String(), stderr.String(), code
 }

@@ -146,7 +146,7 @@ func TestAHostIsRenamedInTheMiddle(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.write("staunch.yaml", strings.Replace(string(text), "web2:", "www2:", 1))
-	o.aliases["www2"] = "web2"
+	o.lab.Rename("web2", "www2")
 	o.mustType("incident", "renamed", "1", "web2", "www2")
 	o.refused("knows no host web7", "incident", "renamed", "1", "web7", "www7")
 	out := o.must(1, "incident", "run", "1")

@@ -95,6 +95,19 @@ func (l *Lab) Names() []string {
 	return names
 }
 
+// Rename gives a machine another name, as people do in the middle of a night.
+func (l *Lab) Rename(from, to string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := l.machines[from]
+	if m == nil || l.machines[to] != nil {
+		return
+	}
+	delete(l.machines, from)
+	m.Name = to
+	l.machines[to] = m
+}
+
 // Host connects to a machine. It always succeeds for a known name: trouble shows when something is asked.
 func (l *Lab) Host(name string) (host.Host, error) {
 	l.mu.Lock()
