@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -28,7 +29,7 @@ type ca struct {
 	fetched int
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -37,7 +38,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func create(t *testing.T, template, parent *x509.Certificate, public, signer any) *x509.Certificate {
+func create(t testing.TB, template, parent *x509.Certificate, public, signer any) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
 	if err != nil {
@@ -50,7 +51,7 @@ func create(t *testing.T, template, parent *x509.Certificate, public, signer any
 	return cert
 }
 
-func newCA(t *testing.T, name string, parent *ca) *ca {
+func newCA(t testing.TB, name string, parent *ca) *ca {
 	t.Helper()
 	a := &ca{key: newKey(t), serial: 10}
 	template := &x509.Certificate{
@@ -76,7 +77,7 @@ func newCA(t *testing.T, name string, parent *ca) *ca {
 	return a
 }
 
-func (a *ca) issue(t *testing.T, change ...func(*x509.Certificate)) *x509.Certificate {
+func (a *ca) issue(t testing.TB, change ...func(*x509.Certificate)) *x509.Certificate {
 	t.Helper()
 	a.serial++
 	template := &x509.Certificate{
@@ -89,7 +90,7 @@ func (a *ca) issue(t *testing.T, change ...func(*x509.Certificate)) *x509.Certif
 	return create(t, template, a.cert, newKey(t).Public(), a.key)
 }
 
-func (a *ca) list(t *testing.T, change func(*x509.RevocationList), revoked ...x509.RevocationListEntry) {
+func (a *ca) list(t testing.TB, change func(*x509.RevocationList), revoked ...x509.RevocationListEntry) {
 	t.Helper()
 	l := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour), RevokedCertificateEntries: revoked}
 	if change != nil {
@@ -102,7 +103,7 @@ func (a *ca) list(t *testing.T, change func(*x509.RevocationList), revoked ...x5
 	a.crl = der
 }
 
-func (a *ca) respond(t *testing.T, r ocsp.Response) {
+func (a *ca) respond(t testing.TB, r ocsp.Response) {
 	t.Helper()
 	r.ThisUpdate, r.NextUpdate = time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
 	der, err := ocsp.CreateResponse(a.cert, a.cert, r, a.key)
@@ -209,6 +210,8 @@ func TestRevocation(t *testing.T) {
 				l.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x82, 1, 0xff}}}
 			})
 		}, "unknown", "does not cover"},
+		{"a CRL for this point", leaf, func(t *testing.T) { root.list(t, scope(root.url+"/crl")) }, "good", "not on its CRL"},
+		{"a CRL for another point", leaf, func(t *testing.T) { root.list(t, scope(root.url+"/crl2")) }, "unknown", "another distribution point"},
 		{"OCSP says good", root.issue(t, withOCSP), func(t *testing.T) { root.respond(t, status(ocsp.Good)) }, "good", "responder says good"},
 		{"OCSP says revoked", nil, func(t *testing.T) { root.respond(t, status(ocsp.Revoked)) }, "revoked", "reason 1"},
 		{"OCSP does not know", nil, func(t *testing.T) { root.respond(t, status(ocsp.Unknown)) }, "unknown", "does not know"},
@@ -304,6 +307,38 @@ func TestLooseReaderAgrees(t *testing.T) {
 	if _, err := Describe(nil); err == nil {
 		t.Error("nothing is no chain")
 	}
+}
+
+// scope makes a CRL say that it is for one distribution point.
+func scope(url string) func(*x509.RevocationList) {
+	wrap := func(tag byte, b []byte) []byte { return append([]byte{tag, byte(len(b))}, b...) }
+	value := wrap(0x30, wrap(0xa0, wrap(0xa0, wrap(0x86, []byte(url)))))
+	return func(l *x509.RevocationList) {
+		l.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 28}, Critical: true, Value: value}}
+	}
+}
+
+// What a CRL or OCSP server may send: no panic, and no verdict out of bytes that the issuer did not sign.
+func FuzzRevocation(f *testing.F) {
+	root := newCA(f, "root", nil)
+	leaf := root.issue(f)
+	root.list(f, scope("http://a.example/crl"))
+	root.respond(f, ocsp.Response{Status: ocsp.Good, SerialNumber: leaf.SerialNumber})
+	signedCRL, signedAnswer := root.crl, root.answer
+	f.Add(signedCRL)
+	f.Add(signedAnswer)
+	f.Add([]byte{0x30, 4, 0xa0, 2, 0xa0, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		pointNames(data)
+		list := &x509.RevocationList{Extensions: []pkix.Extension{{Id: []int{2, 5, 29, 28}, Value: data}}}
+		_ = checkScope(list, "http://a.example/crl")
+		if list, err := x509.ParseRevocationList(data); err == nil && !bytes.Equal(data, signedCRL) && checkCRL(list, "http://a.example/crl", root.cert, time.Now()) == nil && !bytes.Equal(list.Raw, signedCRL) {
+			t.Error("an unsigned CRL counts")
+		}
+		if r, err := fromResponse(data, leaf, root.cert, time.Now(), "ocsp"); err == nil && !bytes.Equal(data, signedAnswer) && r.State != "good" {
+			t.Errorf("an unsigned response counts: %+v", r)
+		}
+	})
 }
 
 func FuzzDescribe(f *testing.F) {

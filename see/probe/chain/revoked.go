@@ -7,9 +7,12 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ocsp"
 
 	"staunch/tame"
@@ -121,11 +124,30 @@ func checkScope(list *x509.RevocationList, url string) error {
 		if p.OnlyCA || p.Attributes || p.Indirect || p.Reasons.BitLength > 0 {
 			return fmt.Errorf("does not cover this kind of certificate")
 		}
-		if len(p.Point.Bytes) > 0 && !bytes.Contains(p.Point.Bytes, []byte(url)) {
+		if len(p.Point.Bytes) > 0 && !slices.Contains(pointNames(p.Point.Bytes), url) {
 			return fmt.Errorf("is for another distribution point")
 		}
 	}
 	return nil
+}
+
+// pointNames reads the URLs of a distribution point (RFC 5280 section 4.2.1.13: a full name out of general names).
+func pointNames(point []byte) (urls []string) {
+	in, full := cryptobyte.String(point), cryptobyte.String(nil)
+	if !in.ReadASN1(&full, casn1.Tag(0).ContextSpecific().Constructed()) {
+		return nil
+	}
+	for !full.Empty() {
+		var one cryptobyte.String
+		var tag casn1.Tag
+		if !full.ReadAnyASN1(&one, &tag) {
+			return nil
+		}
+		if tag == casn1.Tag(6).ContextSpecific() {
+			urls = append(urls, string(one))
+		}
+	}
+	return urls
 }
 
 func (f *Fetcher) fromOCSP(ctx context.Context, url string, leaf, issuer *x509.Certificate, now time.Time) (Revocation, error) {

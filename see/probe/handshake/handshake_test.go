@@ -17,7 +17,7 @@ import (
 )
 
 // server is crypto/tls, which checks every MAC and every Finished, as the other side.
-func server(t *testing.T, config *tls.Config) (client net.Conn, said <-chan string) {
+func server(t testing.TB, config *tls.Config) (client net.Conn, said <-chan string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +52,7 @@ func server(t *testing.T, config *tls.Config) (client net.Conn, said <-chan stri
 	return conn, heard
 }
 
-func certificate(t *testing.T, key any, public any) tls.Certificate {
+func certificate(t testing.TB, key any, public any) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
@@ -121,6 +121,48 @@ func TestFinishSaysWhyNot(t *testing.T) {
 	if _, _, err := Finish(conn, hello.Client{Version: hello.TLS12}); err == nil {
 		t.Error("a hello without its random")
 	}
+}
+
+// scripted is a server that says what it was given, whatever it hears.
+type scripted struct {
+	net.Conn
+	says *bytes.Reader
+}
+
+func (s scripted) Read(b []byte) (int, error)  { return s.says.Read(b) }
+func (s scripted) Write(b []byte) (int, error) { return len(b), nil }
+
+// recorded keeps what a real server said.
+type recorded struct {
+	net.Conn
+	said bytes.Buffer
+}
+
+func (r *recorded) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	r.said.Write(b[:n])
+	return n, err
+}
+
+// Whatever a server says instead of a handshake: no panic, an end, and never a session, because nobody can guess the Finished.
+func FuzzFinish(f *testing.F) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, suite := range suites() {
+		conn, _ := server(f, &tls.Config{Certificates: []tls.Certificate{certificate(f, key, key.Public())}, CipherSuites: suites(), ClientAuth: tls.RequestClientCert})
+		kept := &recorded{Conn: conn}
+		offer := Offer(hello.TLS12, "localhost")
+		offer.Suites = []uint16{suite}
+		_, _, _ = Finish(kept, offer) // not every suite goes with this key: then it is a seed of a refusal
+		f.Add(kept.said.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, says []byte) {
+		if s, _, err := Finish(scripted{says: bytes.NewReader(says)}, Offer(hello.TLS12, "localhost")); err == nil {
+			t.Errorf("a session out of made up bytes: %+v", s)
+		}
+	})
 }
 
 // What was sealed opens again, and what was changed on the way does not; random bytes never do.
