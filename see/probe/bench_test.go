@@ -66,7 +66,7 @@ func TestBenchAgainstPeers(t *testing.T) {
 	} {
 		ours := time.Duration(0)
 		for _, x := range tools(t, staunch) {
-			if x.slow && i > 0 {
+			if x.slow && i == 3 { // minutes each; the last server has what the third has
 				continue
 			}
 			took := timed(t, x, server.target)
