@@ -107,3 +107,30 @@ func TestOldServersSurvive(t *testing.T) {
 		})
 	}
 }
+
+// The flaw shows in every version that had heartbeats: TLS 1.0 on a real server that speaks nothing newer, TLS 1.1 on a stub.
+func TestHeartbleedInOldVersions(t *testing.T) {
+	real.Slow(t)
+	t.Parallel()
+	l := newAuthority(t).issue(t, rsaKey(t, 2048))
+	for want, target := range map[string]string{
+		"TLS1.0": node(t, "0.10.1", l, "TLSv1_method"), "TLS1.1": serving(t, stub{extension: 1, minor: 2, beat: echo, cert: l.cert.Raw}.serve),
+	} {
+		r := look(t, target, mode(probe.ModeHeartbleed))
+		if r.Heartbleed.Verdict != probe.Vulnerable || r.Heartbleed.Version != want || r.Heartbleed.ForeignBytes != 0 || r.Connections != 1 {
+			t.Errorf("%+v in %d connections, want %s", r.Heartbleed, r.Connections, want)
+		}
+	}
+}
+
+// A server that compresses is seen, though it has one suite only and the first hello did not offer compression.
+func TestCompressionIsSeen(t *testing.T) {
+	t.Parallel()
+	cert := newAuthority(t).issue(t, ecKey(t)).cert.Raw
+	for _, deflate := range []byte{0, 1} {
+		r := look(t, serving(t, stub{cert: cert, deflate: deflate, beat: hangUp}.serve), func(q *probe.Question) { q.TimeoutMS = 2000 })
+		if r.Compression == nil || *r.Compression != (deflate == 1) {
+			t.Errorf("compression %d: %v, offered %s", deflate, r.Compression, offered(r))
+		}
+	}
+}

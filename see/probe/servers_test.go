@@ -131,17 +131,17 @@ func corpus() map[string]release {
 // nodeServer is a small HTTPS server for any Node.
 const nodeServer = `
 var https = require('https'), fs = require('fs'), a = process.argv;
-https.createServer({ key: fs.readFileSync(a[2]), cert: fs.readFileSync(a[3]) }, function (q, r) { r.end('ok'); }).listen(+a[4], '127.0.0.1');
+https.createServer({ key: fs.readFileSync(a[2]), cert: fs.readFileSync(a[3]), secureProtocol: a[5] }, function (q, r) { r.end('ok'); }).listen(+a[4], '127.0.0.1');
 `
 
-// node runs an HTTPS server on a published Node.
-func node(t testing.TB, version string, l leaf) string {
+// node runs an HTTPS server on a published Node; a method of OpenSSL binds it to one version.
+func node(t testing.TB, version string, l leaf, method ...string) string {
 	t.Helper()
 	r := corpus()[version]
 	program := filepath.Join(real.NPM(t, r.spec, r.sum), r.dir, "bin", "node")
 	port, script := freePort(t), filepath.Join(t.TempDir(), "server.js")
 	must(t, os.WriteFile(script, []byte(nodeServer), 0o600))
-	start(t, port, program, script, l.keyFile, l.certFile, strconv.Itoa(port))
+	start(t, port, program, append([]string{script, l.keyFile, l.certFile, strconv.Itoa(port)}, method...)...)
 	return local(port)
 }
 

@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ type stub struct {
 	extension byte // 1: may be sent to; 2: may not; 0: no extension
 	beat      func(conn net.Conn, body []byte) bool
 	cert      []byte
+	deflate   byte // the compression that it chooses
+	minor     byte // of the version that it chooses: 2 is TLS 1.1; 0: TLS 1.2
 }
 
 // patched answers honest heartbeats and discards the others in silence.
@@ -60,8 +63,8 @@ func handshakeMessage(kind byte, body []byte) []byte {
 
 // hello is the server's first flight: ServerHello, Certificate, ServerHelloDone, cut into records of 100 bytes to be reassembled.
 func (s stub) hello() []byte {
-	body := append([]byte{3, 3}, make([]byte, 32)...)
-	body = append(body, 0, 0x00, 0x2f, 0) // no session id, RSA with AES-128-CBC, no compression
+	body := append([]byte{3, cmp.Or(s.minor, 3)}, make([]byte, 32)...)
+	body = append(body, 0, 0x00, 0x2f, s.deflate) // no session id, RSA with AES-128-CBC
 	extensions := []byte{0xff, 1, 0, 1, 0}
 	if s.extension != 0 {
 		extensions = append(extensions, 0, 15, 0, 1, s.extension)
@@ -82,9 +85,29 @@ func (s stub) hello() []byte {
 	return out
 }
 
+// offers tells whether a ClientHello of TLS 1.2 lists a suite.
+func offers(hello []byte, suite uint16) bool {
+	if len(hello) < 39 || len(hello) < 41+int(hello[38]) || hello[5] != 3 {
+		return false
+	}
+	list := hello[39+int(hello[38]):]
+	size := int(binary.BigEndian.Uint16(list))
+	for at := 2; at+1 < min(2+size, len(list)); at += 2 {
+		if binary.BigEndian.Uint16(list[at:]) == suite {
+			return true
+		}
+	}
+	return false
+}
+
 func (s stub) serve(conn net.Conn) {
 	defer conn.Close()
-	if kind, _, err := readRecord(conn); err != nil || kind != 22 {
+	kind, body, err := readRecord(conn)
+	if err != nil || kind != 22 {
+		return
+	}
+	if !offers(body, 0x002f) {
+		_, _ = conn.Write(record(21, []byte{2, 40}))
 		return
 	}
 	if _, err := conn.Write(s.hello()); err != nil {

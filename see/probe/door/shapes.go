@@ -1,7 +1,9 @@
 package door
 
 import (
+	"slices"
 	"strings"
+	"sync"
 
 	"staunch/see/probe/hello"
 )
@@ -14,8 +16,13 @@ func (d *Door) Broad(version uint16) hello.Client {
 	}
 }
 
-// BroadSuites are at most 100 suites, forward secret and strong ones first.
-func BroadSuites() []uint16 {
+// BroadSuites are at most 100 suites, forward secret and strong ones first, as a new slice.
+func BroadSuites() []uint16 { return slices.Clone(broad()) }
+
+// broad is made once: it goes into most hellos.
+//
+//nolint:gochecknoglobals // made once, never written
+var broad = sync.OnceValue(func() []uint16 {
 	var ids [3][]uint16
 	for _, id := range hello.Suites(hello.TLS12) {
 		s := hello.Named(id)
@@ -31,7 +38,7 @@ func BroadSuites() []uint16 {
 		}
 	}
 	return append(append(ids[0], ids[1]...), ids[2]...)
-}
+})
 
 // Only is the broad hello restricted to suites of one kind.
 func (d *Door) Only(kind func(hello.Suite) bool) hello.Client {

@@ -40,8 +40,23 @@ func Named(id uint16) Suite {
 	return Suite{ID: id, Name: fmt.Sprintf("UNKNOWN_0x%04x", id)}
 }
 
-// Suites returns every known suite for a version (SSL30 to TLS13), in rising order of ids.
+// Suites returns every known suite for a version (SSL30 to TLS13), in rising order of ids, as a new slice.
 func Suites(version uint16) []uint16 {
+	return slices.Clone(sorted()[min(max(version, TLS11), TLS13)])
+}
+
+// sorted has the lists of TLS 1.1 (and older), 1.2 and 1.3, made once: they are asked for with every hello.
+//
+//nolint:gochecknoglobals // made once, never written
+var sorted = sync.OnceValue(func() map[uint16][]uint16 {
+	lists := map[uint16][]uint16{}
+	for _, version := range []uint16{TLS11, TLS12, TLS13} {
+		lists[version] = suitesFor(version)
+	}
+	return lists
+})
+
+func suitesFor(version uint16) []uint16 {
 	var ids []uint16
 	for id, s := range table() {
 		if s.tls13() == (version == TLS13) && !(version < TLS12 && s.onlyTLS12()) {

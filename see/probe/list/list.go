@@ -108,7 +108,7 @@ func (l *lister) old(ctx context.Context) {
 func (l *lister) first(ctx context.Context, version uint16) (*Version, []uint16) {
 	if f := l.known.Flight; version == hello.TLS12 && f != nil && f.Hello != nil && f.Hello.Version <= hello.TLS12 && f.Hello.Version >= hello.SSL30 {
 		v := &Version{Number: f.Hello.Version}
-		v.take(pick{l.known.Offered, f.Hello.Suite, true})
+		v.choose(f, l.known.Offered, true)
 		return v, hello.Without(ordered(v.Number), f.Hello.Suite)
 	}
 	v, offer := &Version{Number: version}, ordered(version)
@@ -187,7 +187,7 @@ func (l *lister) drain(ctx context.Context, v *Version, offer []uint16, spare *s
 			return door.Refused
 		case got == door.Accepted && !slices.Contains(offer, flight.Hello.Suite):
 			spare.learn(flight)
-			v.picks = append(v.picks, pick{c.Suites, flight.Hello.Suite, !reduced})
+			v.again(flight, c.Suites, !reduced)
 			switch {
 			case follows(v.picks, v.Suites) != clients:
 				alone = true
@@ -212,13 +212,15 @@ func (l *lister) drain(ctx context.Context, v *Version, offer []uint16, spare *s
 	return door.Refused
 }
 
+// choose notes a suite that is new, again one that was chosen before.
 func (v *Version) choose(f *hello.Flight, offer []uint16, whole bool) {
-	v.take(pick{offer, f.Hello.Suite, whole})
-	v.Deflate = v.Deflate || f.Hello.Compression == 1
+	v.Suites, v.Offered = append(v.Suites, f.Hello.Suite), true
+	v.again(f, offer, whole)
 }
 
-func (v *Version) take(p pick) {
-	v.Suites, v.picks, v.Offered = append(v.Suites, p.chosen), append(v.picks, p), true
+func (v *Version) again(f *hello.Flight, offer []uint16, whole bool) {
+	v.picks = append(v.picks, pick{offer, f.Hello.Suite, whole})
+	v.Deflate = v.Deflate || f.Hello.Compression == 1
 }
 
 // control repeats what the server took before: only while that still works does a broken connection mean "not offered".
@@ -231,7 +233,7 @@ func (l *lister) control(ctx context.Context, v *Version, end door.Answer) {
 	flight, got, _ := l.d.Ask(ctx, c, hello.UntilHello)
 	switch {
 	case got == door.Accepted && len(v.Suites) > 0:
-		v.picks = append(v.picks, pick{c.Suites, flight.Hello.Suite, true})
+		v.again(flight, c.Suites, true)
 	case got == door.Accepted && end != door.Silent:
 	case got != door.Accepted && got != door.Refused && end == door.Silent:
 		v.Unsure = "the server stopped answering"
