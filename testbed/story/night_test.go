@@ -50,12 +50,12 @@ func TestTheNightOnRealHosts(t *testing.T) {
 }
 
 // patchPlan takes the team from the advisory to a plan with its votes.
-func (x *team) patchPlan() {
+func (x *team) patchPlan(opening ...string) {
 	x.Helper()
 	ada, ben := x.key("ada"), x.key("ben")
 	x.write("tally.json", tallybleed)
 	x.says(0, "advisories", "add", x.path("tally.json"))
-	opened := x.says(1, "incident", "open", "CVE-2026-0001", "--host-timeout", "20s")
+	opened := x.says(1, append([]string{"incident", "open", "CVE-2026-0001", "--host-timeout", "20s"}, opening...)...)
 	x.has("the opening", opened, "st-5")
 	made := x.says(0, "plan", "make", "1", "--urgency", "now", "--soak", "1s", "--owner", "ada", "--off", "legacyd.service")
 	x.has("the plan", made, "not reached: st-5")

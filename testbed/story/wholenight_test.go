@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -22,7 +23,7 @@ func TestTheWholeNight(t *testing.T) {
 	crowd := visit(x.hosts[3].Addr+":8443", "shop.example", x.shop.roots)
 	defer crowd.stop()
 
-	x.patchPlan()
+	x.patchPlan("--from-heard", x.rumour())
 	out := x.runKilled("1", kills(t))
 	x.has("the run", out, "plan 1.1: done")
 	x.atRest(out)
@@ -35,6 +36,24 @@ func TestTheWholeNight(t *testing.T) {
 	if *keep {
 		x.must(os.WriteFile(real.Top(t)+"/docs/example-keys.md", []byte(chapter), 0o644))
 	}
+}
+
+// rumour is the first minute: no advisory yet, only a word. Somebody looks on the first machine at hand who has the library in memory, and the
+// desk notes when it was heard: the incident's clock runs from then.
+func (x *team) rumour() string {
+	x.Helper()
+	h := x.hosts[0]
+	program, err := os.ReadFile(x.staunch)
+	x.must(err)
+	x.must(os.WriteFile(h.Path("/usr/local/bin/staunch"), program, 0o755))
+	says := []string{"heard", "every process with libtally leaks its memory", "--component", "libtally"}
+	x.has("the rumour on a host", h.Exec(x, "staunch "+says[0]+" '"+says[1]+"' "+says[2]+" "+says[3]), "nginx", "tallyd", "Noted as", "next: staunch incident open --from-heard")
+	h.Exec(x, "rm /usr/local/bin/staunch; rm -rf /var/lib/staunch")
+	var note struct {
+		ID string `json:"id"`
+	}
+	x.must(json.Unmarshal([]byte(x.says(0, append(says, "--format", "json")...)), &note))
+	return note.ID
 }
 
 // chapterHead explains what the kept output shows.
