@@ -21,6 +21,7 @@ import (
 const (
 	epssMagic   = "staunch-epss-1\n"
 	maxKEV      = 64 << 20
+	maxEPSS     = 128 << 20 // unpacked; the real one has 12 MB
 	maxEPSSRows = 5_000_000
 )
 
@@ -113,7 +114,8 @@ func readEPSS(download string) ([]score, error) {
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "the EPSS scores are no gzip file: %v", err)
 	}
-	rows := csv.NewReader(z)
+	bounded := &io.LimitedReader{R: z, N: maxEPSS}
+	rows := csv.NewReader(bounded)
 	rows.Comment, rows.FieldsPerRecord, rows.ReuseRecord = '#', -1, true
 	var list []score
 	for len(list) < maxEPSSRows {
@@ -132,6 +134,9 @@ func readEPSS(download string) ([]score, error) {
 		if ok && err == nil && p >= 0 && p <= 1 {
 			list = append(list, score{id, float32(p)})
 		}
+	}
+	if bounded.N <= 0 {
+		return nil, fault.New(fault.Corrupt, "the EPSS scores unpack to more than %d MB", maxEPSS>>20)
 	}
 	if len(list) == 0 {
 		return nil, fault.New(fault.Corrupt, "the EPSS scores hold no score")
