@@ -34,11 +34,28 @@ func (j *judge) finding(p *scan.Process, s *subject, v *verdict, h *held) Findin
 			})
 		}
 	}
-	f.Fix = v.fix.forProcess(p, s)
+	f.Fix = j.fixOf(p, s, v)
 	if f.Fix.Kind == FixOff && f.Minor(j.report.Taken) {
 		f.Fix.What = fmt.Sprintf("no fixed %s in %s's data: nothing to install, it can wait", v.fix.pkg, v.fix.data)
 	}
 	return f
+}
+
+// fixOf says what to do once per process and cure: dozens of advisories about one component have the same.
+func (j *judge) fixOf(p *scan.Process, s *subject, v *verdict) Fix {
+	key := fixKey{p, s, v.fix}
+	f, known := j.fixes[key]
+	if !known {
+		f = v.fix.forProcess(p, s)
+		j.fixes[key] = f
+	}
+	return f
+}
+
+type fixKey struct {
+	process *scan.Process
+	subject *subject
+	remedy  remedy
 }
 
 func name(s *subject) string { return strings.TrimSpace(s.component.Name + " " + s.version) }

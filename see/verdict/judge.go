@@ -35,15 +35,17 @@ func Judge(report *scan.Report, catalogue *advisory.Catalogue, options Options) 
 	for i := range report.Dormant {
 		j.dormant(&report.Dormant[i])
 	}
-	doc := Document{Report: *report, CatalogueDate: catalogue.Date(), Findings: j.findings}
-	doc.Findings = append(doc.Findings, j.groups.findings()...)
-	doc.Findings = append(doc.Findings, j.unloaded.findings()...)
-	doc.Findings = append(doc.Findings, j.opaque.findings(j.asked)...)
+	rest := slices.Concat(j.findings, j.groups.findings(), j.unloaded.findings(), j.opaque.findings(j.asked))
+	doc := Document{Report: *report, CatalogueDate: catalogue.Date(), Findings: make([]Finding, 0, len(j.pending)+len(rest))}
+	for _, f := range j.pending {
+		doc.Findings = append(doc.Findings, j.finding(f.process, f.subject, f.verdict, f.held))
+	}
+	doc.Findings = append(doc.Findings, rest...)
 	doc.Coverage = Coverage{
 		ProcessesSeen: report.Sight.ProcessesSeen, ProcessesKnown: report.Sight.ProcessesKnown,
 		Components: len(j.components), ComponentsWithoutData: j.withoutData(),
 	}
-	Sort(doc.Findings)
+	doc.Findings = ordered(doc.Findings)
 	return doc
 }
 
@@ -62,14 +64,24 @@ type judge struct {
 	unloaded   unloaded
 	opaque     opaque
 	probes     []Probe
-	findings   []Finding
+	fixes      map[fixKey]Fix
+	pending    []pending // of processes: written down when their number is known, because findings are large
+	findings   []Finding // of what can start
+}
+
+// pending is a finding that is decided, and not yet written down.
+type pending struct {
+	process *scan.Process
+	subject *subject
+	verdict *verdict
+	held    *held
 }
 
 func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Options) *judge {
 	j := &judge{
 		report: report, catalogue: catalogue, probes: options.Probes, public: options.Public, findings: []Finding{},
 		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{}, covered: map[coverKey]covered{},
-		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{}, opaque: opaque{},
+		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{}, opaque: opaque{}, fixes: map[fixKey]Fix{},
 	}
 	for i := range report.Objects {
 		j.objects[report.Objects[i].ID] = &report.Objects[i]
@@ -125,7 +137,7 @@ func (j *judge) process(p *scan.Process) {
 	j.unanalysed(p)
 	for _, h := range j.gather(p, p.Name, true, func(*verdict) bool { return true }) {
 		if v, s := j.probed(h, p.PID); j.wants(v) {
-			j.findings = append(j.findings, j.finding(p, s, v, h))
+			j.pending = append(j.pending, pending{p, s, v, h})
 		}
 	}
 }
@@ -254,34 +266,60 @@ func (s State) badness() int {
 }
 
 // Sort puts findings in the order in which a tired person should read them: bad first, exposed and known-exploited first.
-func Sort(list []Finding) {
-	order := make([]int, len(list)) // findings are large: numbers are moved, each finding only once
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return cmp.Or(compare(&list[i], &list[j]), cmp.Compare(i, j)) })
-	sorted := make([]Finding, len(list))
-	for to, from := range order {
-		sorted[to] = list[from]
-	}
-	copy(list, sorted)
-}
+func Sort(list []Finding) { copy(list, ordered(list)) }
 
-func compare(a, b *Finding) int {
-	for _, c := range [...]int{
-		cmp.Compare(b.State.badness(), a.State.badness()),
-		cmp.Compare(b.Exposure.rank(), a.Exposure.rank()),
-		cmp.Compare(truth(b.KnownExploited), truth(a.KnownExploited)),
-		cmp.Compare(b.Severity.Rank(), a.Severity.Rank()),
-		cmp.Compare(b.EPSS, a.EPSS),
-		cmp.Compare(b.Candidates, a.Candidates),
-		cmp.Compare(truth(a.Object == ""), truth(b.Object == "")),
-	} {
-		if c != 0 {
+func ordered(list []Finding) []Finding {
+	type place struct { // findings are large: small things are sorted, each finding is moved only once
+		rank uint64
+		epss float64
+		at   int
+	}
+	order := make([]place, len(list))
+	for i := range list {
+		order[i] = place{list[i].rank(), list[i].EPSS, i}
+	}
+	slices.SortFunc(order, func(a, b place) int {
+		if a.rank != b.rank {
+			return cmp.Compare(b.rank, a.rank)
+		}
+		if a.epss != b.epss {
+			return cmp.Compare(b.epss, a.epss)
+		}
+		if c := compare(&list[a.at], &list[b.at]); c != 0 {
 			return c
 		}
+		return a.at - b.at
+	})
+	sorted := make([]Finding, len(list))
+	for to, from := range order {
+		sorted[to] = list[from.at]
 	}
-	return cmp.Or(strings.Compare(a.Unit, b.Unit), cmp.Compare(a.PID, b.PID), strings.Compare(a.Advisory, b.Advisory), strings.Compare(a.Path, b.Path))
+	return sorted
+}
+
+// rank packs what decides first into one number, the most urgent highest.
+func (f *Finding) rank() uint64 {
+	return uint64(f.State.badness())<<24 | uint64(f.Exposure.rank())<<16 | uint64(truth(f.KnownExploited))<<8 | uint64(f.Severity.Rank())
+}
+
+// compare decides between findings of one rank and one chance of being exploited.
+func compare(a, b *Finding) int {
+	if a.Candidates != b.Candidates {
+		return b.Candidates - a.Candidates
+	}
+	if c := truth(a.Object == "") - truth(b.Object == ""); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Unit, b.Unit); c != 0 {
+		return c
+	}
+	if a.PID != b.PID {
+		return a.PID - b.PID
+	}
+	if c := strings.Compare(a.Advisory, b.Advisory); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Path, b.Path)
 }
 
 func truth(b bool) int {
