@@ -23,7 +23,7 @@ func drawShape(t *rapid.T) shape {
 	}
 	return shape{
 		Hosts: rapid.SliceOfN(rapid.IntRange(1, 4), 1, 3).Draw(t, "hosts"), Width: rapid.IntRange(1, 3).Draw(t, "width"), MaxDown: rapid.IntRange(1, 2).Draw(t, "down"),
-		Drain: rapid.Bool().Draw(t, "drain"), Off: rapid.Bool().Draw(t, "off"), Build: rapid.Bool().Draw(t, "build"), Person: rapid.Bool().Draw(t, "person"), Pace: pace,
+		Drain: rapid.Bool().Draw(t, "drain"), Off: rapid.Bool().Draw(t, "off"), Build: rapid.Bool().Draw(t, "build"), Person: rapid.Bool().Draw(t, "person"), Quorum: rapid.IntRange(0, 3).Draw(t, "quorum"), Pace: pace,
 	}
 }
 
@@ -51,7 +51,7 @@ func TestRandomNightsKeepEveryPromise(t *testing.T) {
 		n.world = newWorld(sealed.Plan(), n.chance)
 		n.misfortune()
 		n.restart()
-		n.record(Event{Kind: Started, By: "ann", Until: n.ring()})
+		n.record(n.grant(Event{Kind: Started, By: "ann", Until: n.ring()}))
 		n.live()
 		if len(n.world.wrongs) > 0 {
 			n.print()
@@ -71,6 +71,15 @@ func (n *night) misfortune() {
 		n.world.hosts[name].broken["web.service"] = n.chance("broken", 12) == 1
 		n.world.hosts[name].fresh["web.service"] = false
 	}
+}
+
+// grant lets an event say that some people's votes count, and maybe from when on.
+func (n *night) grant(e Event) Event {
+	e.Votes, e.Glass = []int{NoVotes, 0, 1, 2, 2, 3}[n.chance("votes", 6)], n.chance("glass", 8) == 1
+	if n.chance("alone", 4) == 1 {
+		e.From = n.now.Add(10 * time.Minute)
+	}
+	return e
 }
 
 func (n *night) ring() string {
@@ -122,6 +131,7 @@ func (n *night) watch(e Event) {
 		return
 	}
 	p := n.sealed.Plan()
+	n.watchVotes(e)
 	_, ring := p.RingOf(p.Step(e.Step).Ring)
 	for i := range p.Steps {
 		earlier := &p.Steps[i]
@@ -144,6 +154,31 @@ func (n *night) watch(e Event) {
 		if settled < len(earlier.Targets) || proven == 0 {
 			n.Errorf("%s began on %s when %s was proven on %d and settled on %d of %d", e.Step, e.Target, earlier.ID, proven, settled, len(earlier.Targets))
 		}
+	}
+}
+
+// watchVotes holds each beginning against what people said before it, by the events alone. A host in the middle of its turn may finish it.
+func (n *night) watchVotes(e Event) {
+	s := n.sealed.Plan().Step(e.Step)
+	var said Event
+	for _, before := range n.events {
+		switch before.Kind {
+		case Started, Allowed:
+			said = before
+		case Replaced:
+			if s.Turn == "" {
+				n.Errorf("%s began on %s after the plan was replaced", e.Step, e.Target)
+			}
+		}
+	}
+	if s.Turn != "" || said.Glass {
+		return
+	}
+	if said.Votes != 0 && s.Votes > max(said.Votes, 0) {
+		n.Errorf("%s began on %s with %d votes, it asks for %d", e.Step, e.Target, said.Votes, s.Votes)
+	}
+	if e.At.Before(said.From) {
+		n.Errorf("%s began on %s at %s, nothing was to begin before %s", e.Step, e.Target, e.At, said.From)
 	}
 }
 
@@ -316,7 +351,13 @@ func (n *night) person() {
 	if failed := n.m.Failures(); len(failed) > 0 && n.chance("aim", 3) > 0 {
 		at, target = *p.Step(failed[0].Step), failed[0].Target
 	}
-	switch n.chance("says", 8) {
+	switch n.chance("says", 11) {
+	case 8, 9:
+		n.record(n.grant(Event{Kind: Allowed, By: "ann"}))
+	case 10:
+		if n.chance("replace", 4) == 1 {
+			n.record(Event{Kind: Replaced, By: "ann", Says: "7.2"})
+		}
 	case 0:
 		n.record(Event{Kind: Paused, By: "ann"})
 	case 1, 2:

@@ -83,6 +83,9 @@ func play(t *testing.T, script string) string {
 		default:
 			e := eventOf(t, words)
 			e.Plan, e.Seq, e.At = sealed.Digest, m.Seq()+1, now
+			if !e.From.IsZero() {
+				e.From = now.Add(e.From.Sub(time.Time{}))
+			}
 			if err := m.Apply(e); err != nil {
 				fmt.Fprintf(&out, "  refused: %v\n", err)
 				continue
@@ -119,6 +122,14 @@ func fleetOf(t *testing.T, words []string) shape {
 			s.Person = true
 		case "now":
 			pace, err = plan.PaceOf(plan.Now)
+		case "off":
+			s.Off = true
+		case "quorum":
+			n, bad := strconv.Atoi(value)
+			if bad != nil {
+				t.Fatal(bad)
+			}
+			s.Quorum = n
 		}
 	}
 	if err != nil {
@@ -135,6 +146,7 @@ func eventOf(t *testing.T, words []string) Event {
 	}
 	for _, w := range words[min(3, len(words)):] {
 		switch {
+		case granted(t, &e, w):
 		case w == "silent":
 			e.Silent = true
 		case w == "up":
@@ -153,8 +165,40 @@ func eventOf(t *testing.T, words []string) Event {
 			e.Says = w
 		}
 	}
-	if e.Kind == Started && len(words) == 2 {
-		e.Until = words[1]
+	if e.Kind == Started || e.Kind == Allowed {
+		e.Step, e.Target, e.Attempt, e.Says = "", "", 0, ""
+		for _, w := range words[1:] {
+			if !granted(t, &e, w) {
+				e.Until = w
+			}
+		}
+	}
+	if e.Kind == Replaced {
+		e.Says = words[1]
 	}
 	return e
+}
+
+// granted reads what an event lets begin: votes=2, from=10m (after the event), glass.
+func granted(t *testing.T, e *Event, word string) bool {
+	name, value, _ := strings.Cut(word, "=")
+	switch name {
+	case "votes":
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Votes = n
+	case "from":
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.From = time.Time{}.Add(d)
+	case "glass":
+		e.Glass = true
+	default:
+		return false
+	}
+	return true
 }

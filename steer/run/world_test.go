@@ -57,6 +57,9 @@ func (w *world) perform(step *plan.Step, t plan.Target, undo bool) {
 	if w.effects[key]++; w.effects[key] > 1 && !step.Repeat && !undo {
 		w.wrong("%s took effect %d times", key, w.effects[key])
 	}
+	if undo && step.Act != nil && step.Act.Kind == act.Upgrade {
+		w.wrong("%s brought the affected version back", key)
+	}
 	if does == nil || m == nil {
 		return
 	}
@@ -65,6 +68,9 @@ func (w *world) perform(step *plan.Step, t plan.Target, undo bool) {
 		m.installed = true
 	case act.Restart:
 		m.stopped[t.Unit] = m.broken[t.Unit]
+		if m.fresh[t.Unit] && !m.installed {
+			w.wrong("%s put %s back onto affected code", key, t.Unit)
+		}
 		m.fresh[t.Unit] = m.installed
 	case act.Stop:
 		m.stopped[t.Unit] = true
@@ -233,7 +239,15 @@ type shape struct {
 	Off     bool // a daemon without a fix is switched off
 	Build   bool // a step that must never happen twice comes first
 	Person  bool
+	Quorum  int // votes that production asks for; 0: 1
 	Pace    plan.Pace
+}
+
+func (s shape) votes(ring string) int {
+	if ring == "production" && s.Quorum > 0 {
+		return s.Quorum
+	}
+	return 1
 }
 
 func with(params any) json.RawMessage {
@@ -301,10 +315,13 @@ func addRing(p *plan.Plan, ring string, hosts int, s shape, before []string) []s
 	}
 	up := stepOf(ring+"-upgrade", plan.Act, &act.Act{Kind: act.Upgrade, With: with(act.UpgradeWith{Packages: []act.Package{{Name: "libssl3", Version: "2"}}})},
 		plan.Predicate{Kind: plan.Installed, Package: "libssl3", Version: "2"}, on...)
-	up.After = before
+	up.After, up.Votes = before, s.votes(ring)
+	// The way back of an upgrade exists (people may take it), but no machine may ever take it by itself.
+	up.Undo = plan.Undo{Kind: plan.Reverse, Says: "the former version", Restores: []plan.Version{{Name: "libssl3", Version: "1"}}}
 	add(up, false)
 	last := up.ID
 	turn := func(st plan.Step) {
+		st.Votes = s.votes(ring)
 		st.Turn, st.Harm, st.Each = ring+"-web", plan.Harm{Down: []string{"web"}}, []string{last}
 		if s.Drain {
 			st.Undo = plan.Undo{Kind: plan.RunAct, Says: "drain", Act: &act.Act{Kind: act.Drain, With: with(act.DrainWith{Service: "web", Hook: "drain"})}, Auto: true}
