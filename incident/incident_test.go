@@ -106,16 +106,19 @@ func TestWhatABugCanDo(t *testing.T) {
 		harm    incident.Harm
 		follows incident.Follow
 	}{
-		"Heartbleed":            {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N", []string{"CWE-125"}, incident.Memory, incident.FollowSecrets},
-		"a crash":               {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", []string{"CWE-476"}, incident.Denial, incident.FollowNothing},
-		"Log4Shell":             {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H", []string{"CWE-502", "CWE-917"}, incident.Execution, incident.FollowRebuild},
-		"only a backdoor's CWE": {"", []string{"CWE-506"}, incident.Execution, incident.FollowRebuild},
-		"version 4":             {"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N", nil, incident.Memory, incident.FollowSecrets},
-		"they disagree":         {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", []string{"CWE-787"}, incident.Execution, incident.FollowRebuild},
-		"nothing is known":      {"", nil, incident.Unjudged, incident.FollowUnknown},
-		"a strange weakness":    {"", []string{"CWE-99999"}, incident.Unjudged, incident.FollowUnknown},
-		"a broken vector":       {"CVSS:3.1/AV:N", nil, incident.Unjudged, incident.FollowUnknown},
-		"forging":               {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:N", nil, incident.Integrity, incident.FollowReview},
+		"Heartbleed":             {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N", []string{"CWE-125"}, incident.Memory, incident.FollowSecrets},
+		"a crash":                {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", []string{"CWE-476"}, incident.Denial, incident.FollowNothing},
+		"Log4Shell":              {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H", []string{"CWE-502", "CWE-917"}, incident.Execution, incident.FollowRebuild},
+		"only a backdoor's CWE":  {"", []string{"CWE-506"}, incident.Execution, incident.FollowRebuild},
+		"version 4":              {"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N", nil, incident.Memory, incident.FollowSecrets},
+		"they disagree":          {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", []string{"CWE-787"}, incident.Execution, incident.FollowRebuild},
+		"a script in a page":     {"", []string{"CWE-79"}, incident.Access, incident.FollowTokens},
+		"a forged query":         {"", []string{"CWE-89"}, incident.Memory, incident.FollowSecrets},
+		"bad input, of any kind": {"", []string{"CWE-20"}, incident.Unjudged, incident.FollowUnknown},
+		"nothing is known":       {"", nil, incident.Unjudged, incident.FollowUnknown},
+		"a strange weakness":     {"", []string{"CWE-99999"}, incident.Unjudged, incident.FollowUnknown},
+		"a broken vector":        {"CVSS:3.1/AV:N", nil, incident.Unjudged, incident.FollowUnknown},
+		"forging":                {"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:N", nil, incident.Integrity, incident.FollowReview},
 	} {
 		got := incident.Judge(&incident.Advisory{CVSS: c.cvss, CWE: c.cwe})
 		if got.Harm != c.harm || got.Follows != c.follows || len(got.Because) == 0 {

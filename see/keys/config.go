@@ -18,6 +18,7 @@ type server struct {
 	include  func(words []string) []string
 	keys     func(words []string) []string // paths of keys and certificates in a line
 	secrets  func(words []string) []string // paths of files that are secrets themselves
+	folded   bool                          // a line that begins with space continues the one before
 }
 
 // servers are the programs whose configuration names keys. Sources: each program's own manual.
@@ -38,8 +39,8 @@ func servers() []server {
 			include: nil, keys: anywhere("crt", "key", "crt-list"), secrets: anywhere("tls-ticket-keys"),
 		},
 		{
-			programs: []string{"master", "smtpd", "smtp", "tlsproxy", "postfix"}, configs: []string{"/etc/postfix/main.cf"},
-			keys: after("smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_chain_files", "smtpd_tls_eccert_file", "smtpd_tls_eckey_file",
+			programs: []string{"master", "smtpd", "smtp", "tlsproxy", "postfix"}, configs: []string{"/etc/postfix/main.cf", "/etc/postfix/master.cf"}, folded: true,
+			keys: either("smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_chain_files", "smtpd_tls_eccert_file", "smtpd_tls_eckey_file",
 				"smtp_tls_cert_file", "smtp_tls_key_file", "smtp_tls_chain_files"),
 			secrets: after("smtp_sasl_password_maps"),
 		},
@@ -173,8 +174,11 @@ func (s *subject) config(srv *server, file string, depth int) {
 	}
 	s.texts++
 	s.budget -= int64(len(text))
-	base := ""
-	for line := range strings.Lines(string(text)) {
+	base, whole := "", string(text)
+	if srv.folded {
+		whole = strings.NewReplacer("\n ", " ", "\n\t", " ").Replace(whole)
+	}
+	for line := range strings.Lines(whole) {
 		for _, words := range split(line) {
 			if len(words) > 1 && words[0] == "crt-base" {
 				base = words[1]
@@ -212,7 +216,11 @@ func (s *subject) line(srv *server, file, base string, words []string, depth int
 // each calls do for a path of a configuration: relative ones are the configuration's neighbours, patterns are expanded.
 func (s *subject) each(p, dir, base string, do func(string)) {
 	p = strings.TrimPrefix(strings.TrimPrefix(p, "<"), "file:")
-	if p == "" || strings.HasPrefix(p, "$") || strings.HasPrefix(p, "data:") || strings.HasPrefix(p, "engine:") || strings.HasPrefix(p, "@") {
+	if p == "" || strings.HasPrefix(p, "data:") || strings.HasPrefix(p, "engine:") || strings.HasPrefix(p, "@") {
+		return
+	}
+	if strings.Contains(p, "$") {
+		s.unseen(s.reader.PID, p, "a path with a variable of the server's own: look there by hand")
 		return
 	}
 	if !path.IsAbs(p) {
@@ -310,6 +318,17 @@ func after(names ...string) func([]string) []string {
 			return words[1:]
 		}
 		return nil
+	}
+}
+
+// either finds both: the values of a directive, and the word after a name within a line (postfix: -o name=value in master.cf).
+func either(names ...string) func([]string) []string {
+	first, inside := after(names...), anywhere(names...)
+	return func(words []string) []string {
+		if found := first(words); found != nil {
+			return found
+		}
+		return inside(words)
 	}
 }
 

@@ -3,6 +3,8 @@ package keys_test
 import (
 	"bytes"
 	"encoding/pem"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,23 +55,29 @@ func TestAJavaStoreTellsItsKeys(t *testing.T) {
 // TestConfigurationsOfFurtherServers follows what each program's manual says.
 func TestConfigurationsOfFurtherServers(t *testing.T) {
 	for name, c := range map[string]struct{ program, file, text string }{
-		"hitch":    {"hitch", "/etc/hitch/hitch.conf", "frontend = \"[*]:443\"\npem-file = \"/srv/x.pem\"\n"},
-		"coturn":   {"turnserver", "/etc/turnserver.conf", "cert=/srv/x.pem\npkey=/srv/x.pem\n"},
-		"postgres": {"postgres", "/var/lib/pgsql/data/postgresql.conf", "ssl = on\nssl_cert_file = '/srv/x.pem'\n"},
-		"redis":    {"redis-server", "/etc/redis/redis.conf", "port 0\ntls-cert-file /srv/x.pem\ntls-key-file /srv/x.pem\n"},
-		"stunnel":  {"stunnel4", "/etc/stunnel/stunnel.conf", "[https]\naccept = 443\ncert = /srv/x.pem\n"},
+		"hitch":                         {"hitch", "/etc/hitch/hitch.conf", "frontend = \"[*]:443\"\npem-file = \"/srv/x.pem\"\n"},
+		"coturn":                        {"turnserver", "/etc/turnserver.conf", "cert=/srv/x.pem\npkey=/srv/x.pem\n"},
+		"postgres":                      {"postgres", "/var/lib/pgsql/data/postgresql.conf", "ssl = on\nssl_cert_file = '/srv/x.pem'\n"},
+		"postfix, on lines that go on":  {"master", "/etc/postfix/main.cf", "smtpd_tls_chain_files =\n  /srv/x.pem,\n  /srv/$other.pem\n"},
+		"postfix, for one service only": {"master", "/etc/postfix/master.cf", "smtps inet n - y - - smtpd\n  -o smtpd_tls_cert_file=/srv/x.pem\n"},
+		"redis":                         {"redis-server", "/etc/redis/redis.conf", "port 0\ntls-cert-file /srv/x.pem\ntls-key-file /srv/x.pem\n"},
+		"stunnel":                       {"stunnel4", "/etc/stunnel/stunnel.conf", "[https]\naccept = 443\ncert = /srv/x.pem\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newPair(t, "x.example")
-			p := newProcess(t, c.program, name+".service", []string{c.program}, nil)
+			unit := c.program + ".service"
+			p := newProcess(t, c.program, unit, []string{c.program}, nil)
 			p.file(c.file, c.text)
 			p.file("/srv/x.pem", k.cert+k.key)
 			found := p.look(keys.Question{})
 			if len(found.Keys) != 1 || found.Keys[0].SPKI != k.spki || !found.Keys[0].Private || len(found.Keys[0].Certificates) != 1 || len(found.Keys[0].Certificates[0].DER) == 0 {
 				t.Errorf("%+v, unseen %+v", found.Keys, found.Unseen)
 			}
-			if r := found.Keys[0].Readers; len(r) != 1 || r[0].Unit != name+".service" {
+			if r := found.Keys[0].Readers; len(r) != 1 || r[0].Unit != unit {
 				t.Errorf("readers %+v", r)
+			}
+			if strings.Contains(c.text, "$other") != slices.ContainsFunc(found.Unseen, func(u keys.Unseen) bool { return strings.Contains(u.Reason, "variable") }) {
+				t.Errorf("a path with a variable is neither followed nor told: %+v", found.Unseen)
 			}
 		})
 	}
