@@ -18,7 +18,6 @@ import (
 const (
 	groupJobs  = 512
 	groupBytes = 8 << 20
-	longest    = 5 * time.Millisecond // that a commit waits for a crowd
 )
 
 // job is one change that somebody waits for. do runs inside the group's transaction; an error from it undoes only this job.
@@ -51,12 +50,10 @@ type writer struct {
 	last   int64
 	seen   int64 // the database's data_version at which last and ends were right
 	ends   map[string]ledger.Position
-	broken error         // set when a commit's fate is unknown: the file must be opened anew
-	dirty  bool          // the group has appended events
-	lean   bool          // the reserve was given up
-	noted  int64         // what PATH.head tells
-	crowd  int           // jobs of the last commits: the most of them, soon forgotten
-	pace   time.Duration // of the last commit
+	broken error // set when a commit's fate is unknown: the file must be opened anew
+	dirty  bool  // the group has appended events
+	lean   bool  // the reserve was given up
+	noted  int64 // what PATH.head tells
 }
 
 func newWriter(conn *sqlite.Conn, path string, now func() time.Time, r reserve, announce func()) (*writer, error) {
@@ -128,32 +125,32 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what waits already. Where the last commits served a crowd it waits for as many again, for the time of one commit at most:
-// those who were just answered are about to ask, and a commit that they miss costs them a whole one. A lone writer does not wait.
+// gather takes what waits already, and lets those who are about to ask do so once; it never waits for more.
 func (w *writer) gather(first *job) []*job {
 	var group []*job
-	bytes, began, patience := 0, time.Time{}, min(w.pace, longest)
+	bytes, yielded := 0, false
 	for j := first; ; {
 		if j.state.CompareAndSwap(waiting, taken) {
 			group = append(group, j)
 			bytes += j.bytes
 		}
-		for j = nil; j == nil; {
-			if len(group) == groupJobs || bytes > groupBytes {
-				return group
-			}
-			select {
-			case j = <-w.jobs:
-				continue
-			default:
-			}
-			switch {
-			case began.IsZero():
-				began = time.Now()
-			case len(group) >= w.crowd || time.Since(began) > patience:
-				return group
-			}
-			runtime.Gosched()
+		if len(group) == groupJobs || bytes > groupBytes {
+			return group
+		}
+		select {
+		case j = <-w.jobs:
+			continue
+		default:
+		}
+		if yielded {
+			return group
+		}
+		yielded = true
+		runtime.Gosched()
+		select {
+		case j = <-w.jobs:
+		default:
+			return group
 		}
 	}
 }
@@ -163,9 +160,7 @@ func (w *writer) commit(group []*job) {
 	if len(group) == 0 {
 		return
 	}
-	began := time.Now()
 	answers, err := w.try(group)
-	w.crowd, w.pace = max(len(group), w.crowd*3/4), time.Since(began)
 	if isFull(err) {
 		if freed, _ := w.reserve.free(); freed { // what cannot be freed leaves the disk full, which the second try tells
 			w.lean = true
