@@ -23,8 +23,16 @@ func main() {
 	n := flag.Int("processes", 250, "processes to start")
 	many := flag.Int("many", 2000, "processes for the linearity row; 0 leaves it out")
 	hold := flag.Bool("hold", false, "only start the processes, to measure by hand, until this is interrupted")
+	alone := flag.Bool("alone", os.Geteuid() == 0, "in a pid namespace of its own, so that all tools see the started processes and no others")
 	runs := flag.Int("runs", 5, "runs of each tool; the median counts")
 	flag.Parse()
+	if *alone {
+		if err := inNamespace(); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(2)
+		}
+		return
+	}
 	runtime.LockOSThread() // the processes that are started end with the thread that started them
 	if *hold {
 		if err := holdCrowd(*n); err != nil {
@@ -37,6 +45,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)
 	}
+}
+
+// inNamespace runs this program again, with its arguments, where it is the first process.
+func inNamespace() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("unshare", append(append([]string{"--pid", "--fork", "--kill-child", "--mount-proc", self}, os.Args[1:]...), "-alone=false")...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
 }
 
 // holdCrowd starts the processes and waits for an interrupt.
