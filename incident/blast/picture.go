@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"staunch/phrase"
 	"staunch/tame"
 )
 
@@ -24,7 +23,7 @@ func (b *Radius) Picture() template.HTML {
 	}
 	var g graph
 	for _, k := range b.Keys {
-		key := g.box(1, k.Short()+" "+strings.Join(phrase.Some(k.Names, 1), ""), "#fde2c8")
+		key := g.box(1, label(k), "#fde2c8")
 		for _, r := range k.Readers {
 			g.line(g.box(0, r, "#f8caca"), key)
 		}
@@ -42,6 +41,14 @@ func (b *Radius) Picture() template.HTML {
 		}
 	}
 	return g.svg()
+}
+
+// label names a key by what people know it by, and by the beginning of its hash.
+func label(k Key) string {
+	if len(k.Names) == 0 {
+		return k.Short()
+	}
+	return fmt.Sprintf("%s (%.8s)", k.Names[0], k.SPKI)
 }
 
 // graph is three columns of boxes with lines from left to right.
@@ -89,8 +96,8 @@ func (g *graph) svg() template.HTML {
 		for r, one := range column[:min(len(column), mostBoxes)] {
 			x, y := spot{c, r}.xy()
 			text := tame.Line(one.text)
-			if runes := []rune(text); len(runes) > 34 {
-				text = string(runes[:33]) + "…"
+			if runes := []rune(text); len(runes) > 32 {
+				text = string(runes[:31]) + "…"
 			}
 			fmt.Fprintf(&b, `<g><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="4" fill="%s" stroke="#999"/><text x="%d" y="%d" fill="#111">%s</text></g>`,
 				template.HTMLEscapeString(tame.Line(one.text)), x, y, boxWidth, boxHeight, one.fill, x+8, y+17, template.HTMLEscapeString(text))

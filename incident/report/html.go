@@ -35,7 +35,7 @@ const reportPage = `{{define "title"}}Incident {{.ID}}: {{clean .Title}}{{end}}
 {{range .Services}}<tr><td>{{clean .Service}}</td><td>{{if .Holds}}{{clean (join .Holds)}}{{else}}not said in staunch.yaml{{end}}</td><td>{{if .Owner}}{{clean .Owner}}{{else}}nobody named{{end}}</td><td>{{clean (join .Hosts)}}</td></tr>{{end}}</table></div>{{end}}{{end}}
 {{if .Reached}}<h2>Milestones</h2>{{range .Reached}}<div class="note reached"><b>{{both .At}}</b> {{clean .Says}}</div>{{end}}{{end}}
 {{if .Hosts}}<h2>Hosts</h2><div class="scroll"><table><tr><th>Host</th><th>Ring</th><th>Was</th><th>Faced strangers</th><th>Is now</th><th>Clean since</th><th>What ran</th></tr>
-{{range .Hosts}}<tr><td>{{clean .Host}}</td><td>{{clean .Ring}}</td><td>{{clean .Was}}</td><td>{{.Facing}}</td><td>{{clean .Is}}{{if .Why}}: {{clean .Why}}{{end}}</td><td class="when">{{both .Clean}}</td><td>{{range .Units}}{{clean .}}<br>{{end}}</td></tr>
+{{range .Hosts}}<tr><td>{{clean .Host}}</td><td class="when">{{clean .Ring}}</td><td>{{clean .Was}}</td><td>{{.Facing}}</td><td>{{clean .Is}}{{if .Why}}: {{clean .Why}}{{end}}</td><td class="when">{{both .Clean}}</td><td>{{range .Units}}{{clean .}}<br>{{end}}</td></tr>
 {{end}}</table></div>{{end}}
 {{with .Blast}}<h2>What could have leaked</h2><p>{{clean .Says}}. Values never left the hosts: keys are shown by the hash of their public half, secrets by name.</p>
 {{with picture}}<div class="picture">{{.}}</div>{{end}}
@@ -53,7 +53,7 @@ const reportPage = `{{define "title"}}Incident {{.ID}}: {{clean .Title}}{{end}}
 {{else}}<p>None was recorded. That nothing was found means nothing until somebody looks.</p>{{end}}
 {{if or .Checklist .Comments}}<h2>People</h2>
 {{if .Checklist}}<div class="scroll"><table><tr><th>Entry</th><th>What</th><th>Owner</th><th>State</th><th>Due</th></tr>
-{{range .Checklist}}<tr><td>{{clean .ID}}</td><td>{{clean .Says}}</td><td>{{clean (owner .Owner)}}</td><td>{{clean (state .)}}</td><td class="when">{{both .Due}}</td></tr>
+{{range .Checklist}}<tr><td class="when">{{clean .ID}}</td><td>{{clean .Says}}</td><td>{{clean (owner .Owner)}}</td><td>{{clean (state .)}}</td><td class="when">{{both .Due}}</td></tr>
 {{end}}</table></div>{{end}}
 {{if .Comments}}<ul>{{range .Comments}}<li>{{both .At}}, {{clean .By}}: {{clean .Says}}</li>{{end}}</ul>{{end}}{{end}}
 {{if .Well}}<h2>What went well</h2><ul>{{range .Well}}<li>{{clean .}}</li>{{end}}</ul>{{end}}
