@@ -47,17 +47,51 @@ type Looker struct {
 	From string
 	// See returns every key that the point serves now (RSA and ECDSA may differ).
 	See func(ctx context.Context, p Point) (spkis []string, err error)
+	// Meet returns one key that it serves, for one handshake: enough to see that a key is served, not that none other is. May be nil.
+	Meet func(ctx context.Context, p Point) (spki string, err error)
+}
+
+// For is a looker that is content as soon as it meets the wanted key.
+func (l Looker) For(spki string) Looker {
+	if l.Meet == nil {
+		return l
+	}
+	return Looker{From: l.From, See: func(ctx context.Context, p Point) ([]string, error) {
+		if met, err := l.Meet(ctx, p); err == nil && met == spki {
+			return []string{met}, nil
+		}
+		return l.See(ctx, p)
+	}}
 }
 
 // Here looks from this machine, by real handshakes.
 func Here(name string) Looker {
-	return Looker{From: name, See: func(ctx context.Context, p Point) ([]string, error) {
-		at, err := netip.ParseAddrPort(p.Address)
-		if err != nil {
-			return nil, fault.New(fault.Usage, "%q is not an address and port", p.Address)
-		}
-		return probe.ServesAll(ctx, probe.Endpoint{Address: at.Addr(), Port: at.Port(), Name: p.Name, SNI: p.SNI, StartTLS: p.StartTLS, Domain: p.Domain})
-	}}
+	return Looker{
+		From: name,
+		See: func(ctx context.Context, p Point) ([]string, error) {
+			e, err := p.endpoint()
+			if err != nil {
+				return nil, err
+			}
+			return probe.ServesAll(ctx, e)
+		},
+		Meet: func(ctx context.Context, p Point) (string, error) {
+			e, err := p.endpoint()
+			if err != nil {
+				return "", err
+			}
+			spki, _, err := probe.Serves(ctx, e)
+			return spki, err
+		},
+	}
+}
+
+func (p Point) endpoint() (probe.Endpoint, error) {
+	at, err := netip.ParseAddrPort(p.Address)
+	if err != nil {
+		return probe.Endpoint{}, fault.New(fault.Usage, "%q is not an address and port", p.Address)
+	}
+	return probe.Endpoint{Address: at.Addr(), Port: at.Port(), Name: p.Name, SNI: p.SNI, StartTLS: p.StartTLS, Domain: p.Domain}, nil
 }
 
 // Serving is proof by observation: who served which key, seen when and from where. Only Observe makes one, and its fields are closed, so

@@ -274,7 +274,7 @@ func (m *Machine) checked(e Event, at spot) {
 		t.phase, t.since, t.due = Proving, e.At, e.At
 	case e.Truth == No: // it is begun again, more slowly each time: whoever does not answer is not to be hammered
 		t.phase, t.since = Holding, e.At
-		t.due = e.At.Add(min(time.Duration(t.tries-1)*5*time.Second, 5*time.Minute))
+		t.due = e.At.Add(min(time.Duration(max(t.tries-2, 0))*5*time.Second, 5*time.Minute))
 	case e.At.Sub(t.since) < s.Deadline():
 		t.due = e.At.Add(backoff(e.At.Sub(t.since)))
 	default:

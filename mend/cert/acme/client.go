@@ -46,6 +46,7 @@ type Client struct {
 	Patience time.Duration
 
 	raw      *acme.Client
+	hand     *hand
 	comeback *comeback
 }
 
@@ -60,6 +61,7 @@ func Connect(ctx context.Context, c Client) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = tlsConfig(c.CA.Roots)
 	transport.MaxIdleConnsPerHost = 64
+	c.hand = &hand{orders: map[string]acme.Order{}}
 	c.comeback = &comeback{RoundTripper: transport}
 	c.raw = &acme.Client{
 		Directory: c.CA.Directory, UserAgent: c.Agent, PollInterval: c.Poll, PollTimeout: c.Patience,

@@ -140,6 +140,7 @@ func (c *Client) open(ctx context.Context, o Order) (Order, error) {
 		return o, c.failed("ordering", err)
 	}
 	o.CA, o.Account, o.URL, o.Stage = c.CA.Name, c.Account.Location, got.Location, Open
+	c.hand.put(got)
 	o.Replacing, o.Opened = want.Replaces != "", time.Now().UTC().Truncate(time.Millisecond)
 	return o, nil
 }
@@ -169,9 +170,12 @@ func refusesReplacing(err error) bool {
 
 // finish hands the CSR in, unless the CA has it already, and fetches the chain.
 func (c *Client) finish(ctx context.Context, o Order) (Order, error) {
-	at, err := c.raw.GetOrder(ctx, c.account(), acme.Order{Location: o.URL})
-	if err != nil {
-		return o, c.failed("looking at the order", err)
+	at, held := c.hand.take(o.URL)
+	var err error
+	if !held {
+		if at, err = c.raw.GetOrder(ctx, c.account(), acme.Order{Location: o.URL}); err != nil {
+			return o, c.failed("looking at the order", err)
+		}
 	}
 	at.Location = o.URL
 	if at.Status == "ready" {

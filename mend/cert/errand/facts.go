@@ -16,8 +16,8 @@ import (
 	"staunch/steer/run"
 )
 
-// look sees one point of a plan's step from every vantage point.
-func (d *Desk) look(ctx context.Context, p plan.Predicate, w run.Work) (cert.Serving, replace.At, *run.Seen) {
+// look sees one point of a plan's step from every vantage point; with a wanted key until that one was met.
+func (d *Desk) look(ctx context.Context, p plan.Predicate, w run.Work, want string) (cert.Serving, replace.At, *run.Seen) {
 	at, err := with[replace.At](w)
 	if err != nil {
 		s := unknown(err.Error())
@@ -28,12 +28,18 @@ func (d *Desk) look(ctx context.Context, p plan.Predicate, w run.Work) (cert.Ser
 		s := unknown("the plan does not say where " + p.Endpoint + " is")
 		return cert.Serving{}, at, &s
 	}
-	return cert.Observe(ctx, at.Points[i:i+1], d.lookers(at), cert.Watch{Times: 1}), at, nil
+	lookers := d.lookers(at)
+	if want != "" {
+		for i := range lookers {
+			lookers[i] = lookers[i].For(want)
+		}
+	}
+	return cert.Observe(ctx, at.Points[i:i+1], lookers, cert.Watch{Times: 1}), at, nil
 }
 
 // serves: every look shows the new key. Another one beside it (RSA and ECDSA) is no obstacle; the old one is looked for by notServed.
 func (d *Desk) serves(ctx context.Context, p plan.Predicate, w run.Work) run.Seen {
-	proof, at, bad := d.look(ctx, p, w)
+	proof, at, bad := d.look(ctx, p, w, p.SPKI)
 	if bad != nil {
 		return *bad
 	}
@@ -47,7 +53,7 @@ func (d *Desk) serves(ctx context.Context, p plan.Predicate, w run.Work) run.See
 // notServed: every look shows something else. What cannot be seen is unknown, and unknown holds the gate, unless the plan carries an override
 // that names it: whether that one counts is asked once more by the gate of the revocation, where people are counted.
 func (d *Desk) notServed(ctx context.Context, p plan.Predicate, w run.Work) run.Seen {
-	proof, at, bad := d.look(ctx, p, w)
+	proof, at, bad := d.look(ctx, p, w, "")
 	if bad != nil {
 		return *bad
 	}

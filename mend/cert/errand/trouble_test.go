@@ -165,7 +165,7 @@ func TestASlowCA(t *testing.T) {
 // one never got the request, so there is one certificate.
 func TestTheFirstCADiesBeforeItGotTheRequest(t *testing.T) {
 	var first counter
-	x := shopAt(t, pebble.Options{Front: first.front})
+	x := shopAt(t, pebble.Options{Front: first.front, NoReuse: true})
 	dying := x.client
 	port := freePort(t)
 	x.ca = pebble.Up(t, pebble.Options{HTTPPort: port})
