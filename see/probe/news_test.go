@@ -38,6 +38,7 @@ pathrun: %[1]s/run
 pathlog: %[1]s/log
 pathtmp: %[1]s/tmp
 pathspool: %[1]s/spool
+nnrpdloadlimit: 0
 runasuser: root
 runasgroup: root
 tlscertfile: %[3]s

@@ -120,6 +120,7 @@ func (s *sight) facts() grade.Facts {
 func (s *sight) certificateFacts(f *grade.Facts) {
 	c := s.r.Certificate
 	if c == nil {
+		f.Partial = true // whatever it holds could only lower the letter
 		return
 	}
 	f.Known, f.Trusted, f.Key, f.Exponent1, f.Signature = true, c.Trusted, grade.Key{Type: c.Key.Type, Bits: c.Key.Bits}, c.RSAExponent1, c.Signature
