@@ -478,6 +478,11 @@ func (d *desk) certOptions(ctx context.Context, c *certsFile, g *gathered, s *in
 		Fleet: d.Fleet, Incident: s.Opened.ID, ID: hub.NextPlanID(s), Now: d.Now(), By: d.Who, Points: g.points, Recipients: g.recipients, Chains: g.Issuers, Vantage: from,
 		Routes: c.routes(drill, past), Issuers: c.issuers(drill), Custodians: c.people(), Edges: c.edges(), Hooks: c.Validators, Drill: drill,
 	}
+	for _, u := range g.Unseen {
+		if _, host := d.Fleet.Host(u.Where); host {
+			o.Silent = append(o.Silent, u)
+		}
+	}
 	if s.Advisory != nil {
 		o.Advisories = []string{s.Advisory.ID}
 	}

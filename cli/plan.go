@@ -127,7 +127,14 @@ func printPlan(env *Env, sealed *plan.Sealed, said []string) error {
 		w.ring(p, ring, paint)
 	}
 	for _, x := range p.Watches {
-		w.say("watch: %s on %s, ask %s, look again %s", tame.Line(x.What), tame.Line(x.Host), tame.Line(x.Contact), x.Due.Local().Format("2006-01-02"))
+		says := "watch: " + x.What
+		if x.Host != "" {
+			says += " on " + x.Host
+		}
+		if x.Contact != "" {
+			says += ", ask " + x.Contact
+		}
+		w.say("%s, look again %s", tame.Line(says), x.Due.Local().Format("2006-01-02"))
 	}
 	return w.err
 }
@@ -191,7 +198,11 @@ func (l *lines) step(s *plan.Step) {
 	l.say("      proves  %s", predicates(s.Proves))
 	l.say("      undo    %s: %s", s.Undo.Kind, tame.Line(s.Undo.Says))
 	if s.Harm.Says != "" || len(s.Harm.Down) > 0 {
-		l.say("      harm    %s", tame.Line(strings.TrimSpace(s.Harm.Says+" down: "+strings.Join(s.Harm.Down, ", "))))
+		harm := s.Harm.Says
+		if len(s.Harm.Down) > 0 {
+			harm += " down: " + strings.Join(s.Harm.Down, ", ")
+		}
+		l.say("      harm    %s", tame.Line(strings.TrimSpace(harm)))
 	}
 }
 

@@ -102,7 +102,7 @@ func (k *keyring) burnt(shop *oldKey, old *x509.Certificate) string {
 		return text
 	}
 	k.has("the list", show(1, "cert", "list", "shop.example"), shop.spki[:12], "incident 1", "st-5")
-	show(0, "cert", "replace", "--incident", "1", "--urgency", "now", "--soak", "1s")
+	k.has("the plan", show(0, "cert", "replace", "--incident", "1", "--urgency", "now", "--soak", "1s"), "not reached: st-5")
 	k.signed("1.2")
 	k.has("new keys", show(0, "incident", "run", "1"), "plan 1.2: done")
 	show(0, "cert", "replace", "--incident", "1", "--urgency", "now", "--soak", "1s")
@@ -127,7 +127,7 @@ func (k *keyring) burnt(shop *oldKey, old *x509.Certificate) string {
 	}
 	serial := old.SerialNumber.Text(16)
 	k.has("the rollout", text, "plan 1.3: done", "accepted by the CA", serial, "1 of 1 certificates are listed as revoked")
-	k.has("the CA's list afterwards", show(0, "cert", "verify", shop.spki), "listed: "+serial, "browsers may still accept it until")
+	k.has("the CA's list afterwards", show(0, "cert", "verify", shop.spki), strings.TrimLeft(serial, "0")+" is on the CA's list", "browsers may still accept it until")
 	k.has("the watch", show(0, "cert", "watch", "--soon", "24h"), "0 alarms")
 	return chapter.String()
 }

@@ -3,6 +3,7 @@ package errand
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"staunch/mend/cert/acme"
@@ -37,7 +38,7 @@ func Verify(ctx context.Context, leaves, issuers [][]byte, accepted []acme.Accep
 			out = append(out, Standing{State: Doubtful, Says: err.Error()})
 			continue
 		}
-		i := slices.IndexFunc(accepted, func(a acme.Accepted) bool { return a.Serial == c.Serial && a.SPKI == c.SPKISHA256 })
+		i := slices.IndexFunc(accepted, func(a acme.Accepted) bool { return sameSerial(a.Serial, c.Serial) && a.SPKI == c.SPKISHA256 })
 		s := standing(c, i >= 0)
 		if i >= 0 && s.State != Listed {
 			s.Says += "; the CA accepted the request at " + accepted[i].At.UTC().Format("2006-01-02 15:04Z") + " and has 24 hours from then"
@@ -46,6 +47,11 @@ func Verify(ctx context.Context, leaves, issuers [][]byte, accepted []acme.Accep
 		out = append(out, s)
 	}
 	return out
+}
+
+// sameSerial compares serial numbers in hex, which some write with a leading zero.
+func sameSerial(a, b string) bool {
+	return strings.TrimLeft(strings.ToLower(a), "0") == strings.TrimLeft(strings.ToLower(b), "0")
 }
 
 func standing(c *chain.Certificate, asked bool) Standing {

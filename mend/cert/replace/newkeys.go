@@ -13,6 +13,7 @@ import (
 	"staunch/fault"
 	"staunch/mend/cert"
 	"staunch/mend/cert/acme"
+	"staunch/phrase"
 	"staunch/reach/act"
 	"staunch/steer/plan"
 )
@@ -20,7 +21,7 @@ import (
 // NewKeys is the first plan: for each key a new one, made on a host that was proven clean, and a certificate for it. Nothing that serves
 // is touched. The budget of the CAs is in it: when which certificate can be ordered, and where.
 func NewKeys(keys []cert.Key, o Options) (plan.Plan, error) {
-	d, err := o.draft(fmt.Sprintf("new keys for %d keys that may have leaked", len(keys)))
+	d, err := o.draft("new keys for " + phrase.Count(len(keys), "key that may have leaked", "keys that may have leaked"))
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -224,7 +225,7 @@ func (d *draft) budget(wants []want) error {
 		}
 	}
 	if len(slots) > 0 {
-		d.Title += fmt.Sprintf("; %d orders by ACME, the last one can be sent at %s", len(slots), last.UTC().Format("2006-01-02 15:04Z"))
+		d.Title += fmt.Sprintf("; %s by ACME, the last one can be sent at %s", phrase.Count(len(slots), "order", "orders"), last.UTC().Format("2006-01-02 15:04Z"))
 	}
 	if last.After(d.Expires.Add(-time.Hour)) {
 		d.Expires = last.Add(day)
@@ -363,7 +364,7 @@ func (d *draft) makeKey(w want, lead string) string {
 		with.CommonName = w.names[0]
 	}
 	return d.add(plan.Step{
-		ID: word("key", w.name), Kind: plan.MakeKey, Says: fmt.Sprintf("make a new %s key on %s for %s; it leaves the host only sealed for %d others", w.typ, lead, listed(w.names), len(w.seal)),
+		ID: word("key", w.name), Kind: plan.MakeKey, Says: fmt.Sprintf("make a new %s key on %s for %s; it leaves the host only sealed for %s", w.typ, lead, listed(w.names), phrase.Count(len(w.seal), "other", "others")),
 		Ring: d.ringOf(lead), Targets: []plan.Target{{Host: lead}}, Act: d.act(act.MakeKey, with), Needs: d.clean(""), Proves: []plan.Predicate{{Kind: plan.KeyExists, Name: w.name}}, Repeat: true, Tries: 2,
 		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a key is never thrown away; unused it does no harm"},
 	}, nil)

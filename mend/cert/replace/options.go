@@ -40,6 +40,7 @@ type Options struct {
 	Drill      bool
 	Vantage    []string       // hosts of the fleet that look as well when something has to be seen from outside
 	Voters     int            // people who may vote; 0: not known
+	Silent     []cert.Unseen  // hosts that could not be asked: whether they have a key is not known
 	OwnKey     *OwnKey        // revoke by the old key itself, on a host that has it; nil: by an account
 	Soak       *time.Duration // how long each ring is watched; nil: what the urgency says
 }
@@ -132,6 +133,9 @@ func (o Options) draft(title string) (*draft, error) {
 	d := &draft{o: o, rings: map[string]int{}, Plan: plan.Plan{
 		Schema: plan.Schema, ID: o.ID, Incident: o.Incident, Title: title, Advisories: o.Advisories, Made: o.Now, MadeBy: o.By, Expires: o.Expires, Pace: pace, Rings: []plan.Ring{}, Steps: []plan.Step{},
 	}}
+	for _, u := range o.Silent {
+		d.unseen(u.Where, "whether it has one of these keys is not known: %s", u.Why)
+	}
 	d.named = make(map[string]fleet.Host, len(o.Fleet.Hosts))
 	for _, h := range o.Fleet.Hosts {
 		d.named[h.Name] = h

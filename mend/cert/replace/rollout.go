@@ -12,6 +12,7 @@ import (
 	"staunch/fault"
 	"staunch/mend/cert"
 	"staunch/mend/cert/acme"
+	"staunch/phrase"
 	"staunch/reach/act"
 	"staunch/steer/plan"
 )
@@ -51,7 +52,7 @@ type swap struct {
 
 // RollOut is the second plan: the new bundles ring by ring, the edges, the proof from outside, and only then the revocation.
 func RollOut(keys []cert.Key, made []Made, o Options) (plan.Plan, error) {
-	d, err := o.draft(fmt.Sprintf("roll out %d new keys, prove them from outside, then revoke the old ones", len(made)))
+	d, err := o.draft(fmt.Sprintf("roll out %s, prove from outside, then revoke what was before", phrase.Count(len(made), "new key", "new keys")))
 	if err != nil {
 		return plan.Plan{}, err
 	}
