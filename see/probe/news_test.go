@@ -41,6 +41,7 @@ pathspool: %[1]s/spool
 nnrpdloadlimit: 0
 runasuser: root
 runasgroup: root
+nnrpdloadlimit: 0
 tlscertfile: %[3]s
 tlskeyfile: %[4]s
 tlscafile: %[3]s
