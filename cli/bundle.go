@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/tame"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,7 @@ func runBundle(env *Env, out, binary string) error {
 	if err != nil {
 		return fault.From(err, fault.Full)
 	}
-	fmt.Fprintf(env.Stdout, "%s: staunch for linux/%s with %d advisory files\n", tame.Line(out), arch, sets)
+	fmt.Fprintf(env.Stdout, "%s: staunch for linux/%s with %s\n", tame.Line(out), arch, ink.Count(sets, "advisory file", "advisory files"))
 	if sets == 0 {
 		fmt.Fprintln(env.Stdout, "note: only the built-in catalogue travels; fetch distribution data first: staunch advisories update")
 	}

@@ -173,6 +173,7 @@ func scanOnce(ctx context.Context, env *Env, f scanFlags) (*verdict.Document, er
 	if err != nil {
 		return nil, err
 	}
+	report.Unseen = append(report.Unseen, absent(report, q)...)
 	catalogue, err := loadCatalogue(env, verdict.Wants(report), f.advisory)
 	if err != nil {
 		return nil, err
@@ -184,6 +185,21 @@ func scanOnce(ctx context.Context, env *Env, f scanFlags) (*verdict.Document, er
 	}
 	doc := verdict.Judge(report, catalogue, verdict.Options{Advisory: f.advisory})
 	return &doc, nil
+}
+
+// absent names what was asked about and does not run: an answer about nothing must not read like a clean one.
+func absent(r *scan.Report, q scan.Question) (list []scan.Unseen) {
+	for _, pid := range q.PIDs {
+		if !slices.ContainsFunc(r.Processes, func(p scan.Process) bool { return p.PID == pid }) && !slices.ContainsFunc(r.Unseen, func(u scan.Unseen) bool { return u.PID == pid }) {
+			list = append(list, scan.Unseen{PID: pid, Reason: fmt.Sprintf("there is no process %d with a program of its own", pid)})
+		}
+	}
+	for _, unit := range q.Units {
+		if !slices.ContainsFunc(r.Processes, func(p scan.Process) bool { return p.Unit == unit || strings.TrimSuffix(p.Unit, ".service") == unit }) {
+			list = append(list, scan.Unseen{Name: unit, Reason: "no process of " + unit + " runs here"})
+		}
+	}
+	return list
 }
 
 func mustKnow(c *advisory.Catalogue, id string) error {

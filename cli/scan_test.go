@@ -75,3 +75,11 @@ func TestColoursOnlyForTerminals(t *testing.T) {
 		t.Error("colour without a terminal")
 	}
 }
+
+func TestWhatWasAskedAboutAndDoesNotRunIsSaid(t *testing.T) {
+	r := &scan.Report{Processes: []scan.Process{{PID: 7, Unit: "nginx.service"}}, Unseen: []scan.Unseen{{PID: 8, Reason: "permission denied"}}}
+	got := absent(r, scan.Question{PIDs: []int{7, 8, 9}, Units: []string{"nginx", "nginx.service", "ngnix.service"}})
+	if len(got) != 2 || got[0].PID != 9 || got[1].Name != "ngnix.service" {
+		t.Errorf("%+v", got)
+	}
+}

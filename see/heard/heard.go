@@ -54,14 +54,14 @@ func New(says, component string, now time.Time) (*Rumour, error) {
 	return &Rumour{Schema: 1, ID: id.String(), Heard: now.UTC().Truncate(time.Millisecond), Says: says, Component: component, Holders: []Holder{}}, nil
 }
 
-// Look fills in who holds the component; without one it takes the first word that names something that runs here.
+// Look fills in who holds the component; without one it takes the first word that names something that runs here, and none if no word does.
 // It returns the names of all components that run here.
 func (r *Rumour) Look(report *scan.Report) []string {
 	r.Host, r.Seen, r.Known = report.Host, report.Sight.ProcessesSeen, report.Sight.ProcessesKnown
 	names := verdict.Components(report)
 	if r.Component == "" {
-		if r.Component = guess(r.Says, names); r.Component == "" {
-			r.Component = strings.Fields(r.Says)[0]
+		if r.Component = guess(report, r.Says, names); r.Component == "" {
+			return names
 		}
 	}
 	for _, h := range verdict.Holders(report, r.Component) {
@@ -72,13 +72,19 @@ func (r *Rumour) Look(report *scan.Report) []string {
 	return names
 }
 
-// guess finds the first word that names something that runs here.
-func guess(says string, names []string) string {
-	for _, word := range strings.FieldsFunc(strings.ToLower(says), func(r rune) bool { return strings.ContainsRune(" ,.;:!?\"'()", r) }) {
+// guess finds the first word that names something that runs here: a component, that behind "lib", or its source package (xz).
+func guess(report *scan.Report, says string, names []string) string {
+	words := strings.FieldsFunc(strings.ToLower(says), func(r rune) bool { return strings.ContainsRune(" ,.;:!?\"'()", r) })
+	for _, word := range words {
 		for _, name := range names {
 			if word == strings.ToLower(name) || "lib"+word == strings.ToLower(name) {
 				return name
 			}
+		}
+	}
+	for _, word := range words {
+		if name := verdict.Named(report, word); len(word) > 1 && name != "" {
+			return name
 		}
 	}
 	return ""

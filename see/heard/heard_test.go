@@ -11,6 +11,7 @@ import (
 	"staunch/see/heard"
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/owner"
 )
 
 func machine() *scan.Report {
@@ -18,11 +19,12 @@ func machine() *scan.Report {
 		Host: "web-1", Sight: scan.Sight{ProcessesSeen: 2, ProcessesKnown: 3},
 		Objects: []scan.Object{
 			{Object: elf.Object{ID: "a", Components: []elf.Component{{Name: "openssl", Version: "3.0.1", Linkage: elf.Dynamic}}}},
+			{Object: elf.Object{ID: "c", Soname: "liblzma.so.5", Components: []elf.Component{{Name: "liblzma", Version: "5.4.1", Linkage: elf.Dynamic}}}, Package: &owner.Package{Type: "deb", Name: "liblzma5", Version: "5.4.1-1", Source: "xz-utils", Distro: "debian", Release: "12", Intact: "yes"}},
 			{Object: elf.Object{ID: "b", Components: []elf.Component{{Name: "libcurl", Version: "7.88.1", Linkage: elf.Static}}}},
 		},
 		Processes: []scan.Process{
 			{PID: 7, Name: "nginx", Listens: []scan.Listen{{Reach: "public"}}, Objects: []scan.Mapped{{ID: "a", Path: "/usr/lib/libssl.so.3"}}},
-			{PID: 9, Name: "agent", Objects: []scan.Mapped{{ID: "b", Path: "/opt/agent"}}},
+			{PID: 9, Name: "agent", Objects: []scan.Mapped{{ID: "b", Path: "/opt/agent"}, {ID: "c", Path: "/usr/lib/liblzma.so.5"}}},
 		},
 	}
 }
@@ -31,7 +33,8 @@ func TestTheFirstWordThatRunsHereIsTheComponent(t *testing.T) {
 	for says, want := range map[string]string{
 		"something bad in OpenSSL, they say": "openssl",
 		"curl: heap overflow?":               "libcurl",
-		"ssl is broken":                      "ssl", // nothing of that name runs here: the first word is said back
+		"something in the xz library":        "liblzma",
+		"ssl is broken":                      "", // nothing of that name runs here: nobody is looked for
 	} {
 		r, err := heard.New(says, "", time.Now())
 		if err != nil {
@@ -41,7 +44,7 @@ func TestTheFirstWordThatRunsHereIsTheComponent(t *testing.T) {
 		if r.Component != want {
 			t.Errorf("%q: %q, want %q", says, r.Component, want)
 		}
-		if holds := len(r.Holders) == 1; holds != (want != "ssl") {
+		if holds := len(r.Holders) == 1; holds != (want != "") {
 			t.Errorf("%q: held by %+v", says, r.Holders)
 		}
 	}

@@ -26,9 +26,12 @@ func Rumour(w io.Writer, p ink.Paint, r *heard.Rumour, names []string) error {
 			public[h.PID] = true
 		}
 	}
-	if len(r.Holders) == 0 {
+	switch {
+	case r.Component == "":
+		fmt.Fprintf(&b, "\nNone of these words names something that runs here, so nobody was looked for: name it with --component. Components that run here: %s.\n", tame.Line(ink.Few(names, 20)))
+	case len(r.Holders) == 0:
 		fmt.Fprintf(&b, "\nNo process that was seen has %s in memory. Components that run here: %s.\n", tame.Line(r.Component), tame.Line(ink.Few(names, 20)))
-	} else {
+	default:
 		fmt.Fprintf(&b, "\n%s in memory of %s, %s\n", p.Bold(tame.Line(r.Component)), ink.Count(len(pids), "process", "processes"), p.Red(fmt.Sprintf("%d of them public", len(public))))
 	}
 	for _, list := range sortedGroups(groups) {

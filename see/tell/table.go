@@ -84,6 +84,8 @@ func (t Table) headline(b *strings.Builder, doc *verdict.Document) {
 		} else {
 			fmt.Fprintln(b, t.Paint.Red(fmt.Sprintf("AFFECTED%s: %s", subject, ink.Count(len(bad), "program", "programs"))))
 		}
+	case len(units) == 0 && len(doc.Processes) == 0:
+		fmt.Fprintln(b, t.Paint.Bold("No process was looked at."))
 	case len(units) == 0:
 		fmt.Fprintln(b, t.Paint.Bold(fmt.Sprintf("No running process was found to be affected%s.", subject)))
 	default:

@@ -51,7 +51,23 @@ func Holders(report *scan.Report, component string) []Holder {
 func (s *subject) named(word string) bool {
 	name := s.component.Name
 	return strings.EqualFold(name, word) || strings.EqualFold(path.Base(strings.ReplaceAll(name, ":", "/")), word) ||
-		s.own && s.pkg != nil && strings.EqualFold(s.pkg.Source, word)
+		s.own && s.pkg != nil && strings.EqualFold(s.pkg.Source, word) || s.component.Kind == "" && sourceName(name, strings.ToLower(word))
+}
+
+// sourceName tells whether some distribution calls the component's source package exactly so: xz and xz-utils are liblzma.
+func sourceName(component, word string) bool { return slices.Contains(sources()[component], word) }
+
+// Named is the name of the first component that runs here and that people mean by the word; "" for none.
+func Named(report *scan.Report, word string) string {
+	j := newJudge(report, advisory.NewCatalogue(), Options{})
+	for i := range report.Processes {
+		for _, s := range j.subjects(&report.Processes[i]) {
+			if s.named(word) {
+				return s.component.Name
+			}
+		}
+	}
+	return ""
 }
 
 // Components lists the names of everything that runs, by which Holders finds it.

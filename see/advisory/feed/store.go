@@ -211,6 +211,7 @@ func (s *Store) loadAdded() ([]advisory.Set, []error) {
 			broken = append(broken, fault.New(fault.Corrupt, "%s: %v", path, err))
 			continue
 		}
+		set.Date = time.Time{} // one file does not make the whole catalogue younger
 		sets = append(sets, set)
 	}
 	return sets, broken
