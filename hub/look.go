@@ -125,28 +125,6 @@ func (h *Hub) ask(ctx context.Context, where fleet.Host, q host.Question) (host.
 	return at.Look(ctx, q, nil)
 }
 
-// Judge compares an incident's advisory with what hosts told, and appends what changed.
-func (h *Hub) Judge(ctx context.Context, id string) (*incident.Incident, error) {
-	h.judging.Lock()
-	defer h.judging.Unlock()
-	s, _, err := h.Incident(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if s.Advisory != nil && h.Catalogue != nil {
-		if now, known := h.Catalogue.Find(s.Advisory.ID); known {
-			if s, err = h.Do(ctx, id, incident.Amend{Advisory: now}); err != nil {
-				return nil, err
-			}
-		}
-	}
-	look, err := h.answer(s)
-	if err != nil {
-		return nil, err
-	}
-	return h.Do(ctx, id, look)
-}
-
 // answer asks the inventory about an incident's advisory or component.
 func (h *Hub) answer(s *incident.Incident) (incident.Look, error) {
 	if h.Fleet == nil || h.Catalogue == nil {

@@ -121,6 +121,16 @@ func (inv *Inventory) Tell(name string, r *scan.Report) error {
 	return nil
 }
 
+// Taken is when a host's newest report was taken; zero: it never told anything.
+func (inv *Inventory) Taken(name string) time.Time {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	if h := inv.hosts[name]; h != nil {
+		return h.head.Taken
+	}
+	return time.Time{}
+}
+
 // Unread notes why a host could not be asked. What it told before stays, and gets old.
 func (inv *Inventory) Unread(name, why string) {
 	inv.mu.Lock()
