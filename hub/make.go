@@ -44,7 +44,7 @@ func (h *Hub) MakePlan(ctx context.Context, id string, m Making) (*plan.Sealed, 
 		}
 		wish.Parent, wish.ParentHash = cur.Plan, before.Digest
 	}
-	made, world, err := patch.Plan(wish)
+	made, world, err := h.plan(ctx, wish)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -102,9 +102,11 @@ func (m *maker) installs(ring string, jobs []*job, before []string) map[string][
 		}
 	}
 	built := grouped(jobs, func(j *job) string { return builtKey(libraries[j.host]) })
-	for n, g := range built {
-		for k, b := range unique(libraries[g.jobs[0].host]) {
-			id := numbered("install-"+ring, n*10+k, 2)
+	n := 0
+	for _, g := range built {
+		for _, b := range unique(libraries[g.jobs[0].host]) {
+			id := numbered("install-"+ring, n, len(built)+len(unique(libraries[g.jobs[0].host]))-1)
+			n++
 			m.installStep(id, ring, g, b, before)
 			for _, t := range g.hosts {
 				done[t.Host] = append(done[t.Host], id)

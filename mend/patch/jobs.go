@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -188,7 +189,7 @@ func (m *maker) add(j *job, f verdict.Finding) {
 	if rank(next) > rank(j.way) {
 		j.way = next
 		if next == person {
-			j.asks = f.Fix.What
+			j.asks = cmp.Or(j.asks, f.Fix.What)
 		}
 	}
 }

@@ -35,6 +35,8 @@ type Wish struct {
 	// Version names the version to install where the first good one is not what the host can get; nil or "" takes the first good one.
 	Version func(host, pkg, atLeast string) string
 	Choices Choices
+	// NoMask says why a unit cannot be masked on a host, as the host itself says, or ""; nil: every unit can.
+	NoMask func(host, unit string) string
 	// Probed tells whether a probe from outside can see an advisory; nil: none.
 	Probed func(advisory string) bool
 }

@@ -306,8 +306,13 @@ func TestEveryPlanKeepsTheRules(t *testing.T) {
 		}
 		w := patch.Wish{ID: "7.1", Incident: "7", Advisories: []string{bug}, Now: start, Fleet: f, Hosts: hosts, Urgency: []plan.Urgency{plan.Now, plan.Tonight, plan.Week}[random.IntN(3)], Probed: func(string) bool { return true }}
 		w.Choices.Reboot = random.IntN(2) == 0
-		if random.IntN(3) == 0 {
+		if random.IntN(3) == 0 && slices.ContainsFunc(hosts, func(h patch.Host) bool { return h.Doc != nil && runs(h.Doc, "app@1.service") }) {
 			w.Choices.Off = []string{"app@1.service"}
+		}
+		if random.IntN(2) == 0 {
+			w.NoMask = func(host, unit string) string {
+				return []string{"", "its file lies in /etc/systemd/system"}[len(host+unit)%2]
+			}
 		}
 		p, world, err := patch.Plan(w)
 		if fault.Is(err, fault.NotFound) {

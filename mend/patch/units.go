@@ -278,8 +278,9 @@ func (m *maker) switchOff(ring string, g *group, public bool) string {
 			What: g.unit + " is off until a fixed version exists", Host: t.Host, Contact: m.vendor(t.Host, g.unit) + ", asked by " + m.owner(t.Host, g.unit), Since: m.Now, Due: m.due(),
 		})
 	}
+	masked, byHand := m.split(targets)
 	stop := m.step("stop-"+nameOf(ring, g, public), ring, act.Stop, with, targets, nil)
-	mask := m.step("mask-"+nameOf(ring, g, public), ring, act.Mask, with, targets, nil)
+	mask := m.step("mask-"+nameOf(ring, g, public), ring, act.Mask, with, masked, nil)
 	mask.Each = []string{stop.ID}
 	for _, s := range []*plan.Step{&stop, &mask} {
 		s.Safer, s.Votes, s.Public = true, 1, public
@@ -289,8 +290,42 @@ func (m *maker) switchOff(ring string, g *group, public bool) string {
 	}
 	stop.Says, mask.Says = "switch "+g.unit+" off: there is no fixed version yet", "keep "+g.unit+" from starting"
 	stop.Proves = []plan.Predicate{{Kind: plan.Clean, Advisory: m.Advisories[0], Unit: g.unit}}
-	m.plan.Steps = append(m.plan.Steps, stop, mask)
+	m.put(stop)
+	for _, t := range byHand {
+		m.keepOff(stop, t)
+	}
+	if len(masked) == 0 {
+		return stop.ID
+	}
+	m.put(mask)
 	return mask.ID
+}
+
+// split parts the targets whose unit can be masked from those where the host says that it cannot.
+func (m *maker) split(targets []plan.Target) (masked, byHand []plan.Target) {
+	for _, t := range targets {
+		if m.NoMask != nil && m.NoMask(t.Host, t.Unit) != "" {
+			byHand = append(byHand, t)
+		} else {
+			masked = append(masked, t)
+		}
+	}
+	return masked, byHand
+}
+
+// keepOff asks a person to see to it that a unit stays off where it cannot be masked: it was stopped already, and holds up nobody.
+func (m *maker) keepOff(stop plan.Step, t plan.Target) {
+	owner, name := m.owner(t.Host, t.Unit), strings.TrimPrefix(stop.ID, "stop-")+"-"+plain(t.Host)
+	asks := "keep " + t.Unit + " from starting again on " + t.Host + " (systemctl disable, or take its file away): " + m.NoMask(t.Host, t.Unit)
+	s := plan.Step{
+		ID: "keep-off-" + name, Kind: plan.Person, Says: asks, Targets: []plan.Target{t}, After: []string{stop.ID}, Votes: 1, Tries: 1, DeadlineMS: ms(10 * minute),
+		Task: &plan.Task{Owner: owner, Asks: asks, Due: m.due()}, Undo: plan.Undo{Kind: plan.ByPerson, Says: "as that person sees fit"}, Proves: []plan.Predicate{{Kind: plan.Confirmed}}, Public: stop.Public,
+	}
+	m.put(s)
+	gate := m.gate("off-"+name, "", []string{s.ID}, 0)
+	gate.Says, gate.Targets, gate.Public = t.Unit+" does not run", []plan.Target{t}, stop.Public
+	gate.Proves = []plan.Predicate{{Kind: plan.Stopped}}
+	m.put(gate)
 }
 
 func (m *maker) mitigate(ring string, g *group, public bool, before []string) string {
