@@ -28,6 +28,7 @@ type Options struct {
 	Misbehave         bool   // reject nonces at random, wait before validating: what a client must survive
 	NoReuse           bool   // every order has to be proven anew
 	Address           string // of this machine, where it listens; "" 127.0.0.1
+	Short             bool   // offer a profile "short" beside; orders that name none get any of them
 	Trusting          bool   // believe every proof without looking
 	// Front sees every request first, and tells whether it answered it itself: a CA that is limited, slow or broken.
 	Front      func(w http.ResponseWriter, r *http.Request) (answered bool)
@@ -64,7 +65,10 @@ func Up(t testing.TB, o Options) *Server {
 	}
 	quiet := log.New(io.Discard, "", 0)
 	store := db.NewMemoryStore()
-	profiles := map[string]ca.Profile{"default": {Description: "default"}, "short": {Description: "six days", ValidityPeriod: 6 * 86400}}
+	profiles := map[string]ca.Profile{"default": {Description: "default"}}
+	if o.Short {
+		profiles["short"] = ca.Profile{Description: "six days", ValidityPeriod: 6 * 86400}
+	}
 	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
 	validator := va.New(quiet, o.HTTPPort, o.TLSPort, true, o.Resolver, store)
 	front := wfe.New(quiet, store, validator, authority, nil, true, false, o.RetryAfter, o.RetryAfter)

@@ -101,6 +101,23 @@ func TestACertificateForOurKey(t *testing.T) {
 	}
 }
 
+// TestAProfileIsAskedFor: a CA that offers several gives the one that was named, and refuses what it does not offer.
+func TestAProfileIsAskedFor(t *testing.T) {
+	d := open(t, pebble.Options{Short: true})
+	d.CA.Profile = "short"
+	if _, leaf := d.obtain(t, newKey(t), nil, "shop.example"); time.Until(leaf.NotAfter) > 7*24*time.Hour {
+		t.Errorf("asked for six days, got until %s", leaf.NotAfter)
+	}
+	d.CA.Profile = "of the moon"
+	o, err := acme.NewOrder(request(t, newKey(t), "shop.example"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Run(t.Context(), o, func(acme.Order) error { return nil }); err == nil || !strings.Contains(err.Error(), "of the moon") {
+		t.Errorf("a profile that nobody offers: %v", err)
+	}
+}
+
 func TestAMisbehavingCAIsSurvived(t *testing.T) {
 	d := open(t, pebble.Options{Misbehave: true})
 	d.obtain(t, newKey(t), nil, "shop.example")
