@@ -3,6 +3,7 @@ package probe_test
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -113,6 +114,46 @@ func TestAskingTogetherFindsWhatSingleQuestionsFind(t *testing.T) {
 				c.Groups = []uint16{id}
 				return c
 			}, func(f *hello.Flight) bool { return modern || f.KeyExchange != nil && f.KeyExchange.Group == id16(f) }))
+		})
+	}
+}
+
+// A box that drops long hellos, or ends the connection at them, hides nothing: the lists are those of the server behind it.
+func TestLongHellosAreDropped(t *testing.T) {
+	real.Slow(t)
+	t.Parallel()
+	server := openssl(t, newAuthority(t).issue(t, rsaKey(t, 2048)), "-cipher", "ALL:@SECLEVEL=0", "-min_protocol", "TLSv1")
+	direct := look(t, server)
+	for name, drop := range map[string]func(net.Conn){"in silence": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, "by hanging up": func(net.Conn) {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			behind := look(t, serving(t, func(conn net.Conn) {
+				defer conn.Close()
+				kind, body, err := readRecord(conn)
+				if err != nil || len(body) > 600 {
+					drop(conn)
+					return
+				}
+				inner, err := net.Dial("tcp", server)
+				if err != nil {
+					return
+				}
+				defer inner.Close()
+				if _, err := inner.Write(append([]byte{kind, 3, 1, byte(len(body) >> 8), byte(len(body))}, body...)); err != nil {
+					return
+				}
+				go func() { _, _ = io.Copy(inner, conn); inner.Close() }()
+				_, _ = io.Copy(conn, inner)
+			}), func(q *probe.Question) { q.TimeoutMS = 1500 })
+			for _, version := range []string{"TLS1.0", "TLS1.1", "TLS1.2", "TLS1.3"} {
+				got, want := slices.Sorted(slices.Values(suitesOf(behind, version))), slices.Sorted(slices.Values(suitesOf(direct, version)))
+				if !slices.Equal(got, want) || len(want) == 0 {
+					t.Errorf("%s: %v, directly %v", version, got, want)
+				}
+			}
+			if !slices.Equal(ids(behind.Groups), ids(direct.Groups)) || !slices.Equal(ids(behind.Signatures), ids(direct.Signatures)) {
+				t.Errorf("groups %v, signatures %v; directly %v, %v", behind.Groups, behind.Signatures, direct.Groups, direct.Signatures)
+			}
 		})
 	}
 }

@@ -48,6 +48,7 @@ type lister struct {
 	known Known
 	mu    sync.Mutex
 	found Found
+	short bool // long lists of suites are dropped, by the server or by a box before it
 }
 
 // All lists everything that hellos can show.
@@ -83,7 +84,7 @@ func (l *lister) old(ctx context.Context) {
 	for next := hello.TLS12; next >= hello.SSL30; next-- {
 		v, offer := l.first(ctx, next)
 		for ; next > v.Number; next-- {
-			l.put(&Version{Number: next})
+			l.put(&Version{Number: next, versionNo: true})
 		}
 		l.put(v)
 		switch {
@@ -97,7 +98,7 @@ func (l *lister) old(ctx context.Context) {
 			})
 		case v.versionNo && v.Unsure == "" && next < hello.TLS12:
 			for next--; next >= hello.SSL30; next-- {
-				l.put(&Version{Number: next})
+				l.put(&Version{Number: next, versionNo: true})
 			}
 			return
 		}
@@ -114,8 +115,6 @@ func (l *lister) first(ctx context.Context, version uint16) (*Version, []uint16)
 	v, offer := &Version{Number: version}, ordered(version)
 	flight, got, err := l.d.Ask(ctx, l.d.Offering(version, offer), hello.UntilHello)
 	switch {
-	case got == door.Accepted && version == hello.TLS13 && flight.Hello.Version < version:
-		v.versionNo = true
 	case got == door.Accepted && flight.Hello.Version < version && flight.Hello.Version >= hello.SSL30:
 		v.Number = flight.Hello.Version
 		fallthrough
@@ -170,7 +169,8 @@ func (l *lister) drain(ctx context.Context, v *Version, offer []uint16, spare *s
 	retried, alone := false, false
 	for len(offer) > 0 {
 		c := l.d.Offering(v.Number, offer)
-		if !alone && len(v.Suites) > 0 {
+		known := !alone && len(v.Suites) > 0
+		if known {
 			c.Suites = append(slices.Clone(offer), v.Suites[0])
 		}
 		reduced, until := spare.reduce(&c)
@@ -205,11 +205,29 @@ func (l *lister) drain(ctx context.Context, v *Version, offer []uint16, spare *s
 		case got == door.NotTLS || got == door.Unseen:
 			v.Unsure = door.Plain(err)
 			return got
+		case known && len(offer) > tooMany: // with a suite in it that it takes: the list is too long
+			return l.parts(ctx, v, offer, spare)
+		case known:
+			alone = true
 		default:
 			return got
 		}
 	}
 	return door.Refused
+}
+
+// tooMany is how long a list of suites may be for servers, and boxes before them, that give up on long ones.
+const tooMany = 64
+
+// parts drains a list that is too long, part by part.
+func (l *lister) parts(ctx context.Context, v *Version, offer []uint16, spare *spare) (end door.Answer) {
+	l.mu.Lock()
+	l.short = true
+	l.mu.Unlock()
+	for part := range slices.Chunk(offer, tooMany) {
+		end = l.drain(ctx, v, part, spare)
+	}
+	return end
 }
 
 // choose notes a suite that is new, again one that was chosen before.
@@ -246,33 +264,33 @@ func (l *lister) control(ctx context.Context, v *Version, end door.Answer) {
 	}
 }
 
-// tooMany is how long a list of suites may be for servers that give up on long ones.
-const tooMany = 64
-
-// shorter asks again with short lists when no version took a long one: some load balancers drop those.
+// shorter asks again with short lists for versions that took no long one, where long ones are dropped or nothing at all was taken.
 func (l *lister) shorter(ctx context.Context) {
+	top := uint16(0)
 	for _, v := range l.found.Versions {
 		if v.Offered && v.Number != hello.SSL20 {
-			return
+			top = max(top, v.Number)
 		}
 	}
-	for version := hello.TLS13; version >= hello.SSL30; version-- {
+	if top != 0 && !l.short {
+		return
+	}
+	for version := hello.TLS12; version >= hello.SSL30; version-- {
 		v := l.found.Versions[version]
-		if v == nil || v.versionNo {
+		if v.Offered || v.versionNo {
 			continue
 		}
-		all := ordered(version)
-		probe := all
-		if version < hello.TLS13 {
-			probe = door.BroadSuites()[:tooMany]
-		}
-		flight, got, _ := l.d.Ask(ctx, l.d.Offering(version, probe), hello.UntilHello)
+		flight, got, _ := l.d.Ask(ctx, l.d.Offering(version, door.BroadSuites()[:tooMany]), hello.UntilHello)
 		if got != door.Accepted || flight.Hello.Version != version {
 			continue
 		}
-		for part := range slices.Chunk(all, tooMany) {
-			l.drain(ctx, v, part, nil)
+		v.Unsure = ""
+		if v.choose(flight, door.BroadSuites()[:tooMany], true); version > top {
+			top = version
+			l.newest(ctx, v, hello.Without(ordered(version), flight.Hello.Suite))
+			continue
 		}
+		l.rest(ctx, v, hello.Without(ordered(version), flight.Hello.Suite), nil)
 		l.preference(ctx, v)
 	}
 }

@@ -14,7 +14,7 @@ func (l *lister) newest(ctx context.Context, v *Version, offer []uint16) {
 		groups:     newChoice(hello.GroupIDs(hello.Groups(hello.TLS12)), !l.known.TLS13),
 		signatures: newChoice(hello.SignatureIDs(), v.Number == hello.TLS12),
 	}
-	if f := l.known.Flight; f != nil && f.Hello != nil {
+	if f := l.known.Flight; f != nil && f.Hello != nil && f.Hello.Version == v.Number {
 		spare.learn(f)
 	}
 	l.rest(ctx, v, offer, spare)
