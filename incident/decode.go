@@ -44,7 +44,7 @@ func (d *Decoder) looked(data []byte) (e Event, plain bool) {
 	s.object(func(key []byte) bool {
 		switch string(key) {
 		case "says":
-			e.Says = s.text()
+			e.Says = s.word()
 		case "looked":
 			e.Looked = &Looked{}
 			s.look(e.Looked)

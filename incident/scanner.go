@@ -111,9 +111,7 @@ func (s *scanner) raw() []byte {
 	return nil
 }
 
-func (s *scanner) text() string { return string(s.raw()) }
-
-// word is a text that is likely to come again.
+// word is a text; it is likely to come again.
 func (s *scanner) word() string {
 	raw := s.raw()
 	if known, ok := s.words[string(raw)]; ok {

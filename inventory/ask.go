@@ -163,6 +163,18 @@ func (inv *Inventory) answer(q *Question, where *fleet.Host, ranks []rank) HostA
 // facing counts the affected processes that strangers reach, also those of which only the fleet's description says so.
 func (inv *Inventory) facing(h *host, ranks []rank, out fleet.Outside) int {
 	n := 0
+	if len(out.Ports) == 0 {
+		for _, t := range h.tallies {
+			switch {
+			case ranks[t.set] < stale:
+			case out.Reaches(inv.words.all[t.unit]):
+				n += int(t.all)
+			default:
+				n += int(t.facing)
+			}
+		}
+		return n
+	}
 	for i := range h.processes {
 		p := &h.processes[i]
 		if ranks[p.set] < stale {

@@ -43,9 +43,9 @@ type set struct {
 	machine       int32 // class
 }
 
-// tally counts a host's processes by set, so that an answer need not walk through processes.
+// tally counts a host's processes by set and unit, so that an answer need not walk through processes.
 type tally struct {
-	set, all, facing int32
+	set, unit, all, facing int32
 }
 
 // class is what a verdict may depend on besides the object.
@@ -191,19 +191,19 @@ func (inv *Inventory) take(r *scan.Report) *host {
 		p := r.Processes[i]
 		p.Objects = inv.remembered(owned(p.Objects, own))
 		h.processes[i] = inv.process(h, &p, machine)
-		h.tallies = count(h.tallies, h.processes[i].set, h.processes[i].exposure)
+		h.tallies = count(h.tallies, h.processes[i].set, h.processes[i].unit, h.processes[i].exposure)
 	}
 	slices.SortFunc(h.tallies, func(a, b tally) int { return int(a.set - b.set) })
 	for i := range r.Dormant {
-		h.dormant = count(h.dormant, inv.dormant(&r.Dormant[i], machine), 0)
+		h.dormant = count(h.dormant, inv.dormant(&r.Dormant[i], machine), 0, 0)
 	}
 	return h
 }
 
-func count(tallies []tally, set int32, e Exposure) []tally {
-	i := slices.IndexFunc(tallies, func(t tally) bool { return t.set == set })
+func count(tallies []tally, set, unit int32, e Exposure) []tally {
+	i := slices.IndexFunc(tallies, func(t tally) bool { return t.set == set && t.unit == unit })
 	if i < 0 {
-		i, tallies = len(tallies), append(tallies, tally{set: set})
+		i, tallies = len(tallies), append(tallies, tally{set: set, unit: unit})
 	}
 	tallies[i].all++
 	if e.Facing() {

@@ -23,36 +23,58 @@ const page = 2000
 // elsewhere is how often followers look for events that another process wrote.
 const elsewhere = 250 * time.Millisecond
 
-func scanEvent(st *sqlite.Stmt) ledger.Event { return words{}.event(st) }
+func scanEvent(st *sqlite.Stmt) ledger.Event {
+	var s shelf
+	return s.event(st)
+}
 
-// words are the names that one page of events repeats: each is kept once.
-type words map[string]string
+// shelf is what the events of one page share: names that come again and again are kept once, and small data lies in common pieces of memory.
+type shelf struct {
+	words map[string]string
+	piece []byte
+}
 
-func (w words) event(st *sqlite.Stmt) ledger.Event {
+// pieceSize is what an event that is kept alone may keep alive with it.
+const pieceSize = 32 << 10
+
+func (s *shelf) event(st *sqlite.Stmt) ledger.Event {
 	e := ledger.Event{
-		Seq: st.ColumnInt64(0), ID: st.ColumnText(1), Stream: w.text(st, 2), Pos: st.ColumnInt64(3),
+		Seq: st.ColumnInt64(0), ID: st.ColumnText(1), Stream: s.text(st, 2), Pos: st.ColumnInt64(3),
 		At: time.UnixMilli(st.ColumnInt64(4)).UTC(), Stored: time.UnixMilli(st.ColumnInt64(5)).UTC(),
-		By: w.text(st, 6), Source: w.text(st, 7), Kind: w.text(st, 8), V: st.ColumnInt(9),
+		By: s.text(st, 6), Source: s.text(st, 7), Kind: s.text(st, 8), V: st.ColumnInt(9),
 	}
 	if n := st.ColumnLen(10); n > 0 {
-		e.Data = make(json.RawMessage, n)
+		e.Data = s.room(n)
 		st.ColumnBytes(10, e.Data)
 	}
 	return e
 }
 
-func (w words) text(st *sqlite.Stmt, column int) string {
+// room gives n bytes that nobody else writes to.
+func (s *shelf) room(n int) json.RawMessage {
+	if n > pieceSize/8 || s.words == nil {
+		return make(json.RawMessage, n)
+	}
+	if n > len(s.piece) {
+		s.piece = make([]byte, pieceSize)
+	}
+	given := s.piece[:n:n]
+	s.piece = s.piece[n:]
+	return given
+}
+
+func (s *shelf) text(st *sqlite.Stmt, column int) string {
 	var buf [256]byte // names are at most 200 bytes
-	if n := st.ColumnLen(column); n > len(buf) {
+	if n := st.ColumnLen(column); n > len(buf) || s.words == nil {
 		return st.ColumnText(column)
 	}
 	raw := buf[:st.ColumnBytes(column, buf[:])]
-	if known, ok := w[string(raw)]; ok {
+	if known, ok := s.words[string(raw)]; ok {
 		return known
 	}
-	s := string(raw)
-	w[s] = s
-	return s
+	word := string(raw)
+	s.words[word] = word
+	return word
 }
 
 // Read implements ledger.Ledger.
@@ -96,8 +118,8 @@ func (s *Store) Follow(ctx context.Context, q ledger.Query) iter.Seq2[ledger.Eve
 
 // read yields page after page; it returns where to go on, and whether the caller still wants more.
 func (s *Store) read(ctx context.Context, q ledger.Query, yield func(ledger.Event, error) bool) (ledger.Query, bool, error) {
-	for {
-		events, err := s.page(ctx, q)
+	for room := 64; ; room = page { // most reads are short; after a full page another full one is likely
+		events, err := s.page(ctx, q, room)
 		if err != nil {
 			return q, true, err
 		}
@@ -119,14 +141,14 @@ func (s *Store) read(ctx context.Context, q ledger.Query, yield func(ledger.Even
 }
 
 // page reads the next events in one short transaction.
-func (s *Store) page(ctx context.Context, q ledger.Query) ([]ledger.Event, error) {
+func (s *Store) page(ctx context.Context, q ledger.Query, room int) ([]ledger.Event, error) {
 	conn, err := s.pool.Take(ctx)
 	if err != nil {
 		return nil, s.readError(ctx, err)
 	}
 	defer s.pool.Put(conn)
 	query, args := where(q)
-	events, known := make([]ledger.Event, 0, 64), words{}
+	events, known := make([]ledger.Event, 0, room), shelf{words: map[string]string{}}
 	err = sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(st *sqlite.Stmt) error {
 		events = append(events, known.event(st))
 		return nil
