@@ -7,8 +7,43 @@ import (
 
 	"staunch/hub"
 	"staunch/inventory"
+	"staunch/reach/lab"
+	"staunch/steer/plan"
 	"staunch/steer/run"
 )
+
+// The repository no longer has the first good version, only a newer one: the plan names what can be had. Where nothing good is offered it stays with the first good one.
+func TestPlansNameVersionsThatExist(t *testing.T) {
+	f, world := lab.Example(2)
+	const newer = "1.1-2"
+	for _, b := range world.Builds {
+		if b.Path == lab.Library && b.Version == lab.Fixed {
+			b.Version = newer
+			world.Builds = append(world.Builds, b)
+			break
+		}
+	}
+	for i := range world.Machines {
+		switch world.Machines[i].Name {
+		case "web1":
+			world.Machines[i].Mirror = map[string][]string{"libtally1": {lab.Old, "1.1-3", newer}}
+		case "db1", "db2":
+			world.Machines[i].Mirror = map[string][]string{"libtally1": {lab.Old}}
+		}
+	}
+	x := teamOf(t, f, world)
+	x.opened()
+	sealed, _, err := x.MakePlan(t.Context(), "1", hub.Making{Urgency: plan.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step, version := range map[string]string{"upgrade-canary": newer, "upgrade-production": lab.Fixed} {
+		s := sealed.Plan().Step(step)
+		if s == nil || !strings.Contains(string(s.Act.With), `"version":"`+version+`"`) || s.Proves[0].Version != version {
+			t.Errorf("%s: %+v", step, s)
+		}
+	}
+}
 
 // Two processes work on one incident. What one was told long ago must not contradict what the other has seen since: a clean host stays clean.
 func TestTwoProcessesJudgeWithoutFlapping(t *testing.T) {

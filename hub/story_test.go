@@ -54,6 +54,12 @@ func newTeam(t *testing.T, webs int, troubles ...lab.Trouble) team {
 	t.Helper()
 	f, world := lab.Example(webs)
 	world.Troubles = troubles
+	return teamOf(t, f, world)
+}
+
+// teamOf is a hub over a lab.
+func teamOf(t *testing.T, f *fleet.Fleet, world lab.World) team {
+	t.Helper()
 	l, err := lab.New(world)
 	if err != nil {
 		t.Fatal(err)

@@ -96,6 +96,8 @@ type Preview struct {
 	Already bool            `json:"already"` // nothing to do
 	Refused string          `json:"refused,omitempty"`
 	Finds   json.RawMessage `json:"finds,omitempty"` // current state, as Before will record it
+	// Offers are the versions that the host's package sources have now, of the packages that an upgrade names; empty where nobody can say.
+	Offers []Package `json:"offers,omitempty"`
 }
 
 // Validate says what is wrong with an order on its face.

@@ -209,8 +209,21 @@ func (l *Lab) preview(m *machine, o act.Order) act.Preview {
 		p.Refused = "the host's policy is read-only"
 	default:
 		p.Already = l.already(m, o.Act.Kind, params)
+		if with, is := params.(*act.UpgradeWith); is {
+			p.Offers = m.offers(with)
+		}
 	}
 	return p
+}
+
+// offers is what a machine's mirror has, where it says so.
+func (m *machine) offers(with *act.UpgradeWith) (found []act.Package) {
+	for _, p := range with.Packages {
+		for _, v := range m.Mirror[p.Name] {
+			found = append(found, act.Package{Name: p.Name, Version: v})
+		}
+	}
+	return found
 }
 
 func (l *Lab) already(m *machine, kind act.Kind, params act.Params) bool {

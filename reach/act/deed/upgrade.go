@@ -87,10 +87,26 @@ func (u upgrade) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	}
 	seen.Unsaved = m.CanSave(ctx, u.changing(seen))
 	p = u.tell(b, seen, broken)
+	if err := u.offers(ctx, m, &p); err != nil {
+		p.Warns = append(p.Warns, "which versions the package sources have cannot be told: "+err.Error())
+	}
 	if unknown != nil {
 		p.Warns = append(p.Warns, "as the package sources stand now this cannot be done: "+unknown.Error()+"; they are read again first, and it is refused if that stays so")
 	}
 	return p, nil
+}
+
+// offers notes which versions could be had, so that a plan may name one that exists.
+func (u upgrade) offers(ctx context.Context, m packages.Manager, p *act.Preview) error {
+	from, can := m.(packages.Offerer)
+	if !can {
+		return nil
+	}
+	found, err := from.Offers(ctx, names(wanted(u.with.Packages)))
+	for _, f := range found {
+		p.Offers = append(p.Offers, act.Package{Name: f.Name, Version: f.Version})
+	}
+	return err
 }
 
 // meant keeps other architectures of the same name out.

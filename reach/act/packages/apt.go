@@ -122,6 +122,34 @@ func aptSays(lines []string, err error) error {
 	return err
 }
 
+// Offers reads apt-cache madison: every version that the package sources have, as they were read last.
+func (a apt) Offers(ctx context.Context, names []string) ([]Package, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	lines, err := a.run(ctx, nil, quiet(), append([]string{"apt-cache", "madison", "--"}, names...)...)
+	if err != nil {
+		return nil, err
+	}
+	return parseMadison(lines), nil
+}
+
+// parseMadison reads "name | version | where"; sources of the same name (where ends in Sources) are not what can be installed.
+func parseMadison(lines []string) []Package {
+	var found []Package
+	for _, line := range lines {
+		f := strings.Split(line, "|")
+		if len(f) != 3 || strings.HasSuffix(strings.TrimSpace(f[2]), "Sources") {
+			continue
+		}
+		p := Package{Name: strings.TrimSpace(f[0]), Version: strings.TrimSpace(f[1])}
+		if p.Name != "" && p.Version != "" && !slices.Contains(found, p) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
 // Apply runs apt-get install with exact versions. Without --allow-downgrades and with --no-remove apt itself refuses the rest.
 func (a apt) Apply(ctx context.Context, want []Package, downgrade bool) error {
 	return a.install(ctx, aptNames(want), downgrade)

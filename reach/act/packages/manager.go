@@ -65,6 +65,12 @@ type Manager interface {
 	Saver
 }
 
+// Offerer is a manager that can say which versions its package sources have.
+type Offerer interface {
+	// Offers lists them for the named packages, as the sources were read last.
+	Offers(ctx context.Context, names []string) ([]Package, error)
+}
+
 // Saver is what undo needs.
 type Saver interface {
 	// CanSave says for each package whether its file can be had, without fetching it; why is for the others.
