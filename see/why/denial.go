@@ -89,10 +89,10 @@ func noKey(child *zone, keys []*dns.DNSKEY) DNSSEC {
 		return DNSSEC{"unknown", "whether " + tame.Short(child.name, 2048) + " has a key could not be asked"}
 	}
 	d, sec := newDenial(child.parent.name, child.proof, keys)
-	switch {
-	case sec.State == "unknown":
+	switch sec.State {
+	case "unknown":
 		return sec
-	case sec.State == "valid":
+	case "valid":
 		if proven, _ := d.noData(child.name, dns.TypeDS); proven {
 			return DNSSEC{"unsigned", "not signed: " + tame.Short(child.parent.name, 2048) + " proves that it has no key for " + tame.Short(child.name, 2048)}
 		}

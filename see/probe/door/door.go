@@ -103,7 +103,6 @@ func isTimeout(err error) bool {
 type Answer int
 
 // The answers.
-
 const (
 	Accepted Answer = iota // a ServerHello
 	Refused                // an alert
