@@ -45,8 +45,10 @@ func TestALibraryBuiltElsewhereReachesTheFleet(t *testing.T) {
 	}
 
 	f, world := lab.Example(2)
-	real := lab.Build{Path: lab.Library, Package: "libtally1", Source: "tally", Version: "1.1-built", Soname: "libtally.so.1", SHA256: made.SHA256, Object: made.Object,
-		Components: []elf.Component{{Name: "tally", Version: "1.1", Linkage: elf.Dynamic, Evidence: []elf.Evidence{{Kind: "version", Says: "the object names its version"}}}}}
+	real := lab.Build{
+		Path: lab.Library, Package: "libtally1", Source: "tally", Version: "1.1-built", Soname: "libtally.so.1", SHA256: made.SHA256, Object: made.Object,
+		Components: []elf.Component{{Name: "tally", Version: "1.1", Linkage: elf.Dynamic, Evidence: []elf.Evidence{{Kind: "version", Says: "the object names its version"}}}},
+	}
 	away := real
 	away.Path = lab.Library + ".1" // where the recipe puts it; in the lab the link beside it is the library's own path
 	world.Builds = append(world.Builds, real, away)

@@ -129,9 +129,7 @@ func (g *graph) reduce() {
 			}
 		}
 		n.before = slices.DeleteFunc(n.before, func(b int) bool { return implied[b/64]&(1<<(b%64)) != 0 })
-		for w := range implied {
-			above[i][w] = implied[w]
-		}
+		copy(above[i], implied)
 		for _, b := range n.before {
 			above[i][b/64] |= 1 << (b % 64)
 		}

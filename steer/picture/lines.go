@@ -104,10 +104,10 @@ func (d *drawing) line(n *node, column int) {
 }
 
 func (d *drawing) tone(s *plan.Step) func(string) string {
-	switch {
-	case s.Kind == plan.Gate:
+	switch s.Kind {
+	case plan.Gate:
 		return d.paint.Green
-	case s.Kind == plan.Person:
+	case plan.Person:
 		return d.paint.Yellow
 	}
 	return d.paint.Bold

@@ -117,9 +117,7 @@ func (m *Machine) held(now time.Time) (out []string) {
 	if from := m.From(); now.Before(from) {
 		out = append(out, fmt.Sprintf("%s: nothing begins before it (%s to go), so that others can object", from.UTC().Format("15:04:05Z"), from.Sub(now).Round(time.Second)))
 	}
-	for _, n := range m.unvoted() {
-		out = append(out, n)
-	}
+	out = append(out, m.unvoted()...)
 	if m.until < len(m.plan.Rings)-1 && m.asked != "" {
 		out = append(out, "ring "+m.asked+" was to be the last")
 	}
