@@ -136,13 +136,14 @@ func TestGoldenTables(t *testing.T) {
 		"scan":             {},
 		"scan-advisory":    {Advisory: "heartbleed"},
 		"scan-advisory-v":  {Advisory: "heartbleed", Verbose: true},
-		"scan-narrow":      {Advisory: "heartbleed"},
+		"scan-narrow":      {Advisory: "heartbleed", Width: 60},
 		"scan-clean-other": {Advisory: "CVE-2024-3094"},
+		"scan-80":          {Width: 80},
+		"scan-200":         {Width: 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table.Width = 100
-			if name == "scan-narrow" {
-				table.Width = 60
+			if table.Width == 0 {
+				table.Width = 100
 			}
 			var b bytes.Buffer
 			if err := table.Print(&b, judged(t, table.Advisory)); err != nil {
