@@ -73,14 +73,6 @@ func (n *night) does(by string, c incident.Command) {
 	}
 }
 
-func (n *night) says() string {
-	var b strings.Builder
-	for _, e := range n.log {
-		b.WriteString(e.Says + "\n")
-	}
-	return b.String()
-}
-
 // look is an answer from "host state affected facing" words.
 func look(hosts ...string) incident.Look {
 	a := &inventory.Answer{Catalogue: midnight, Known: len(hosts)}

@@ -8,7 +8,9 @@ import (
 )
 
 // unitDirs are where systemd looks for a unit's files; all are read, for every one may add names.
-var unitDirs = [...]string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+func unitDirs() []string {
+	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+}
 
 // unitFiles takes in the names of variables and credentials that a unit's own files give it: some programs write their title over the
 // environment that they were started with, and then /proc shows it no more (nginx and postgres do). Values are not kept.
@@ -27,7 +29,7 @@ func (s *subject) unitFiles() {
 	if template, _, is := strings.Cut(s.reader.Unit, "@"); is {
 		names = append(names, template+"@.service")
 	}
-	for _, dir := range unitDirs {
+	for _, dir := range unitDirs() {
 		for _, name := range names {
 			u.file(path.Join(dir, name))
 			dropins, _, err := root.Names(path.Join(dir, name+".d"), maxFiles)
