@@ -46,7 +46,7 @@ func (x *team) rumour() string {
 	program, err := os.ReadFile(x.staunch)
 	x.must(err)
 	x.must(os.WriteFile(h.Path("/usr/local/bin/staunch"), program, 0o755))
-	says := []string{"heard", "every process with libtally leaks its memory", "--component", "libtally"}
+	says := []string{"heard", "every process with libtally leaks its memory", "--component", "tally"}
 	x.has("the rumour on a host", h.Exec(x, "staunch "+says[0]+" '"+says[1]+"' "+says[2]+" "+says[3]), "nginx", "tallyd", "Noted as", "next: staunch incident open --from-heard")
 	h.Exec(x, "rm /usr/local/bin/staunch; rm -rf /var/lib/staunch")
 	var note struct {
