@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"staunch/ledger"
 	"staunch/mandate"
 	"staunch/mend/cert"
+	"staunch/mend/cert/acme"
 	"staunch/mend/cert/errand"
 	"staunch/mend/cert/replace"
 	"staunch/reach/act"
@@ -53,7 +55,7 @@ func (s certShelf) Save(ctx context.Context, name string, body []byte) error {
 func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers, hosts errand.Hosts) *errand.Desk {
 	drill := strings.HasPrefix(sealed.Plan().Title, "drill: ")
 	e := &errand.Desk{
-		Shelf: certShelf{d.Store}, Hosts: hosts, Put: d.putPayload, CA: c.connect, Edge: c.edge, Open: c.openFor, Now: d.Now,
+		Shelf: certShelf{d.Store}, Hosts: hosts, Put: d.putPayload, Edge: c.edge, Open: c.openFor, Now: d.Now,
 		Lookers: []cert.Looker{cert.Here(d.Machine)}, Vantage: d.vantage, Watch: cert.Watch{Times: 2, Every: time.Second},
 		Program: func(issuer string) (string, bool) {
 			a, known := c.authority(issuer)
@@ -64,6 +66,13 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 			return a.People, err
 		},
 		Known: d.knownKey,
+	}
+	e.CA = func(ctx context.Context, ca, account string) (*acme.Client, error) {
+		client, err := c.connect(ctx, ca, account)
+		if err != nil {
+			return nil, err
+		}
+		return client, d.ourAccount(ctx, client.Account.Key.Public(), ca+"/"+account)
 	}
 	e.Revoker = func(ctx context.Context, leaf *x509.Certificate) (cert.Revoker, error) {
 		return c.revoker(ctx, drill, leaf)
@@ -242,6 +251,9 @@ func (d *desk) gather(ctx context.Context, c *certsFile, logs []string) (*gather
 		return nil, err
 	}
 	g.served = in.Served
+	if in.Accounts, err = d.accounts(ctx); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(in.Hosts, func(a, b keys.Found) int { return strings.Compare(a.Host, b.Host) })
 	g.Catalogue = cert.Gather(in)
 	return g, nil
@@ -261,6 +273,33 @@ func seeAll(ctx context.Context, d *desk, all []cert.Point) []cert.Served {
 	}
 	wg.Wait()
 	return out
+}
+
+// ourAccount remembers the public half of an account's key, so that it is known where it lies by mistake.
+func (d *desk) ourAccount(ctx context.Context, public any, name string) error {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return fault.New(fault.Corrupt, "the account %s: %v", name, err)
+	}
+	doc := "account/" + cert.SPKI(&x509.Certificate{RawSubjectPublicKeyInfo: der})
+	if _, err := d.Store.Get(ctx, certDocument, doc); !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return certShelf{d.Store}.Save(ctx, doc, []byte(strconv.Quote(name)))
+}
+
+// accounts are the public halves of our own ACME accounts' keys, as far as they were made or used here.
+func (d *desk) accounts(ctx context.Context) (map[string]string, error) {
+	out := map[string]string{}
+	for doc, err := range d.Store.List(ctx, certDocument) {
+		if err != nil {
+			return nil, err
+		}
+		if spki, is := strings.CutPrefix(doc.ID, "account/"); is {
+			out[spki] = strings.Trim(string(doc.Body), `"`)
+		}
+	}
+	return out, nil
 }
 
 // see looks at one point: the chain, and every key that it serves.

@@ -371,7 +371,7 @@ func TestADrillFromTheCommandLine(t *testing.T) {
 // watches is the time after: nothing to say, then a CA with a wish, then a host that comes back with the old key, then a forgotten certificate.
 func (x *shop) watches(spki string) {
 	t := x.t
-	has(t, "a quiet watch", x.must(0, "cert", "watch"), "3 addresses looked at, 0 alarms, 0 not seen; 1 old key watched for")
+	has(t, "a quiet watch", x.must(0, "cert", "watch", "--soon", "1h"), "3 addresses looked at, 0 alarms, 0 not seen; 1 old key watched for")
 	b, err := os.ReadFile(x.path("cdn.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -381,7 +381,7 @@ func (x *shop) watches(spki string) {
 		t.Fatal(err)
 	}
 	x.ca.Want(t, leaf, `{"suggestedWindow":{"start":"2020-01-01T00:00:00Z","end":"2020-01-02T00:00:00Z"},"explanationURL":"https://ca.example/why"}`)
-	has(t, "a CA with a wish", x.must(1, "cert", "watch"), "pebble wants its certificate replaced since 2020-01-01 00:00Z", "https://ca.example/why")
+	has(t, "a CA with a wish", x.must(1, "cert", "watch", "--soon", "1h"), "pebble wants its certificate replaced since 2020-01-01 00:00Z", "https://ca.example/why")
 
 	x.write("web1/tls/shop.pem", x.was)
 	has(t, "a host back from the dead", x.must(1, "cert", "watch", "--hosts"), "shop.example@127.0.0.1", "serves the old key "+spki[:12]+" again", "tls/shop.pem: the old key "+spki[:12]+" lies there")

@@ -31,11 +31,12 @@ type Key struct {
 	Bits         int           `json:"bits,omitempty"`
 	Certificates []Certificate `json:"certificates"`
 	Files        []FileAt      `json:"files"`
-	Served       []Point       `json:"served"`            // where it is served right now
-	Edges        []string      `json:"edges,omitempty"`   // CDNs and balancers that hold it
-	Exposed      []Exposure    `json:"exposed,omitempty"` // open incidents whose affected processes had it in reach
-	Pinned       []string      `json:"pinned,omitempty"`  // endpoints whose clients pin it, or whose DNS names it: a new key breaks them
-	Readers      []ReaderAt    `json:"readers,omitempty"` // processes that use the private half: what has to be reloaded
+	Served       []Point       `json:"served"`                 // where it is served right now
+	Edges        []string      `json:"edges,omitempty"`        // CDNs and balancers that hold it
+	Exposed      []Exposure    `json:"exposed,omitempty"`      // open incidents whose affected processes had it in reach
+	Pinned       []string      `json:"pinned,omitempty"`       // endpoints whose clients pin it, or whose DNS names it: a new key breaks them
+	Account      string        `json:"acme_account,omitempty"` // the ACME client, or CA and file of ours, whose account's key it is
+	Readers      []ReaderAt    `json:"readers,omitempty"`      // processes that use the private half: what has to be reloaded
 }
 
 // ReaderAt is a process of a host that has a key in reach.
@@ -112,6 +113,7 @@ type Inputs struct {
 	Logged   []Logged
 	Edges    map[string][]string // SPKI to edges that hold it
 	Affected []Affected
+	Accounts map[string]string // SPKI of our own ACME accounts' keys to what they are called
 }
 
 // Gather builds the catalogue. It is pure: the same inputs give the same catalogue.
@@ -129,6 +131,14 @@ func Gather(in Inputs) Catalogue {
 	}
 	for _, d := range in.Declared {
 		g.declared(d)
+	}
+	for spki, name := range in.Accounts {
+		if k := g.byKey[spki]; k != nil { // it lies on a host, where it has no business
+			k.Account = name
+			for _, host := range k.Holders() {
+				k.onAffected(host, in.Affected)
+			}
+		}
 	}
 	for spki, edges := range in.Edges {
 		k := g.key(spki)
@@ -177,6 +187,10 @@ func (g *gatherer) host(found keys.Found, affected []Affected) {
 		for _, f := range k.Files {
 			private := k.Private && f.Holds != "certificate" && f.Holds != "public_key"
 			to.Files = append(to.Files, FileAt{Host: found.Host, File: f, Private: private})
+			if client := keys.AccountOf(f.Path); client != "" && private {
+				to.Account = client
+				to.onAffected(found.Host, affected)
+			}
 		}
 		for _, c := range k.Certificates {
 			to.add(Certificate{Serial: strings.ToLower(c.Serial), SHA256: c.SHA256, Subject: c.Subject, Names: c.Names, Issuer: c.Issuer, NotAfter: c.NotAfter, DER: c.DER}, "file")
@@ -201,6 +215,16 @@ func (g *gatherer) authority(k keys.Key) bool {
 		}
 	}
 	return true
+}
+
+// onAffected counts an ACME account's key as exposed wherever it lies on an affected host: no program keeps it open, and root reads every file.
+func (k *Key) onAffected(host string, affected []Affected) {
+	for _, a := range affected {
+		e := Exposure{Incident: a.Incident, Advisory: a.Advisory, Host: host, How: "an ACME account's key on an affected host"}
+		if a.Host == host && !slices.Contains(k.Exposed, e) {
+			k.Exposed = append(k.Exposed, e)
+		}
+	}
 }
 
 // exposed records which affected processes had the private half in reach.

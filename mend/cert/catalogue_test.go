@@ -45,3 +45,23 @@ func TestTheCatalogueIsByKey(t *testing.T) {
 		t.Error("it ends in the past")
 	}
 }
+
+// TestAnAccountsKeyOnAnAffectedHostIsExposed, whoever reads it: root's files are in reach of a program that runs as root, and of a thief who got that far.
+func TestAnAccountsKeyOnAnAffectedHostIsExposed(t *testing.T) {
+	lies := func(path, spki string) keys.Key {
+		return keys.Key{SPKI: spki, Type: "rsa", Bits: 2048, Private: true, Files: []keys.File{{Path: path, Holds: "private_key", Format: "jwk"}}}
+	}
+	c := cert.Gather(cert.Inputs{
+		Hosts:    []keys.Found{{Host: "web1", Keys: []keys.Key{lies("/etc/letsencrypt/accounts/x/0/private_key.json", "aa"), lies("/srv/left/here.pem", "bb"), lies("/srv/other.pem", "cc")}}},
+		Affected: []cert.Affected{{Incident: "7", Host: "web1", Unit: "nginx.service"}}, Accounts: map[string]string{"bb": "letsencrypt/le-1.age", "dd": "letsencrypt/le-2.age"},
+	})
+	for spki, want := range map[string]string{"aa": "certbot", "bb": "letsencrypt/le-1.age", "cc": ""} {
+		i := slices.IndexFunc(c.Keys, func(k cert.Key) bool { return k.SPKI == spki })
+		if i < 0 || c.Keys[i].Account != want || (len(c.Keys[i].Exposed) > 0) != (want != "") {
+			t.Errorf("%s: %+v", spki, c.Keys)
+		}
+	}
+	if len(c.Keys) != 3 {
+		t.Error("an account whose key lies nowhere stands in the list")
+	}
+}

@@ -42,7 +42,7 @@ type Key struct {
 type File struct {
 	Path   string `json:"path"`
 	Holds  string `json:"holds"`            // private_key, certificate, both, public_key, keystore
-	Format string `json:"format,omitempty"` // pem, der, openssh, pkcs12, jks
+	Format string `json:"format,omitempty"` // pem, der, openssh, pkcs12, jks, jwk
 	Mode   string `json:"mode"`             // "0640"
 	Owner  string `json:"owner"`            // user name or number
 	Group  string `json:"group,omitempty"`

@@ -63,6 +63,9 @@ func Look(ctx context.Context, q Question, env Env) (*Found, error) {
 		l.process(pid, q)
 	}
 	l.named(q.Paths)
+	if env.Proc == "" && len(q.PIDs)+len(q.Units) == 0 {
+		l.accounts()
+	}
 	l.assemble()
 	l.found.TookMS = time.Since(began).Milliseconds()
 	return l.found, nil
@@ -272,6 +275,17 @@ func (l *look) named(paths []string) {
 	for _, m := range l.files { // nobody was seen reading these
 		m.readers = slices.DeleteFunc(m.readers, func(r Reader) bool { return r.PID == 0 })
 	}
+}
+
+// accounts looks where ACME clients keep their accounts' keys; most machines have none.
+func (l *look) accounts() {
+	var there []string
+	for _, dir := range accountDirs() {
+		if _, err := os.Stat(dir); err == nil {
+			there = append(there, dir)
+		}
+	}
+	l.named(there)
 }
 
 // tree takes in a file, or every file below a directory.

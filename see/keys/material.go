@@ -142,7 +142,7 @@ func (m *material) certificate(der []byte, format string) bool {
 // binary reads DER, PKCS #12 and Java key stores; stores need a password to be opened, which we never ask for.
 func (m *material) binary(b []byte) {
 	switch {
-	case m.certificate(b, "der"):
+	case m.certificate(b, "der"), m.jwk(b):
 	case bytes.HasPrefix(b, []byte{0xfe, 0xed, 0xfe, 0xed}) || bytes.HasPrefix(b, []byte{0xce, 0xce, 0xce, 0xce}):
 		m.jks(b)
 	default:

@@ -2,7 +2,15 @@ package keys_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -80,5 +88,73 @@ func TestConfigurationsOfFurtherServers(t *testing.T) {
 				t.Errorf("a path with a variable is neither followed nor told: %+v", found.Unseen)
 			}
 		})
+	}
+}
+
+// TestAccountsOfACMEClients: certbot keeps its account as JSON, others as PEM; the path tells whose it is.
+func TestAccountsOfACMEClients(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki := sha256.Sum256(der)
+	b64 := func(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+	point := der[len(der)-64:]
+	p := newProcess(t, "certbot", "certbot.service", []string{"certbot"}, nil)
+	const file = "/etc/letsencrypt/accounts/ca/directory/0/private_key.json"
+	p.file(file, `{"kty":"EC","crv":"P-256","x":"`+b64(point[:32])+`","y":"`+b64(point[32:])+`","d":"c2VjcmV0"}`)
+	p.opens(3, file)
+	for i, bad := range []string{"{", "{}", `{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"x"}`, `{"kty":"RSA","n":"AA","e":"AQAB","d":"x"}`, `{"kty":"oct","d":"x"}`, `{"kty":"EC","crv":"P-1","d":"x"}`} {
+		name := fmt.Sprintf("/etc/letsencrypt/accounts/bad%d/private_key.json", i)
+		p.file(name, bad)
+		p.opens(10+i, name)
+	}
+	found := p.look(keys.Question{})
+	if len(found.Keys) != 1 || found.Keys[0].SPKI != hex.EncodeToString(spki[:]) || !found.Keys[0].Private || found.Keys[0].Files[0].Format != "jwk" {
+		t.Errorf("%+v", found.Keys)
+	}
+	for path, want := range map[string]string{
+		file: "certbot", "/root/.acme.sh/ca/acme-v02.api.letsencrypt.org/directory/account.key": "acme.sh", "/var/lib/caddy/.local/share/caddy/acme/ca/users/a@b/a.key": "caddy",
+		"/etc/dehydrated/accounts/x/account_key.pem": "dehydrated", "/root/.lego/accounts/ca/a@b/keys/a@b.key": "lego", "/etc/tls/private_key.json": "", "/etc/tls/shop.key": "",
+	} {
+		if got := keys.AccountOf(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
+// TestStoresThatStayShut: PKCS #12, JCEKS and garbage with their endings are told as what they are, and never as an empty place.
+func TestStoresThatStayShut(t *testing.T) {
+	p := newProcess(t, "java", "app.service", []string{"java"}, nil)
+	own := newPair(t, "x.example")
+	cert, _ := pem.Decode([]byte(own.cert))
+	for name, text := range map[string]string{
+		"a.p12": "\x30\x82\x01\x00\x02\x01\x03\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", "b.jceks": "\xce\xce\xce\xce\x00\x00\x00\x02\x00\x00\x00\x01", "c.jks": "\xfe\xed\xfe\xed\x00\x00\x00\x02\xff\xff\xff\xff",
+		"d.der": string(cert.Bytes), "e.der": string(cert.Bytes[:len(cert.Bytes)/2]), "f.pem": "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+		"g.key": "-----BEGIN PRIVATE KEY-----\n%%%%\n-----END PRIVATE KEY-----\n",
+	} {
+		p.file("/srv/"+name, text)
+	}
+	for i, name := range []string{"a.p12", "b.jceks", "c.jks", "d.der", "e.der", "f.pem", "g.key"} {
+		if name == "b.jceks" {
+			name = "b.keystore"
+			p.file("/srv/"+name, "\xce\xce\xce\xce\x00\x00\x00\x02\x00\x00\x00\x01")
+		}
+		p.opens(3+i, "/srv/"+name)
+	}
+	locked, told := 0, 0
+	for _, k := range p.look(keys.Question{}).Keys {
+		if k.SPKI == "" && k.Encrypted {
+			locked++
+		} else {
+			told++
+		}
+	}
+	if locked != 4 || told != 1 { // the PFX, two stores and one encrypted key; the certificate in DER
+		t.Errorf("%d shut, %d told", locked, told)
 	}
 }

@@ -85,6 +85,10 @@ func sum(s string) string {
 func (d *draft) wanted(keys []cert.Key) []want {
 	var out []want
 	for _, k := range keys {
+		if k.Account != "" {
+			d.account(k)
+			continue
+		}
 		hosts := d.hosts(k)
 		w := want{key: k, name: KeyName(d.o.ID, k.SPKI, ""), hosts: hosts, names: d.namesOf(k), newest: newest(k)}
 		var ok bool

@@ -211,3 +211,19 @@ func revocations(t *testing.T, p *plan.Plan, world plan.World) (n int) {
 	}
 	return n
 }
+
+// TestAccountsAreRolledOver: the key of an ACME account is nothing to order a certificate for; somebody changes it, and somebody else stands behind.
+func TestAccountsAreRolledOver(t *testing.T) {
+	f := &fleet.Fleet{Rings: []fleet.Ring{{Name: "canary", Quorum: 1}}, Hosts: []fleet.Host{{Name: "web1", Ring: "canary"}}}
+	k := cert.Key{SPKI: strings.Repeat("a", 64), Type: "rsa", Bits: 2048, Files: []cert.FileAt{{Host: "web1", File: keys.File{Path: "/x", Format: "jwk"}, Private: true}}}
+	for account, want := range map[string]string{"certbot": "certbot unregister", "acme.sh": "--deactivate-account", "caddy": "move its directory", "dehydrated": "--account-rollover", "lego": "new account", "le/le-1.age": "staunch cert account le le-1.age --rollover"} {
+		k.Account = account
+		p, err := replace.NewKeys([]cert.Key{k}, replace.Options{Fleet: f, Incident: "7", ID: "7.1", Now: time.Now(), Custodians: []string{"ann", "ben"}})
+		if err != nil || len(p.Steps) != 1 || p.Steps[0].Kind != plan.Person || !strings.Contains(p.Steps[0].Task.Asks, want) || p.Steps[0].Task.Owner != "ann" || p.Steps[0].Task.Deputy != "ben" {
+			t.Errorf("%s: %+v %v", account, p.Steps, err)
+		}
+		if problems := plan.Lint(&p, replace.World(f, cert.Catalogue{}, nil, time.Now())); len(problems) > 0 {
+			t.Error(problems)
+		}
+	}
+}
