@@ -101,11 +101,12 @@ func undoOf(o act.Order) act.Order {
 
 // TestOnRealHosts shares its hosts between stories, because booting them is what takes the time. Each host has one story at a time.
 func TestOnRealHosts(t *testing.T) {
-	hosts := machines(t, 7, testbed.With("dnf", "zypper", "createrepo-c", "rpm", "needrestart", "unattended-upgrades"))
+	hosts := machines(t, 8, testbed.With("dnf", "zypper", "createrepo-c", "rpm", "needrestart", "unattended-upgrades"))
 	for name, stories := range map[string][]func(*testing.T, machine){
 		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct, rebootedByOrder},
 		"upgrade":   {upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack},
 		"units":     {units, aReloadThatFailsBringsTheOldFilesBack},
+		"kill":      {killedAtEveryPoint},
 		"bounds":    {forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused, aPolicyBoundsWhatMayBeTouched},
 		"rpm":       {withDnf, withZypper},
 		"self undo": {stoppingOurWayInUndoesItselfUnlessConfirmed, whatNobodyConfirmedIsUndoneAlsoAfterAReboot},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -21,6 +22,9 @@ func main() {
 		fail(err)
 	}
 	engine := carry.Engine{Places: bounds.Standard(), Self: []string{exe, "selfundo"}, Local: os.Getenv("CARRY_LOCAL") != ""}
+	if at, err := strconv.Atoi(os.Getenv("CARRY_DIE_AT")); err == nil {
+		dieAt(&engine, at)
+	}
 	if os.Getenv("CARRY_LOUD") != "" {
 		engine.Says = func(s string) { fmt.Fprintln(os.Stderr, s) }
 	}
@@ -52,6 +56,22 @@ func main() {
 	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
 		fail(err)
 	}
+}
+
+// dieAt kills this process at the so-manieth point where the engine looks at its clock or says what it is at: before and after everything
+// that it writes down or does.
+func dieAt(engine *carry.Engine, at int) {
+	point := 0
+	pass := func() {
+		if point++; point == at {
+			if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+				fail(err)
+			}
+			select {}
+		}
+	}
+	engine.Now = func() time.Time { pass(); return time.Now() }
+	engine.Says = func(string) { pass() }
 }
 
 func hold(path, length string) error {
