@@ -66,7 +66,7 @@ func (p *Parts) load(name string) (Part, error) {
 
 func packed(program []byte) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed+1)
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed+4)
 	if err == nil {
 		_, err = w.Write(program)
 	}

@@ -99,6 +99,8 @@ func TestFiveRealHosts(t *testing.T) {
 		{"a host that is cut off", cutOff},
 		{"the agent is never forwarded", agentStaysHere},
 		{"an sshd that drops logins above its limit", maxStartups},
+		{"a release carries its host parts", aReleaseCarriesItsHostParts},
+		{"killed on either side in the middle of an act", killedOnEitherSide},
 		{"a jump host", jumpHost},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.tell(t, hosts, p) })

@@ -206,6 +206,20 @@ func units(t *testing.T, m machine) {
 	m.Write(t, "/etc/systemd/system/leaver.service", "[Service]\nExecStart=/bin/sh -c 'setsid sleep 500 & exec sleep 600'\nKillMode=process\n", 0o644)
 	m.Write(t, "/etc/systemd/system/crasher.service", "[Service]\nExecStart=/bin/false\n", 0o644)
 	m.Exec(t, "systemctl daemon-reload; systemctl start leaver")
+	own := newOrder(t, "mask-own-file", act.Mask, &act.UnitsWith{Units: []string{"leaver.service"}})
+	if p := m.check(own); p.Refused != "" || !strings.Contains(strings.Join(p.Warns, "\n"), "a drop-in keeps it from starting") {
+		t.Errorf("preview: %+v", p)
+	}
+	m.want(m.do(own), act.Done, "")
+	m.want(m.do(newOrder(t, "mask-own-file-again", act.Mask, &act.UnitsWith{Units: []string{"leaver.service"}})), act.Already, "masked already")
+	if got := m.Exec(t, "systemctl stop leaver; systemctl start leaver; systemctl show -P ActiveState leaver"); got != "inactive" {
+		t.Errorf("a masked unit was started: %s", got)
+	}
+	m.want(m.do(newOrder(t, "start-masked", act.Start, &act.UnitsWith{Units: []string{"leaver.service"}})), act.Refused, "is masked")
+	m.want(m.do(undoOf(own)), act.Undone, "")
+	if got := m.Exec(t, "systemctl start leaver; systemctl show -P ActiveState leaver; ls -d /etc/systemd/system/leaver.service.d 2>/dev/null || true"); got != "active" {
+		t.Errorf("after the undo: %s", got)
+	}
 	leaver := m.do(newOrder(t, "leaver", act.Restart, &act.UnitsWith{Units: []string{"leaver.service"}, SettleMS: 300}))
 	m.want(leaver, act.Failed, "old processes still run")
 	m.want(m.do(newOrder(t, "crasher", act.Start, &act.UnitsWith{Units: []string{"crasher.service"}})), act.Failed, "crasher.service is failed")

@@ -37,21 +37,22 @@ func (e *Engine) tidy(j *journal.Journal, orders map[string]*journal.Entry) erro
 	if err != nil {
 		return err
 	}
+	now := e.now()
 	var errs []error
 	total := int64(0)
 	for _, s := range all { // the youngest first
 		total += s.size
-		age := e.now().Sub(s.at)
+		age := now.Sub(s.at)
 		switch {
 		case s.entry != nil && s.entry.Open():
 			continue
 		case age < undoDays*24*time.Hour && total <= undoRoom && (s.entry == nil || !s.entry.Undone || age < 24*time.Hour):
 			continue
 		}
-		errs = append(errs, drop(j, s, e.now()))
+		errs = append(errs, drop(j, s, now))
 		total -= s.size
 	}
-	return errors.Join(append(errs, j.Forget(e.now()))...)
+	return errors.Join(append(errs, j.Forget(now))...)
 }
 
 func drop(j *journal.Journal, s saved, now time.Time) error {

@@ -96,14 +96,12 @@ func (u units) allowed(b *Bench, s systemd.State) error {
 	switch {
 	case s.Load == "not-found" && u.kind != act.Unmask && u.kind != act.Mask:
 		return fault.New(fault.NotFound, "there is no unit %s on this host", s.Unit)
-	case s.Load == "masked" && (u.kind == act.Start || u.kind == act.Restart || u.kind == act.Reload):
+	case s.Masked() && (u.kind == act.Start || u.kind == act.Restart || u.kind == act.Reload):
 		return fault.New(fault.Conflict, "%s is masked", s.Unit).Hinted("unmask it first")
 	case u.kind == act.Reload && !s.CanReload:
 		return fault.New(fault.Unsupported, "%s cannot reload", s.Unit).Hinted("restart it")
 	case u.kind == act.Reload && s.Active != "active":
 		return fault.New(fault.Conflict, "%s is %s: only what runs can reload", s.Unit, s.Active)
-	case u.kind == act.Mask && strings.HasPrefix(s.Fragment, "/etc/systemd/system/") && s.Load != "masked":
-		return fault.New(fault.Unsupported, "%s cannot be masked: its file lies in /etc/systemd/system itself", s.Unit).Hinted("stop it, and take its file away by the act place")
 	case (u.kind == act.Stop || u.kind == act.Restart) && s.Active == "active" && !s.CanStop:
 		return denied("%s may not be stopped by hand (RefuseManualStop)", s.Unit)
 	}
@@ -126,9 +124,9 @@ func (u units) already(s systemd.State) bool {
 	case act.Start:
 		return s.Active == "active"
 	case act.Mask:
-		return s.Load == "masked"
+		return s.Masked()
 	case act.Unmask:
-		return s.Load != "masked" && s.File != "masked"
+		return !s.Masked() && s.File != "masked"
 	}
 	return false
 }
@@ -155,6 +153,9 @@ func (u units) warns(s systemd.State) []string {
 	var warns []string
 	if s.Reloading && u.kind != act.Stop {
 		warns = append(warns, s.Unit+": its unit file changed on disk and systemd has not read it again")
+	}
+	if u.kind == act.Mask && s.Unmaskable() {
+		warns = append(warns, s.Unit+": its file lies in /etc/systemd/system, where systemd cannot mask it: a drop-in keeps it from starting instead")
 	}
 	switch {
 	case u.kind == act.Restart && s.Active != "active":

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"staunch/fault"
@@ -27,10 +28,29 @@ func OpenDir(real string) (*Dir, error) {
 	fd, err := unix.Openat2(unix.AT_FDCWD, real, &unix.OpenHow{
 		Flags: unix.O_DIRECTORY | unix.O_RDONLY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	})
+	if errors.Is(err, unix.ENOSYS) {
+		fd, err = descend(real) // Linux before 5.6
+	}
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "directory %s: %v", real, err)
 	}
 	return &Dir{fd: fd, path: real}, nil
+}
+
+// descend opens a directory name by name, following no link.
+func descend(real string) (int, error) {
+	const flags = unix.O_DIRECTORY | unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Open("/", flags, 0)
+	for name := range strings.SplitSeq(strings.Trim(real, "/"), "/") {
+		if err != nil || name == "" {
+			break
+		}
+		next, openErr := unix.Openat(fd, name, flags, 0)
+		if err = errors.Join(openErr, unix.Close(fd)); err == nil {
+			fd = next
+		}
+	}
+	return fd, err
 }
 
 // Close lets the directory go.

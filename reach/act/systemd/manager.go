@@ -85,6 +85,7 @@ type State struct {
 	CanStart   bool      `json:"can_start,omitempty"`
 	CanStop    bool      `json:"can_stop,omitempty"`
 	Reloading  bool      `json:"needs_daemon_reload,omitempty"` // the unit file changed on disk
+	Held       bool      `json:"held,omitempty"`                // our own drop-in keeps it from starting
 }
 
 // Process is one process of a unit, by pid and start time.
@@ -102,7 +103,7 @@ func (m *Manager) State(ctx context.Context, unit string) (State, error) {
 	s := State{
 		Unit: unit, ID: text(props["Id"]), Load: text(props["LoadState"]), Active: text(props["ActiveState"]), Sub: text(props["SubState"]),
 		File: text(props["UnitFileState"]), Fragment: text(props["FragmentPath"]),
-		CanReload: yes(props["CanReload"]), CanStart: yes(props["CanStart"]), CanStop: yes(props["CanStop"]), Reloading: yes(props["NeedDaemonReload"]),
+		CanReload: yes(props["CanReload"]), CanStart: yes(props["CanStart"]), CanStop: yes(props["CanStop"]), Reloading: yes(props["NeedDaemonReload"]), Held: held(props["DropInPaths"]),
 	}
 	if id, ok := props["InvocationID"].([]byte); ok {
 		s.Invocation = hex.EncodeToString(id)
@@ -233,8 +234,15 @@ func (m *Manager) resetFailed(ctx context.Context, unit string) error {
 	return nil
 }
 
-// Mask makes a unit unable to start, for good; it does not stop it.
+// Mask makes a unit unable to start, for good; it does not stop it. Where systemd cannot, a drop-in does it.
 func (m *Manager) Mask(ctx context.Context, unit string) error {
+	s, err := m.State(ctx, unit)
+	if err != nil {
+		return err
+	}
+	if s.Unmaskable() {
+		return m.hold(ctx, unit)
+	}
 	if _, err := m.conn.MaskUnitFilesContext(ctx, []string{unit}, false, false); err != nil {
 		return fault.New(fault.Conflict, "mask of %s: %v", unit, err)
 	}
@@ -243,6 +251,9 @@ func (m *Manager) Mask(ctx context.Context, unit string) error {
 
 // Unmask takes Mask back.
 func (m *Manager) Unmask(ctx context.Context, unit string) error {
+	if err := m.letGo(unit); err != nil {
+		return err
+	}
 	if _, err := m.conn.UnmaskUnitFilesContext(ctx, []string{unit}, false); err != nil {
 		return fault.New(fault.Conflict, "unmask of %s: %v", unit, err)
 	}
