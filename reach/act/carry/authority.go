@@ -8,7 +8,7 @@ import (
 	"staunch/fault"
 	"staunch/mandate"
 	"staunch/reach/act"
-	"staunch/reach/act/deed"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/files"
 	"staunch/reach/act/journal"
 )
@@ -25,7 +25,7 @@ type authorised struct {
 const skew = 5 * time.Minute
 
 // authority checks policy and mandate. Without an allowed_signers file the login is the authority.
-func (e *Engine) authority(b *job, d deed.Deed, orders map[string]*journal.Entry) (authorised, error) {
+func (e *Engine) authority(b *job, d bench.Deed, orders map[string]*journal.Entry) (authorised, error) {
 	if err := b.Policy.Kind(b.order.Act.Kind); err != nil {
 		return authorised{}, err
 	}
@@ -122,11 +122,11 @@ func (b *job) unused(grant mandate.Grant, orders map[string]*journal.Entry) erro
 
 // safer tells whether an act only takes exposure away: what root on the machine itself may do without anybody's vote
 // (docs/decisions/local-root.md).
-func (b *job) safer(d deed.Deed, orders map[string]*journal.Entry) bool {
+func (b *job) safer(d bench.Deed, orders map[string]*journal.Entry) bool {
 	if b.order.Undo || b.order.Confirm {
 		return b.order.Confirm && orders[b.order.Of] != nil && orders[b.order.Of].Begun != nil && orders[b.order.Of].Begun.Local
 	}
-	return deed.Safer(d)
+	return saferDeed(d)
 }
 
 func denied(format string, args ...any) *fault.Error { return fault.New(fault.Denied, format, args...) }

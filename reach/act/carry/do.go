@@ -7,7 +7,7 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act"
-	"staunch/reach/act/deed"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/journal"
 	"staunch/tame"
 )
@@ -50,7 +50,7 @@ func (e *Engine) refuse(o act.Order, err error) (act.Outcome, error) {
 	return act.Outcome{Order: o.ID, Status: act.Refused, Says: says, Began: e.now(), Ended: e.now()}, nil
 }
 
-func (e *Engine) locked(ctx context.Context, j *journal.Journal, b *job, d deed.Deed) (act.Outcome, error) {
+func (e *Engine) locked(ctx context.Context, j *journal.Journal, b *job, d bench.Deed) (act.Outcome, error) {
 	orders, _, _, err := journal.Read(e.Places.State)
 	if err != nil {
 		return act.Outcome{}, err
@@ -59,15 +59,15 @@ func (e *Engine) locked(ctx context.Context, j *journal.Journal, b *job, d deed.
 	if err != nil {
 		return act.Outcome{}, err
 	}
+	if err := errors.Join(sweep(orders), e.tidy(j, orders)); err != nil {
+		b.Say("what old orders left could not be tidied up: " + err.Error())
+	}
 	if known := orders[b.order.ID]; known != nil {
 		return b.again(ctx, j, d, known, hash)
 	}
 	grant, err := e.authority(b, d, orders)
 	if err != nil {
 		return e.refuse(b.order, err)
-	}
-	if err := e.tidy(j, orders); err != nil {
-		b.Say("what old orders left could not be tidied up: " + err.Error())
 	}
 	begun := journal.Record{At: e.now(), Event: "begun", ID: b.order.ID, Hash: hash, Order: b.bare(), Plan: grant.plan, People: grant.people, Until: grant.until, Local: grant.local}
 	switch {
@@ -86,7 +86,7 @@ func (b *job) bare() *act.Order {
 }
 
 // again answers an order whose id the journal knows.
-func (b *job) again(ctx context.Context, j *journal.Journal, d deed.Deed, known *journal.Entry, hash string) (act.Outcome, error) {
+func (b *job) again(ctx context.Context, j *journal.Journal, d bench.Deed, known *journal.Entry, hash string) (act.Outcome, error) {
 	if known.Hash != hash {
 		return b.refuse(b.order, fault.New(fault.Conflict, "order id %.80s was used for another order", b.order.ID))
 	}
@@ -108,12 +108,12 @@ func (b *job) again(ctx context.Context, j *journal.Journal, d deed.Deed, known 
 		out.Says = "this was begun before and its end was not seen; the machine does not show its effect: " + err.Error()
 		return out, nil
 	}
-	out.Status, out.Says, out.After, out.Log = act.Done, "this was begun before and its end was not seen; the machine shows its effect", deed.Encode(after), b.Log
+	out.Status, out.Says, out.After, out.Log = act.Done, "this was begun before and its end was not seen; the machine shows its effect", bench.Encode(after), b.Log
 	return b.end(j, out)
 }
 
 // fresh does an act for the first time.
-func (b *job) fresh(ctx context.Context, j *journal.Journal, d deed.Deed, begun journal.Record) (act.Outcome, error) {
+func (b *job) fresh(ctx context.Context, j *journal.Journal, d bench.Deed, begun journal.Record) (act.Outcome, error) {
 	p, err := d.Check(ctx, b.Bench)
 	if err == nil && p.Refused != "" {
 		err = denied("%s", p.Refused)
@@ -127,12 +127,12 @@ func (b *job) fresh(ctx context.Context, j *journal.Journal, d deed.Deed, begun 
 		out.Status, out.Says, out.Ended, out.CanUndo = act.Already, "nothing to do: "+first(p.Says), b.now(), false
 		b.Before = p.Finds
 		if after, err := d.Verify(ctx, b.Bench); err == nil {
-			out.After = deed.Encode(after)
+			out.After = bench.Encode(after)
 		}
 		begun.Event, begun.Outcome, begun.CanUndo = "ended", &out, false
 		return out, j.Write(begun)
 	}
-	if within := deed.ConfirmWithin(d); within > 0 {
+	if within := confirmWithin(d); within > 0 {
 		begun.UndoBy = b.now().Add(within)
 	}
 	if err := j.Write(begun); err != nil {
@@ -144,7 +144,7 @@ func (b *job) fresh(ctx context.Context, j *journal.Journal, d deed.Deed, begun 
 
 // carryOut does, then looks. What it cannot see it calls unknown. From here on the caller may go away: what was begun goes on to its
 // own deadline, because half an act is worse than one that nobody waits for, and the repeated order tells how it ended.
-func (b *job) carryOut(ctx context.Context, j *journal.Journal, d deed.Deed, out act.Outcome, begun journal.Record) (act.Outcome, error) {
+func (b *job) carryOut(ctx context.Context, j *journal.Journal, d bench.Deed, out act.Outcome, begun journal.Record) (act.Outcome, error) {
 	waits, err := b.arranged(ctx, begun)
 	if err != nil {
 		out.Status, out.Says, out.Ended = act.Refused, "nothing was done, because it could not be arranged that it undoes itself: "+err.Error(), b.now()
@@ -158,7 +158,7 @@ func (b *job) carryOut(ctx context.Context, j *journal.Journal, d deed.Deed, out
 	proof, cancel := context.WithTimeout(context.WithoutCancel(ctx), proofTime)
 	defer cancel()
 	after, proofErr := d.Verify(proof, b.Bench)
-	out.After, out.Ended = deed.Encode(after), b.now()
+	out.After, out.Ended = bench.Encode(after), b.now()
 	out.Status, out.Says = judged(didErr, proofErr, late)
 	if out.Status == act.Refused {
 		out.CanUndo = false
@@ -174,7 +174,7 @@ func (b *job) carryOut(ctx context.Context, j *journal.Journal, d deed.Deed, out
 		out.Says += waits
 	}
 	if out.Status != act.Done {
-		b.Say(deed.Tail(proof, d, b.Bench)...)
+		b.Say(tailOf(proof, d, b.Bench)...)
 	}
 	out.Log = b.Log
 	return b.end(j, out)
@@ -199,7 +199,7 @@ func (b *job) arranged(ctx context.Context, begun journal.Record) (waits string,
 // judged weighs what the act said of itself against what the machine shows.
 func judged(did, proof error, late bool) (act.Status, string) {
 	switch {
-	case deed.NothingDone(did):
+	case bench.NothingDone(did):
 		return act.Refused, did.Error()
 	case proof == nil && did == nil:
 		return act.Done, "done and seen"
@@ -228,7 +228,7 @@ func (b *job) end(j *journal.Journal, out act.Outcome) (act.Outcome, error) {
 }
 
 // undoOf undoes what another order did, from the journal's record of it.
-func (b *job) undoOf(ctx context.Context, j *journal.Journal, d deed.Deed, begun journal.Record, orders map[string]*journal.Entry) (act.Outcome, error) {
+func (b *job) undoOf(ctx context.Context, j *journal.Journal, d bench.Deed, begun journal.Record, orders map[string]*journal.Entry) (act.Outcome, error) {
 	of, err := b.target(orders)
 	if err != nil {
 		return b.refuse(b.order, err)
@@ -246,7 +246,7 @@ func (b *job) undoOf(ctx context.Context, j *journal.Journal, d deed.Deed, begun
 	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.order.Deadline())
 	defer cancel()
 	after, err := d.Undo(acting, b.Bench)
-	out.After, out.Log, out.Ended = deed.Encode(after), b.Log, b.now()
+	out.After, out.Log, out.Ended = bench.Encode(after), b.Log, b.now()
 	switch {
 	case err == nil:
 		out.Status, out.Says = act.Undone, "as it was before "+of.Begun.Order.ID

@@ -9,9 +9,11 @@ import (
 	"staunch/fault"
 	"staunch/mandate"
 	"staunch/reach/act"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/bounds"
-	"staunch/reach/act/deed"
+	"staunch/reach/act/hooks"
 	"staunch/reach/act/journal"
+	"staunch/reach/act/units"
 	"staunch/reach/act/vault"
 )
 
@@ -32,7 +34,7 @@ type Engine struct {
 // job is one order being carried out.
 type job struct {
 	*Engine
-	*deed.Bench
+	*bench.Bench
 	order act.Order
 }
 
@@ -44,11 +46,11 @@ func (e *Engine) now() time.Time {
 }
 
 // job prepares one order's work.
-func (e *Engine) job(o act.Order) (*job, deed.Deed, error) {
+func (e *Engine) job(o act.Order) (*job, bench.Deed, error) {
 	if err := o.Validate(); err != nil {
 		return nil, nil, err
 	}
-	d, err := deed.Of(o.Act)
+	d, err := deedOf(o.Act)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,8 +58,13 @@ func (e *Engine) job(o act.Order) (*job, deed.Deed, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	bench := &deed.Bench{Places: e.Places, Policy: policy, Order: o, Chroot: e.Chroot, Says: e.Says}
-	return &job{Engine: e, Bench: bench, order: o}, d, nil
+	b := &bench.Bench{Places: e.Places, Policy: policy, Order: o, Chroot: e.Chroot, Says: e.Says}
+	b.Hook = func(ctx context.Context, name string) error { return hooks.Hook{Name: name}.Exec(ctx, b, name) }
+	b.Reloadable = func(ctx context.Context, names []string) error {
+		_, err := units.Units{Kind: act.Reload, With: &act.UnitsWith{Units: names}}.Check(ctx, b)
+		return err
+	}
+	return &job{Engine: e, Bench: b, order: o}, d, nil
 }
 
 // Check previews an order: it reads, it changes nothing, and it says what Do would refuse. The error is for orders that make no sense.
@@ -102,7 +109,7 @@ func refusal(err error) (act.Preview, error) {
 	return act.Preview{Says: []string{}, Warns: []string{}, Refused: says, Undo: "nothing is done"}, nil
 }
 
-func (b *job) preview(ctx context.Context, d deed.Deed, orders map[string]*journal.Entry) (act.Preview, error) {
+func (b *job) preview(ctx context.Context, d bench.Deed, orders map[string]*journal.Entry) (act.Preview, error) {
 	if b.order.Of != "" {
 		return b.previewOf(orders)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act"
-	"staunch/reach/act/deed"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/files"
 	"staunch/reach/act/journal"
 )
@@ -76,7 +76,7 @@ func (b *job) cancelLater(ctx context.Context, id string) {
 	if err != nil {
 		b.Say("the timer that would undo it goes on, but will find the confirmation: " + err.Error())
 	}
-	if err := os.Remove(filepath.Join(deed.SavedOf(b.Engine.Places.State, id), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(bench.SavedOf(b.Engine.Places.State, id), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.Say("the copy of this program for the timer stays: " + err.Error())
 	}
 }
@@ -107,7 +107,7 @@ func (e *Engine) SelfUndo(ctx context.Context, id string) (act.Outcome, error) {
 }
 
 // selfUndo decides under the lock: a confirmation that came first wins.
-func (b *job) selfUndo(ctx context.Context, j *journal.Journal, d deed.Deed) (act.Outcome, error) {
+func (b *job) selfUndo(ctx context.Context, j *journal.Journal, d bench.Deed) (act.Outcome, error) {
 	orders, _, _, err := journal.Read(b.Engine.Places.State)
 	if err != nil {
 		return act.Outcome{}, err

@@ -2,6 +2,7 @@ package carry
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"staunch/fault"
-	"staunch/reach/act/deed"
+	"staunch/reach/act"
+	"staunch/reach/act/bench"
+	"staunch/reach/act/files"
 	"staunch/reach/act/journal"
 )
 
@@ -55,6 +58,22 @@ func (e *Engine) tidy(j *journal.Journal, orders map[string]*journal.Entry) erro
 	return errors.Join(append(errs, j.Forget(now))...)
 }
 
+// sweep takes away files that were staged by acts which were killed before they gave them their names: they may hold anything.
+func sweep(orders map[string]*journal.Entry) error {
+	var errs []error
+	for _, e := range orders {
+		if e.Ended != nil || e.Begun == nil || e.Begun.Order == nil || e.Begun.Order.Act.Kind != act.Place && e.Begun.Order.Act.Kind != act.InstallLib {
+			continue
+		}
+		var cut files.Bundle
+		if err := json.Unmarshal(e.Begun.Before, &cut); err != nil {
+			continue // an undo has no files of its own
+		}
+		errs = append(errs, cut.Sweep())
+	}
+	return errors.Join(errs...)
+}
+
 func drop(j *journal.Journal, s saved, now time.Time) error {
 	if s.entry != nil && !s.entry.Dropped {
 		if err := j.Write(journal.Record{At: now, Event: "dropped", ID: s.id}); err != nil {
@@ -77,7 +96,7 @@ func (e *Engine) saved(orders map[string]*journal.Entry) ([]saved, error) {
 	}
 	whose := map[string]string{}
 	for id := range orders {
-		whose[deed.SavedOf(e.Places.State, id)] = id
+		whose[bench.SavedOf(e.Places.State, id)] = id
 	}
 	var all []saved
 	for _, name := range names {

@@ -19,14 +19,15 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/vault"
 	"staunch/tame"
 
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// revokeOwn has a CA revoke certificates of a key that lies here. What it signs is made here, of the certificates that the order names.
-type revokeOwn struct{ with *act.RevokeOwnWith }
+// RevokeOwn has a CA revoke certificates of a key that lies here. What it signs is made here, of the certificates that the order names.
+type RevokeOwn struct{ With *act.RevokeOwnWith }
 
 const (
 	keyCompromise  = 1 // RFC 5280 section 5.3.1
@@ -34,30 +35,30 @@ const (
 	maxOldFile     = 1 << 20
 )
 
-func (r revokeOwn) Check(_ context.Context, b *Bench) (act.Preview, error) {
+func (r RevokeOwn) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	_, where, err := r.find(b)
 	if err != nil {
 		return act.Preview{}, err
 	}
-	at, err := url.Parse(r.with.Directory)
+	at, err := url.Parse(r.With.Directory)
 	if err != nil {
-		return act.Preview{}, usage("directory: %v", err)
+		return act.Preview{}, fault.New(fault.Usage, "directory: %v", err)
 	}
 	return act.Preview{
 		Says: []string{
-			fmt.Sprintf("ask %s to revoke %d certificates of key %.12s, signed by that key", at.Host, len(r.with.Certificates), r.with.SPKI),
+			fmt.Sprintf("ask %s to revoke %d certificates of key %.12s, signed by that key", at.Host, len(r.With.Certificates), r.With.SPKI),
 			"the key lies " + where + " and stays there",
 		},
 		Warns: []string{"whoever still serves the key is refused by clients that check"},
-		Undo:  "cannot be undone: a revocation is for ever", Finds: Encode(map[string]string{"where": where}),
+		Undo:  "cannot be undone: a revocation is for ever", Finds: bench.Encode(map[string]string{"where": where}),
 	}, nil
 }
 
 // find looks for the key in the host's store, and among the files that undo keeps: after a rollout the old one lies nowhere else.
-func (r revokeOwn) find(b *Bench) (crypto.Signer, string, error) {
+func (r RevokeOwn) find(b *bench.Bench) (crypto.Signer, string, error) {
 	for _, place := range []struct{ pattern, says string }{
 		{filepath.Join(b.Places.State, "keys", "*.pem"), "in this host's key store"},
-		{filepath.Join(filepath.Dir(SavedOf(b.Places.State, "any")), "*", "*"), "among the old files that are kept for undo"},
+		{filepath.Join(filepath.Dir(bench.SavedOf(b.Places.State, "any")), "*", "*"), "among the old files that are kept for undo"},
 	} {
 		names, err := filepath.Glob(place.pattern)
 		if err != nil {
@@ -69,11 +70,11 @@ func (r revokeOwn) find(b *Bench) (crypto.Signer, string, error) {
 			}
 		}
 	}
-	return nil, "", fault.New(fault.NotFound, "key %.12s lies neither in this host's store nor among the files that are kept for undo", r.with.SPKI)
+	return nil, "", fault.New(fault.NotFound, "key %.12s lies neither in this host's store nor among the files that are kept for undo", r.With.SPKI)
 }
 
 // in returns the key if it stands in a file; a file that cannot be read, or holds something else, does not.
-func (r revokeOwn) in(name string) crypto.Signer {
+func (r RevokeOwn) in(name string) crypto.Signer {
 	info, err := os.Lstat(name)
 	if err != nil || info.Mode().Type() != fs.FileMode(0) || info.Size() > maxOldFile {
 		return nil
@@ -90,7 +91,7 @@ func (r revokeOwn) in(name string) crypto.Signer {
 		if key == nil {
 			continue
 		}
-		if got, err := vault.SPKI(key); err == nil && got == r.with.SPKI {
+		if got, err := vault.SPKI(key); err == nil && got == r.With.SPKI {
 			return key
 		}
 	}
@@ -113,20 +114,20 @@ func signerOf(der []byte) crypto.Signer {
 	return nil
 }
 
-func (r revokeOwn) Do(ctx context.Context, b *Bench) error {
+func (r RevokeOwn) Do(ctx context.Context, b *bench.Bench) error {
 	key, _, err := r.find(b)
 	if err != nil {
-		return nothingDone(err)
+		return bench.Untouched(err)
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if r.with.Roots != "" {
+	if r.With.Roots != "" {
 		trust.RootCAs = x509.NewCertPool()
-		trust.RootCAs.AppendCertsFromPEM([]byte(r.with.Roots))
+		trust.RootCAs.AppendCertsFromPEM([]byte(r.With.Roots))
 	}
 	transport := &http.Transport{TLSClientConfig: trust, Proxy: http.ProxyFromEnvironment}
 	defer transport.CloseIdleConnections()
-	ca := acme.Client{Directory: r.with.Directory, UserAgent: "staunch", HTTPClient: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
-	for _, der := range r.with.Certificates {
+	ca := acme.Client{Directory: r.With.Directory, UserAgent: "staunch", HTTPClient: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+	for _, der := range r.With.Certificates {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return fault.New(fault.Corrupt, "%v", err)
@@ -146,12 +147,12 @@ func (r revokeOwn) Do(ctx context.Context, b *Bench) error {
 }
 
 // Verify has nothing but the CA's own answer: whether others see the revocation shows on the CA's list.
-func (r revokeOwn) Verify(_ context.Context, b *Bench) (any, error) {
+func (r RevokeOwn) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	if !b.Did {
 		return nil, fault.New(fault.Conflict, "whether the CA took it is not known here; asked again it says so")
 	}
 	var serials []string
-	for _, der := range r.with.Certificates {
+	for _, der := range r.With.Certificates {
 		c, err := x509.ParseCertificate(bytes.Clone(der))
 		if err != nil {
 			return nil, fault.New(fault.Corrupt, "%v", err)
@@ -161,6 +162,6 @@ func (r revokeOwn) Verify(_ context.Context, b *Bench) (any, error) {
 	return map[string][]string{"accepted": serials}, nil
 }
 
-func (r revokeOwn) Undo(context.Context, *Bench) (any, error) {
-	return nil, denied("a revocation cannot be undone")
+func (r RevokeOwn) Undo(context.Context, *bench.Bench) (any, error) {
+	return nil, bench.Denied("a revocation cannot be undone")
 }

@@ -1,6 +1,8 @@
+// Package deed is the acts that are about neither units nor hooks nor files: packages, the machine, one process, keys.
 package deed
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,11 +13,12 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/packages"
 )
 
-// upgrade brings packages to exact versions.
-type upgrade struct{ with *act.UpgradeWith }
+// Upgrade brings packages to exact versions.
+type Upgrade struct{ With *act.UpgradeWith }
 
 // upgradeSeen is the record: what was (or is) installed.
 type upgradeSeen struct {
@@ -24,12 +27,12 @@ type upgradeSeen struct {
 	Unsaved  []string             `json:"unsaved,omitempty"` // why an old package file cannot be had
 }
 
-func (u upgrade) manager(b *Bench) (packages.Manager, error) {
+func (u Upgrade) manager(b *bench.Bench) (packages.Manager, error) {
 	run := func(ctx context.Context, stdin []byte, env []string, argv ...string) ([]string, error) {
-		return b.run(ctx, command{argv: argv, env: env, stdin: stdin, root: b.Chroot, output: 4 << 20})
+		return b.Run(ctx, bench.Command{Argv: argv, Env: env, Stdin: stdin, Root: b.Chroot, Output: 4 << 20})
 	}
-	has := func(program string) bool { _, err := lookPath(b.Chroot, program); return err == nil }
-	return packages.Pick(u.with.Manager, run, has, b.Chroot)
+	has := func(program string) bool { _, err := bench.LookPath(b.Chroot, program); return err == nil }
+	return packages.Pick(u.With.Manager, run, has, b.Chroot)
 }
 
 func wanted(list []act.Package) []packages.Package {
@@ -49,8 +52,8 @@ func names(list []packages.Package) []string {
 	return found
 }
 
-func (u upgrade) Check(ctx context.Context, b *Bench) (act.Preview, error) {
-	for _, p := range slices.Concat(u.with.Packages, u.with.Also) {
+func (u Upgrade) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
+	for _, p := range slices.Concat(u.With.Packages, u.With.Also) {
 		if err := b.Policy.Package(p.Name); err != nil {
 			return act.Preview{}, err
 		}
@@ -59,7 +62,7 @@ func (u upgrade) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	if err != nil {
 		return act.Preview{}, err
 	}
-	want, also := wanted(u.with.Packages), wanted(u.with.Also)
+	want, also := wanted(u.With.Packages), wanted(u.With.Also)
 	seen := upgradeSeen{}
 	if seen.Packages, err = m.Installed(ctx, names(slices.Concat(want, also))); err != nil {
 		return act.Preview{}, err
@@ -67,7 +70,7 @@ func (u upgrade) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	seen.Packages = slices.DeleteFunc(seen.Packages, func(p packages.Installed) bool { return !meant(p, slices.Concat(want, also)) })
 	p := act.Preview{}
 	if u.reached(seen.Packages) == nil {
-		p.Already, p.Says, p.Undo, p.Finds = true, []string{"every package is installed in the wanted version"}, "cannot be undone: nothing is done", Encode(seen)
+		p.Already, p.Says, p.Undo, p.Finds = true, []string{"every package is installed in the wanted version"}, "cannot be undone: nothing is done", bench.Encode(seen)
 		return p, nil
 	}
 	if err := u.fit(seen.Packages); err != nil {
@@ -76,12 +79,12 @@ func (u upgrade) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	broken := brokenOf(seen.Packages)
 	var unknown error
 	if len(broken) == 0 {
-		seen.Changes, err = m.Simulate(ctx, slices.Concat(want, also), u.with.Downgrade)
+		seen.Changes, err = m.Simulate(ctx, slices.Concat(want, also), u.With.Downgrade)
 		if err == nil {
 			err = packages.Allowed(seen.Changes, want, also, seen.Packages)
 		}
-		if err != nil && !u.with.Refresh {
-			return p, fault.From(err, fault.Conflict).Hinted("%s", orElse(fault.HintOf(err), "are the package sources up to date? refresh reads them again first"))
+		if err != nil && !u.With.Refresh {
+			return p, fault.From(err, fault.Conflict).Hinted("%s", cmp.Or(fault.HintOf(err), "are the package sources up to date? refresh reads them again first"))
 		}
 		unknown = err
 	}
@@ -117,21 +120,21 @@ func meant(p packages.Installed, want []packages.Package) bool {
 }
 
 // fit refuses what an upgrade is not: packages that are not installed, and held ones.
-func (u upgrade) fit(installed []packages.Installed) error {
-	for _, w := range u.with.Packages {
+func (u Upgrade) fit(installed []packages.Installed) error {
+	for _, w := range u.With.Packages {
 		at := slices.IndexFunc(installed, func(p packages.Installed) bool { return p.Name == w.Name })
 		if at < 0 {
 			return fault.New(fault.NotFound, "package %s is not installed: an upgrade installs nothing new", w.Name)
 		}
 		if installed[at].Held && installed[at].Version != w.Version {
-			return denied("package %s is held at %s on this host", w.Name, installed[at].Version).Hinted("whoever holds it must let it go (apt-mark unhold)")
+			return bench.Denied("package %s is held at %s on this host", w.Name, installed[at].Version).Hinted("whoever holds it must let it go (apt-mark unhold)")
 		}
 	}
 	return nil
 }
 
-func (u upgrade) reached(installed []packages.Installed) error {
-	for _, w := range slices.Concat(u.with.Packages, u.with.Also) {
+func (u Upgrade) reached(installed []packages.Installed) error {
+	for _, w := range slices.Concat(u.With.Packages, u.With.Also) {
 		found := false
 		for _, p := range installed {
 			if p.Name != w.Name || w.Arch != "" && p.Arch != w.Arch {
@@ -166,34 +169,27 @@ func brokenOf(installed []packages.Installed) []string {
 	return found
 }
 
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 // changing lists the installed packages that will be replaced: those that are not in the wanted version.
-func (u upgrade) changing(seen upgradeSeen) []packages.Package {
+func (u Upgrade) changing(seen upgradeSeen) []packages.Package {
 	var found []packages.Package
 	for _, p := range seen.Packages {
-		if slices.ContainsFunc(slices.Concat(u.with.Packages, u.with.Also), func(w act.Package) bool { return w.Name == p.Name && w.Version != p.Version }) {
+		if slices.ContainsFunc(slices.Concat(u.With.Packages, u.With.Also), func(w act.Package) bool { return w.Name == p.Name && w.Version != p.Version }) {
 			found = append(found, p.Package)
 		}
 	}
 	return found
 }
 
-func (u upgrade) tell(b *Bench, seen upgradeSeen, broken []string) act.Preview {
-	p := act.Preview{Finds: Encode(seen), Undo: "installs the saved package files of the old versions again"}
+func (u Upgrade) tell(b *bench.Bench, seen upgradeSeen, broken []string) act.Preview {
+	p := act.Preview{Finds: bench.Encode(seen), Undo: "installs the saved package files of the old versions again"}
 	for _, c := range seen.Changes {
 		p.Says = append(p.Says, "upgrade "+c.String())
 	}
-	if u.with.Refresh {
+	if u.With.Refresh {
 		p.Says = append(p.Says, "read the package sources again first")
 	}
 	p.Says = append(p.Says, "old configuration files are kept; no service is restarted by it")
-	if u.with.Downgrade {
+	if u.With.Downgrade {
 		p.Warns = append(p.Warns, "this goes back to older versions: what they had is vulnerable again")
 	}
 	if len(broken) > 0 {
@@ -202,7 +198,7 @@ func (u upgrade) tell(b *Bench, seen upgradeSeen, broken []string) act.Preview {
 		p.Undo = "cannot be undone: the packages are half changed already"
 	}
 	switch {
-	case len(seen.Unsaved) > 0 && u.with.Refresh:
+	case len(seen.Unsaved) > 0 && u.With.Refresh:
 		p.Undo = "installs the old versions again, if the package sources have them once they are read again: now " + strings.Join(seen.Unsaved, "; ")
 	case len(seen.Unsaved) > 0:
 		p.Undo = "cannot be undone: " + strings.Join(seen.Unsaved, "; ")
@@ -216,38 +212,38 @@ func (u upgrade) tell(b *Bench, seen upgradeSeen, broken []string) act.Preview {
 	return p
 }
 
-func (u upgrade) Do(ctx context.Context, b *Bench) error {
+func (u Upgrade) Do(ctx context.Context, b *bench.Bench) error {
 	var seen upgradeSeen
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	m, err := u.manager(b)
 	if err != nil {
-		return nothingDone(err)
+		return bench.Untouched(err)
 	}
 	release, err := u.alone(ctx, b)
 	if err != nil {
-		return nothingDone(err)
+		return bench.Untouched(err)
 	}
 	err = u.apply(ctx, b, m, seen)
 	return errors.Join(err, release())
 }
 
-func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen upgradeSeen) error {
-	want, also := wanted(u.with.Packages), wanted(u.with.Also)
+func (u Upgrade) apply(ctx context.Context, b *bench.Bench, m packages.Manager, seen upgradeSeen) error {
+	want, also := wanted(u.With.Packages), wanted(u.With.Also)
 	if broken := brokenOf(seen.Packages); len(broken) > 0 {
 		if err := mend(ctx, b, m, broken); err != nil {
 			return err
 		}
 	} else if len(seen.Unsaved) == 0 { // before the sources are read again: they may have the old version no longer
 		if err := u.save(ctx, b, m, seen); err != nil {
-			return nothingDone(err)
+			return bench.Untouched(err)
 		}
 	}
-	if u.with.Refresh {
+	if u.With.Refresh {
 		b.Tell("reading the package sources again")
 		if err := m.Refresh(ctx); err != nil {
-			return nothingDone(err)
+			return bench.Untouched(err)
 		}
 		if len(seen.Unsaved) > 0 {
 			if err := u.save(ctx, b, m, seen); err != nil {
@@ -256,7 +252,7 @@ func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen u
 		}
 	}
 	// between the look and now, somebody else may have changed something: what was agreed on is what happens
-	changes, err := m.Simulate(ctx, slices.Concat(want, also), u.with.Downgrade)
+	changes, err := m.Simulate(ctx, slices.Concat(want, also), u.With.Downgrade)
 	if err == nil {
 		now, lookErr := m.Installed(ctx, names(slices.Concat(want, also)))
 		err = errors.Join(lookErr, packages.Allowed(changes, want, also, now))
@@ -265,22 +261,22 @@ func (u upgrade) apply(ctx context.Context, b *Bench, m packages.Manager, seen u
 	case err != nil && len(brokenOf(seen.Packages)) > 0:
 		return err // something was finished before
 	case err != nil:
-		return nothingDone(err)
+		return bench.Untouched(err)
 	}
 	b.Tell("installing")
-	return m.Apply(ctx, slices.Concat(want, also), u.with.Downgrade)
+	return m.Apply(ctx, slices.Concat(want, also), u.With.Downgrade)
 }
 
-func (u upgrade) save(ctx context.Context, b *Bench, m packages.Manager, seen upgradeSeen) error {
+func (u Upgrade) save(ctx context.Context, b *bench.Bench, m packages.Manager, seen upgradeSeen) error {
 	b.Tell("saving the old packages")
 	if err := b.MkdirSaved(); err != nil {
 		return err
 	}
-	return m.Save(ctx, u.changing(seen), b.savedInside())
+	return m.Save(ctx, u.changing(seen), b.SavedInside())
 }
 
 // mend finishes an interrupted change where the manager can.
-func mend(ctx context.Context, b *Bench, m packages.Manager, broken []string) error {
+func mend(ctx context.Context, b *bench.Bench, m packages.Manager, broken []string) error {
 	mender, can := m.(interface {
 		Mend(context.Context, []string) error
 	})
@@ -295,12 +291,12 @@ func mend(ctx context.Context, b *Bench, m packages.Manager, broken []string) er
 	return nil // a package that cannot be configured may still be replaced by a better one: verify decides
 }
 
-func (u upgrade) Verify(ctx context.Context, b *Bench) (any, error) {
+func (u Upgrade) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	m, err := u.manager(b)
 	if err != nil {
 		return nil, err
 	}
-	all := slices.Concat(wanted(u.with.Packages), wanted(u.with.Also))
+	all := slices.Concat(wanted(u.With.Packages), wanted(u.With.Also))
 	now, err := m.Installed(ctx, names(all))
 	if err != nil {
 		return nil, err
@@ -309,7 +305,7 @@ func (u upgrade) Verify(ctx context.Context, b *Bench) (any, error) {
 	return upgradeSeen{Packages: now}, u.reached(now)
 }
 
-func (u upgrade) Undo(ctx context.Context, b *Bench) (any, error) {
+func (u Upgrade) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before upgradeSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
@@ -325,7 +321,7 @@ func (u upgrade) Undo(ctx context.Context, b *Bench) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(m.Restore(ctx, b.savedInside()), release()); err != nil {
+	if err := errors.Join(m.Restore(ctx, b.SavedInside()), release()); err != nil {
 		return nil, err
 	}
 	old := u.changing(before)
@@ -341,24 +337,9 @@ func (u upgrade) Undo(ctx context.Context, b *Bench) (any, error) {
 	return upgradeSeen{Packages: now}, nil
 }
 
-// savedInside is the saved directory as programs inside of the chroot see it.
-func (b *Bench) savedInside() string {
-	return "/" + strings.TrimPrefix(strings.TrimPrefix(b.Saved(), b.Chroot), "/")
-}
-
-// errNothing marks an error after which the machine is as it was.
-var errNothing = errors.New("nothing was changed")
-
-func nothingDone(err error) error {
-	return fault.New(fault.KindOf(err), "%v", err).Hinted("%s", fault.HintOf(err)).Caused(errNothing)
-}
-
-// NothingDone tells whether the machine is as it was before an error.
-func NothingDone(err error) bool { return errors.Is(err, errNothing) }
-
 // alone keeps others away from the package database while we work.
-func (u upgrade) alone(ctx context.Context, b *Bench) (release func() error, err error) {
-	patience := time.Duration(u.with.LockForMS) * time.Millisecond
+func (u Upgrade) alone(ctx context.Context, b *bench.Bench) (release func() error, err error) {
+	patience := time.Duration(u.With.LockForMS) * time.Millisecond
 	if patience == 0 {
 		patience = time.Minute
 	}

@@ -54,6 +54,25 @@ func (b Bundle) Keep(saved string) error {
 	return nil
 }
 
+// Sweep takes away what a killed act left staged in the directories of the bundle.
+func (b Bundle) Sweep() error {
+	swept := map[string]bool{}
+	for _, f := range b.Files {
+		if swept[filepath.Dir(f.Real)] {
+			continue
+		}
+		swept[filepath.Dir(f.Real)] = true
+		dir, err := f.Dir()
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(dir.Sweep(), dir.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Swap makes the change of one file; staged is "" where it is to go away.
 func (p Placed) Swap(staged string) error {
 	dir, err := p.Dir()
@@ -86,7 +105,7 @@ func (b Bundle) Drop(staged []string) error {
 
 // Restore brings every file back to what the record says, from the directory of Keep, and proves it.
 func (b Bundle) Restore(saved string) error {
-	var errs []error
+	errs := []error{b.Sweep()}
 	for i, f := range b.Files {
 		dir, err := f.Dir()
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -187,6 +188,31 @@ func (d *Dir) Stage(content io.Reader, mode, uid, gid uint32) (string, error) {
 	}
 	return name, nil
 }
+
+// Sweep takes away what an act left staged that was killed before it gave it its real name. One order at a time is carried out on a host,
+// so whatever is staged before an act begins belongs to nobody.
+func (d *Dir) Sweep() error {
+	fd, err := unix.Openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fault.New(fault.Denied, "%s: %v", d.path, err)
+	}
+	f := os.NewFile(uintptr(fd), d.path)
+	names, err := f.Readdirnames(-1)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fault.New(fault.Denied, "%s: %v", d.path, err)
+	}
+	for _, name := range names {
+		if !reStaged.MatchString(name) {
+			continue
+		}
+		if err := d.Drop(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var reStaged = regexp.MustCompile(`^\.staunch-[0-9a-f]{16}$`)
 
 // Swap gives a staged file its real name, atomically, and makes the change durable.
 func (d *Dir) Swap(staged, name string) error {

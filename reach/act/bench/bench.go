@@ -1,14 +1,15 @@
-// Package deed is every act of the closed list as a machine does it: look first, do, prove, take back.
-package deed
+// Package bench is what every act works with: the order, what was there before, programs without a shell, systemd, and a log.
+package bench
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
 	"staunch/fault"
 	"staunch/reach/act"
@@ -42,78 +43,11 @@ type Bench struct {
 	Says   func(string)
 	Log    []string
 
+	// Hook runs a hook of this host by its name, and Reloadable tells whether units may be reloaded: what a bundle of files needs of other acts.
+	Hook       func(ctx context.Context, name string) error
+	Reloadable func(ctx context.Context, units []string) error
+
 	systemd *systemd.Manager
-}
-
-// Of returns the deed of an act.
-func Of(a act.Act) (Deed, error) {
-	params, err := a.Params()
-	if err != nil {
-		return nil, err
-	}
-	switch with := params.(type) {
-	case *act.UpgradeWith:
-		return upgrade{with}, nil
-	case *act.UnitsWith:
-		return units{a.Kind, with}, nil
-	case *act.HookWith:
-		return hook{with.Name, with.Params}, nil
-	case *act.DrainWith:
-		return drain{a.Kind, with}, nil
-	case *act.PlaceWith:
-		return place{with}, nil
-	case *act.RebootWith:
-		return reboot{with}, nil
-	case *act.SignalWith:
-		return signal{with}, nil
-	case *act.InstallLibWith:
-		return installLib{with}, nil
-	case *act.MakeKeyWith:
-		return makeKey{with}, nil
-	case *act.UnsealWith:
-		return unseal{with}, nil
-	case *act.RevokeOwnWith:
-		return revokeOwn{with}, nil
-	}
-	return nil, fault.New(fault.Unsupported, "act %s cannot be done by this version", a.Kind)
-}
-
-// Safer tells whether an act only takes exposure away: what root on the machine itself may do without anybody's vote
-// (docs/decisions/local-root.md).
-func Safer(d Deed) bool {
-	switch does := d.(type) {
-	case units:
-		return does.kind == act.Stop || does.kind == act.Mask || does.kind == act.Restart
-	case drain:
-		return does.kind == act.Drain
-	case upgrade:
-		return !does.with.Downgrade
-	case signal:
-		switch does.with.Signal {
-		case "TERM", "KILL", "INT", "QUIT", "STOP":
-			return true
-		}
-	}
-	return false
-}
-
-// ConfirmWithin tells how long an act waits for its confirmation before it undoes itself; 0: it does not.
-func ConfirmWithin(d Deed) time.Duration {
-	switch does := d.(type) {
-	case units:
-		return time.Duration(does.with.ConfirmMS) * time.Millisecond
-	case place:
-		return time.Duration(does.with.ConfirmMS) * time.Millisecond
-	}
-	return 0
-}
-
-// Tail gives the last lines that the units of a deed wrote, for an outcome that is not good.
-func Tail(ctx context.Context, d Deed, b *Bench) []string {
-	if u, ok := d.(units); ok {
-		return u.tail(ctx, b)
-	}
-	return nil
 }
 
 // Close ends what the bench opened.
@@ -178,9 +112,8 @@ func (b *Bench) Say(lines ...string) {
 	}
 }
 
-func usage(format string, args ...any) error { return fault.New(fault.Usage, format, args...) }
-
-func denied(format string, args ...any) *fault.Error { return fault.New(fault.Denied, format, args...) }
+// Denied is a refusal: policy, or a precondition.
+func Denied(format string, args ...any) *fault.Error { return fault.New(fault.Denied, format, args...) }
 
 // Encode is for values of our own types, which always encode.
 func Encode(v any) json.RawMessage {
@@ -190,3 +123,18 @@ func Encode(v any) json.RawMessage {
 	}
 	return b
 }
+
+// SavedInside is the saved directory as programs inside of the chroot see it.
+func (b *Bench) SavedInside() string {
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(b.Saved(), b.Chroot), "/")
+}
+
+var errNothing = errors.New("nothing was changed")
+
+// Untouched marks an error after which the machine is as it was.
+func Untouched(err error) error {
+	return fault.New(fault.KindOf(err), "%v", err).Hinted("%s", fault.HintOf(err)).Caused(errNothing)
+}
+
+// NothingDone tells whether the machine is as it was before an error.
+func NothingDone(err error) bool { return errors.Is(err, errNothing) }

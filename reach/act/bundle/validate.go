@@ -1,6 +1,7 @@
-package deed
+package bundle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"staunch/fault"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/files"
 )
 
@@ -18,7 +20,7 @@ type validator struct {
 	files []string // options of the main process that name configuration: the check gets them too
 	// pairs lists the certificates that the configuration names with their keys, for programs whose own check does not hold them
 	// against each other; nil: it does.
-	pairs func(ctx context.Context, b *Bench) ([]files.Pair, error)
+	pairs func(ctx context.Context, b *bench.Bench) ([]files.Pair, error)
 }
 
 // validators are the named ones. nginx and haproxy load certificates and keys when they check; the others look at the words only.
@@ -33,43 +35,43 @@ func validators() map[string]validator {
 }
 
 // validate asks the validator. What it refuses is fault.Conflict with its own words.
-func (p place) validate(ctx context.Context, b *Bench) error {
-	if name, isHook := strings.CutPrefix(p.with.Validator, "hook:"); isHook {
-		return hook{name: name}.exec(ctx, b, name)
+func (p Place) validate(ctx context.Context, b *bench.Bench) error {
+	if name, isHook := strings.CutPrefix(p.With.Validator, "hook:"); isHook {
+		return b.Hook(ctx, name)
 	}
-	v, known := validators()[p.with.Validator]
+	v, known := validators()[p.With.Validator]
 	if !known {
 		return nil
 	}
 	argv := v.argv(ctx, b)
-	lines, err := b.run(ctx, command{argv: argv, output: 64 << 10})
+	lines, err := b.Run(ctx, bench.Command{Argv: argv, Output: 64 << 10})
 	if err == nil {
-		err = warned(p.with.Validator, lines)
+		err = warned(p.With.Validator, lines)
 	}
 	if err != nil {
 		b.Say(lines...)
-		return fault.New(fault.Conflict, "%s refuses the new files: %v", p.with.Validator, err)
+		return fault.New(fault.Conflict, "%s refuses the new files: %v", p.With.Validator, err)
 	}
 	if v.pairs == nil {
 		return nil
 	}
 	pairs, err := v.pairs(ctx, b)
 	if err != nil {
-		return fault.New(fault.Conflict, "which certificates %s uses could not be read: %v", p.with.Validator, err)
+		return fault.New(fault.Conflict, "which certificates %s uses could not be read: %v", p.With.Validator, err)
 	}
 	for _, pair := range pairs {
 		if err := pair.Fits(); err != nil {
-			return fault.New(fault.Conflict, "%s would not take the new files: %v", p.with.Validator, err)
+			return fault.New(fault.Conflict, "%s would not take the new files: %v", p.With.Validator, err)
 		}
 	}
 	return nil
 }
 
 // argv is the check, told of the configuration that the running program was told of.
-func (v validator) argv(ctx context.Context, b *Bench) []string {
+func (v validator) argv(ctx context.Context, b *bench.Bench) []string {
 	argv := slices.Clone(v.check)
 	if argv[0] == "apache2ctl" {
-		if _, err := lookPath("", argv[0]); err != nil {
+		if _, err := bench.LookPath("", argv[0]); err != nil {
 			argv = []string{"httpd", "-t"}
 		}
 	}
@@ -81,7 +83,7 @@ func (v validator) argv(ctx context.Context, b *Bench) []string {
 }
 
 // inUse picks the options that name configuration from the command line of the unit's main process.
-func (v validator) inUse(ctx context.Context, b *Bench) []string {
+func (v validator) inUse(ctx context.Context, b *bench.Bench) []string {
 	if len(v.files) == 0 {
 		return nil
 	}
@@ -126,12 +128,12 @@ func warned(name string, lines []string) error {
 }
 
 // postfixPairs asks postconf, which knows defaults and what master.cf overrides.
-func postfixPairs(ctx context.Context, b *Bench) ([]files.Pair, error) {
-	lines, err := b.run(ctx, command{argv: []string{"postconf", "-x", "smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_eccert_file", "smtpd_tls_eckey_file"}})
+func postfixPairs(ctx context.Context, b *bench.Bench) ([]files.Pair, error) {
+	lines, err := b.Run(ctx, bench.Command{Argv: []string{"postconf", "-x", "smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_eccert_file", "smtpd_tls_eckey_file"}})
 	if err != nil {
 		return nil, err
 	}
-	more, err := b.run(ctx, command{argv: []string{"postconf", "-P", "-x"}})
+	more, err := b.Run(ctx, bench.Command{Argv: []string{"postconf", "-P", "-x"}})
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +167,7 @@ func postfixNames(lines []string) []files.Pair {
 			if of[cert] == "" || of["smtpd_tls_chain_files"] != "" || service != "" && of[key] == "" {
 				continue
 			}
-			pairs = append(pairs, files.Pair{Cert: of[cert], Key: orElse(of[key], of[cert])})
+			pairs = append(pairs, files.Pair{Cert: of[cert], Key: cmp.Or(of[key], of[cert])})
 		}
 		for chain := range strings.FieldsFuncSeq(of["smtpd_tls_chain_files"], func(r rune) bool { return r == ',' || r == ' ' }) {
 			if strings.HasPrefix(chain, "/") {
@@ -177,8 +179,8 @@ func postfixNames(lines []string) []files.Pair {
 }
 
 // dovecotPairs asks doveconf for what is set, keys included.
-func dovecotPairs(ctx context.Context, b *Bench) ([]files.Pair, error) {
-	lines, err := b.run(ctx, command{argv: append([]string{"doveconf", "-n", "-P"}, validators()["dovecot"].inUse(ctx, b)...)})
+func dovecotPairs(ctx context.Context, b *bench.Bench) ([]files.Pair, error) {
+	lines, err := b.Run(ctx, bench.Command{Argv: append([]string{"doveconf", "-n", "-P"}, validators()["dovecot"].inUse(ctx, b)...)})
 	if err != nil {
 		return nil, err
 	}
@@ -216,12 +218,12 @@ func dovecotNames(lines []string) []files.Pair {
 }
 
 // apachePairs reads every file that Apache says it includes.
-func apachePairs(ctx context.Context, b *Bench) ([]files.Pair, error) {
+func apachePairs(ctx context.Context, b *bench.Bench) ([]files.Pair, error) {
 	argv := []string{"apache2ctl", "-t", "-D", "DUMP_INCLUDES"}
-	if _, err := lookPath("", argv[0]); err != nil {
+	if _, err := bench.LookPath("", argv[0]); err != nil {
 		argv[0] = "httpd"
 	}
-	lines, err := b.run(ctx, command{argv: argv})
+	lines, err := b.Run(ctx, bench.Command{Argv: argv})
 	if err != nil {
 		return nil, err
 	}

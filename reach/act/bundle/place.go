@@ -1,4 +1,5 @@
-package deed
+// Package bundle puts files onto a machine, all of them or none: bundles that a validator accepts, and libraries built elsewhere.
+package bundle
 
 import (
 	"context"
@@ -15,18 +16,20 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/files"
 	"staunch/reach/act/systemd"
+	"staunch/reach/act/vault"
 	"staunch/tame"
 )
 
-// place puts a bundle of files: all of them or none.
-type place struct{ with *act.PlaceWith }
+// Place puts a bundle of files: all of them or none.
+type Place struct{ With *act.PlaceWith }
 
-func (p place) Check(ctx context.Context, b *Bench) (act.Preview, error) {
+func (p Place) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 	var seen files.Bundle
-	for _, f := range p.with.Files {
+	for _, f := range p.With.Files {
 		one, err := p.look(b, f)
 		if err != nil {
 			return act.Preview{}, err
@@ -36,28 +39,28 @@ func (p place) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 	if err := p.reloads(ctx, b); err != nil {
 		return act.Preview{}, err
 	}
-	pre := act.Preview{Already: true, Undo: "puts the old files back", Finds: Encode(seen)}
+	pre := act.Preview{Already: true, Undo: "puts the old files back", Finds: bench.Encode(seen)}
 	for i, f := range seen.Files {
 		if f.Was == f.Will {
 			pre.Says = append(pre.Says, f.Path+" is as wanted already")
 			continue
 		}
 		pre.Already = false
-		pre.Says = append(pre.Says, p.tell(p.with.Files[i], f))
+		pre.Says = append(pre.Says, p.tell(p.With.Files[i], f))
 		if f.Was.Link != "" {
 			pre.Warns = append(pre.Warns, f.Path+" is a link to "+tame.Short(f.Was.Link, 1000)+" now: the link is replaced, not what it points to")
 		}
 	}
-	if p.with.Validator != "" {
-		pre.Says = append(pre.Says, "checked by "+p.with.Validator+": if it refuses, the old files come back")
+	if p.With.Validator != "" {
+		pre.Says = append(pre.Says, "checked by "+p.With.Validator+": if it refuses, the old files come back")
 	}
-	if len(p.with.Reload) > 0 {
-		pre.Says = append(pre.Says, "then reload "+strings.Join(p.with.Reload, ", "))
+	if len(p.With.Reload) > 0 {
+		pre.Says = append(pre.Says, "then reload "+strings.Join(p.With.Reload, ", "))
 	}
 	return pre, nil
 }
 
-func (p place) tell(f act.File, seen files.Placed) string {
+func (p Place) tell(f act.File, seen files.Placed) string {
 	switch {
 	case f.Remove:
 		return "take away " + f.Path
@@ -67,14 +70,14 @@ func (p place) tell(f act.File, seen files.Placed) string {
 	return fmt.Sprintf("replace %s (%d bytes by %d, mode %04o, user %d, group %d)", f.Path, seen.Was.Size, seen.Will.Size, seen.Will.Mode, seen.Will.UID, seen.Will.GID)
 }
 
-func (p place) look(b *Bench, f act.File) (files.Placed, error) {
+func (p Place) look(b *bench.Bench, f act.File) (files.Placed, error) {
 	real, err := b.Places.Guard(b.Policy, f.Path, false)
 	if err != nil {
 		return files.Placed{}, err
 	}
 	word := bounds.WordOfPath(real)
-	if (word == bounds.WordSSH || word == bounds.WordNetwork) && p.with.ConfirmMS == 0 {
-		return files.Placed{}, denied("%s can cut our own access: its change must undo itself unless confirmed", f.Path).Hinted("set confirm_ms, as in --confirm 2m")
+	if (word == bounds.WordSSH || word == bounds.WordNetwork) && p.With.ConfirmMS == 0 {
+		return files.Placed{}, bench.Denied("%s can cut our own access: its change must undo itself unless confirmed", f.Path).Hinted("set confirm_ms, as in --confirm 2m")
 	}
 	one := files.Placed{Path: f.Path, Real: real}
 	dir, err := one.Dir()
@@ -85,12 +88,12 @@ func (p place) look(b *Bench, f act.File) (files.Placed, error) {
 	if err = errors.Join(err, dir.Close()); err != nil {
 		return one, fault.From(err, fault.Denied)
 	}
-	one.Will, err = b.will(f, one.Was)
+	one.Will, err = will(b, f, one.Was)
 	return one, err
 }
 
 // will computes what the file will be, reading its pieces once to know their digest.
-func (b *Bench) will(f act.File, was files.Facts) (files.Facts, error) {
+func will(b *bench.Bench, f act.File, was files.Facts) (files.Facts, error) {
 	if f.Remove {
 		return files.Facts{}, nil
 	}
@@ -106,7 +109,7 @@ func (b *Bench) will(f act.File, was files.Facts) (files.Facts, error) {
 	if f.Mode != "" {
 		mode, err := strconv.ParseUint(f.Mode, 8, 32)
 		if err != nil {
-			return will, usage("mode %.10q", f.Mode)
+			return will, fault.New(fault.Usage, "mode %.10q", f.Mode)
 		}
 		will.Mode = uint32(mode)
 	}
@@ -115,10 +118,10 @@ func (b *Bench) will(f act.File, was files.Facts) (files.Facts, error) {
 	}
 	for _, piece := range f.Pieces {
 		if piece.Key != "" && will.Mode&0o027 != 0 {
-			return will, denied("%s would hold a private key that others can read (mode %04o)", f.Path, will.Mode).Hinted("mode 0600, or 0640 with a group that needs it")
+			return will, bench.Denied("%s would hold a private key that others can read (mode %04o)", f.Path, will.Mode).Hinted("mode 0600, or 0640 with a group that needs it")
 		}
 	}
-	content, err := b.content(f)
+	content, err := content(b, f)
 	if err != nil {
 		return will, err
 	}
@@ -154,7 +157,7 @@ func owners(f act.File, will *files.Facts) error {
 }
 
 // content strings a file's pieces together.
-func (b *Bench) content(f act.File) (io.ReadCloser, error) {
+func content(b *bench.Bench, f act.File) (io.ReadCloser, error) {
 	var readers []io.Reader
 	all := &pieces{}
 	for _, piece := range f.Pieces {
@@ -162,13 +165,13 @@ func (b *Bench) content(f act.File) (io.ReadCloser, error) {
 		case piece.Text != "":
 			readers = append(readers, strings.NewReader(piece.Text))
 		case piece.Key != "":
-			pem, _, err := b.vault().Read(piece.Key)
+			pem, _, err := vault.Vault{State: b.Places.State}.Read(piece.Key)
 			if err != nil {
 				return nil, errors.Join(err, all.Close())
 			}
 			readers = append(readers, strings.NewReader(string(pem)))
 		default:
-			payload, err := b.payload(piece.SHA256)
+			payload, err := payload(b, piece.SHA256)
 			if err != nil {
 				return nil, errors.Join(err, all.Close())
 			}
@@ -195,7 +198,7 @@ func (p *pieces) Close() error {
 }
 
 // payload opens what was put before, after proving that it is what its name says.
-func (b *Bench) payload(sha256 string) (*os.File, error) {
+func payload(b *bench.Bench, sha256 string) (*os.File, error) {
 	f, err := os.Open(filepath.Join(b.Places.Payloads, sha256))
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "payload %.12s has not been put on this host", sha256)
@@ -214,25 +217,27 @@ func (b *Bench) payload(sha256 string) (*os.File, error) {
 }
 
 // reloads checks that the units may be reloaded, before anything is placed.
-func (p place) reloads(ctx context.Context, b *Bench) error {
-	if len(p.with.Reload) == 0 {
+func (p Place) reloads(ctx context.Context, b *bench.Bench) error {
+	if len(p.With.Reload) == 0 {
 		return nil
 	}
-	_, err := units{act.Reload, &act.UnitsWith{Units: p.with.Reload}}.Check(ctx, b)
-	return err
+	return b.Reloadable(ctx, p.With.Reload)
 }
 
-func (p place) Do(ctx context.Context, b *Bench) error {
+func (p Place) Do(ctx context.Context, b *bench.Bench) error {
 	var seen files.Bundle
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
 		return fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	if err := seen.Keep(b.Saved()); err != nil {
-		return nothingDone(err)
+		return bench.Untouched(err)
+	}
+	if err := seen.Sweep(); err != nil {
+		return bench.Untouched(err)
 	}
 	staged, err := p.stageAll(b, seen)
 	if err != nil {
-		return nothingDone(errors.Join(err, seen.Drop(staged)))
+		return bench.Untouched(errors.Join(err, seen.Drop(staged)))
 	}
 	for i, f := range seen.Files {
 		b.Tell("placing " + f.Path)
@@ -247,7 +252,7 @@ func (p place) Do(ctx context.Context, b *Bench) error {
 	}
 	if err != nil {
 		back := seen.Restore(b.Saved())
-		if back == nil && checked == nil && len(p.with.Reload) > 0 { // what the validator refused was never loaded
+		if back == nil && checked == nil && len(p.With.Reload) > 0 { // what the validator refused was never loaded
 			back = p.resume(context.WithoutCancel(ctx), b)
 		}
 		if back != nil {
@@ -259,13 +264,13 @@ func (p place) Do(ctx context.Context, b *Bench) error {
 }
 
 // stageAll writes every file beside its place; nothing is visible yet.
-func (p place) stageAll(b *Bench, seen files.Bundle) ([]string, error) {
+func (p Place) stageAll(b *bench.Bench, seen files.Bundle) ([]string, error) {
 	staged := make([]string, len(seen.Files))
 	for i, f := range seen.Files {
 		if !f.Will.Exists {
 			continue
 		}
-		content, err := b.content(p.with.Files[i])
+		content, err := content(b, p.With.Files[i])
 		if err != nil {
 			return staged, err
 		}
@@ -283,15 +288,15 @@ func (p place) stageAll(b *Bench, seen files.Bundle) ([]string, error) {
 
 // reload tells the units to take the files and waits until they have proven that they stay up: some programs take a reload and die of
 // what they then read.
-func (p place) reload(ctx context.Context, b *Bench) error {
-	if len(p.with.Reload) == 0 {
+func (p Place) reload(ctx context.Context, b *bench.Bench) error {
+	if len(p.With.Reload) == 0 {
 		return nil
 	}
 	m, err := b.Units(ctx)
 	if err != nil {
 		return err
 	}
-	for _, unit := range p.with.Reload {
+	for _, unit := range p.With.Reload {
 		b.Tell("reload " + unit)
 		if err := m.Job(ctx, systemd.Reload, unit); err != nil {
 			return err
@@ -304,15 +309,15 @@ func (p place) reload(ctx context.Context, b *Bench) error {
 }
 
 // resume lets the units take the old files again; one that died of the new ones is started.
-func (p place) resume(ctx context.Context, b *Bench) error {
-	if len(p.with.Reload) == 0 {
+func (p Place) resume(ctx context.Context, b *bench.Bench) error {
+	if len(p.With.Reload) == 0 {
 		return nil
 	}
 	m, err := b.Units(ctx)
 	if err != nil {
 		return err
 	}
-	for _, unit := range p.with.Reload {
+	for _, unit := range p.With.Reload {
 		s, err := m.State(ctx, unit)
 		if err != nil {
 			return err
@@ -332,7 +337,7 @@ func (p place) resume(ctx context.Context, b *Bench) error {
 	return nil
 }
 
-func (p place) Verify(_ context.Context, b *Bench) (any, error) {
+func (p Place) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
@@ -352,13 +357,13 @@ func (p place) Verify(_ context.Context, b *Bench) (any, error) {
 			return seen, fault.New(fault.Conflict, "%s is not as wanted", f.Path)
 		}
 	}
-	if !b.Did && len(p.with.Reload) > 0 {
-		return seen, fault.New(fault.Conflict, "the files are there, but whether %s took them is not known", strings.Join(p.with.Reload, ", "))
+	if !b.Did && len(p.With.Reload) > 0 {
+		return seen, fault.New(fault.Conflict, "the files are there, but whether %s took them is not known", strings.Join(p.With.Reload, ", "))
 	}
 	return seen, nil
 }
 
-func (p place) Undo(ctx context.Context, b *Bench) (any, error) {
+func (p Place) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)

@@ -1,4 +1,5 @@
-package deed
+// Package units restarts, reloads, stops, starts, masks and unmasks systemd units, and proves what became of their processes.
+package units
 
 import (
 	"context"
@@ -10,16 +11,17 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/act"
+	"staunch/reach/act/bench"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/systemd"
 	"staunch/see/scan"
 	"staunch/tame"
 )
 
-// units are restart, reload, stop, start, mask and unmask.
-type units struct {
-	kind act.Kind
-	with *act.UnitsWith
+// Units are restart, reload, stop, start, mask and unmask.
+type Units struct {
+	Kind act.Kind
+	With *act.UnitsWith
 }
 
 // unitsSeen is the record before and after: each unit's state, and what its processes map that is not on disk any more.
@@ -28,13 +30,13 @@ type unitsSeen struct {
 	Stale []systemd.Stale `json:"stale,omitempty"`
 }
 
-func (u units) look(ctx context.Context, b *Bench) (unitsSeen, error) {
+func (u Units) look(ctx context.Context, b *bench.Bench) (unitsSeen, error) {
 	m, err := b.Units(ctx)
 	if err != nil {
 		return unitsSeen{}, err
 	}
 	var seen unitsSeen
-	for _, name := range u.with.Units {
+	for _, name := range u.With.Units {
 		s, err := m.State(ctx, name)
 		if err != nil {
 			return seen, err
@@ -45,12 +47,12 @@ func (u units) look(ctx context.Context, b *Bench) (unitsSeen, error) {
 	return seen, nil
 }
 
-func (u units) Check(ctx context.Context, b *Bench) (act.Preview, error) {
+func (u Units) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 	seen, err := u.look(ctx, b)
 	if err != nil {
 		return act.Preview{}, err
 	}
-	p := act.Preview{Already: true, Undo: u.undoSays(), Finds: Encode(seen)}
+	p := act.Preview{Already: true, Undo: u.undoSays(), Finds: bench.Encode(seen)}
 	for _, s := range seen.Units {
 		if err := u.allowed(b, s); err != nil {
 			return p, err
@@ -60,26 +62,26 @@ func (u units) Check(ctx context.Context, b *Bench) (act.Preview, error) {
 			continue
 		}
 		p.Already = false
-		p.Says = append(p.Says, fmt.Sprintf("%s %s (now %s, %s, %d processes)", u.kind, s.Unit, s.Active, s.Sub, len(s.Processes)))
+		p.Says = append(p.Says, fmt.Sprintf("%s %s (now %s, %s, %d processes)", u.Kind, s.Unit, s.Active, s.Sub, len(s.Processes)))
 		p.Warns = append(p.Warns, u.warns(s)...)
 	}
-	if n := len(seen.Stale); n > 0 && u.kind == act.Restart {
+	if n := len(seen.Stale); n > 0 && u.Kind == act.Restart {
 		p.Says = append(p.Says, fmt.Sprintf("%d mapped files of old code leave memory, first %s in process %d", n, tame.Short(seen.Stale[0].Path, 1000), seen.Stale[0].PID))
 	}
-	if u.with.ConfirmMS > 0 {
-		p.Says = append(p.Says, fmt.Sprintf("undoes itself after %v unless confirmed", time.Duration(u.with.ConfirmMS)*time.Millisecond))
+	if u.With.ConfirmMS > 0 {
+		p.Says = append(p.Says, fmt.Sprintf("undoes itself after %v unless confirmed", time.Duration(u.With.ConfirmMS)*time.Millisecond))
 	}
 	return p, nil
 }
 
 // allowed holds the policy against both the name and what it stands for, and refuses what systemd would refuse later.
-func (u units) allowed(b *Bench, s systemd.State) error {
+func (u Units) allowed(b *bench.Bench, s systemd.State) error {
 	for _, name := range []string{s.Unit, s.ID} {
 		if name == "" {
 			continue
 		}
 		if strings.HasPrefix(name, "staunch") {
-			return denied("%s is our own: no order touches it", name)
+			return bench.Denied("%s is our own: no order touches it", name)
 		}
 		if err := b.Policy.Unit(name); err != nil {
 			return err
@@ -94,31 +96,31 @@ func (u units) allowed(b *Bench, s systemd.State) error {
 		}
 	}
 	switch {
-	case s.Load == "not-found" && u.kind != act.Unmask && u.kind != act.Mask:
+	case s.Load == "not-found" && u.Kind != act.Unmask && u.Kind != act.Mask:
 		return fault.New(fault.NotFound, "there is no unit %s on this host", s.Unit)
-	case s.Masked() && (u.kind == act.Start || u.kind == act.Restart || u.kind == act.Reload):
+	case s.Masked() && (u.Kind == act.Start || u.Kind == act.Restart || u.Kind == act.Reload):
 		return fault.New(fault.Conflict, "%s is masked", s.Unit).Hinted("unmask it first")
-	case u.kind == act.Reload && !s.CanReload:
+	case u.Kind == act.Reload && !s.CanReload:
 		return fault.New(fault.Unsupported, "%s cannot reload", s.Unit).Hinted("restart it")
-	case u.kind == act.Reload && s.Active != "active":
+	case u.Kind == act.Reload && s.Active != "active":
 		return fault.New(fault.Conflict, "%s is %s: only what runs can reload", s.Unit, s.Active)
-	case (u.kind == act.Stop || u.kind == act.Restart) && s.Active == "active" && !s.CanStop:
-		return denied("%s may not be stopped by hand (RefuseManualStop)", s.Unit)
+	case (u.Kind == act.Stop || u.Kind == act.Restart) && s.Active == "active" && !s.CanStop:
+		return bench.Denied("%s may not be stopped by hand (RefuseManualStop)", s.Unit)
 	}
 	return nil
 }
 
 // confirmed demands that an act which can cut our own access undoes itself.
-func (u units) confirmed(name string, word bounds.Word) error {
+func (u Units) confirmed(name string, word bounds.Word) error {
 	cuts := word == bounds.WordNetwork || word == bounds.WordSSH
-	if cuts && (u.kind == act.Stop || u.kind == act.Mask) && u.with.ConfirmMS == 0 {
-		return denied("%s of %s can cut our own access: it must undo itself unless confirmed", u.kind, name).Hinted("set confirm_ms, as in --confirm 2m")
+	if cuts && (u.Kind == act.Stop || u.Kind == act.Mask) && u.With.ConfirmMS == 0 {
+		return bench.Denied("%s of %s can cut our own access: it must undo itself unless confirmed", u.Kind, name).Hinted("set confirm_ms, as in --confirm 2m")
 	}
 	return nil
 }
 
-func (u units) already(s systemd.State) bool {
-	switch u.kind {
+func (u Units) already(s systemd.State) bool {
+	switch u.Kind {
 	case act.Stop:
 		return s.Active == "inactive" && (len(s.Processes) == 0 || bounds.WordOfUnit(s.Unit) == bounds.WordSSH)
 	case act.Start:
@@ -131,12 +133,12 @@ func (u units) already(s systemd.State) bool {
 	return false
 }
 
-func (u units) wanted() string {
-	return map[act.Kind]string{act.Stop: "stopped", act.Start: "running", act.Mask: "masked", act.Unmask: "not masked"}[u.kind]
+func (u Units) wanted() string {
+	return map[act.Kind]string{act.Stop: "stopped", act.Start: "running", act.Mask: "masked", act.Unmask: "not masked"}[u.Kind]
 }
 
-func (u units) undoSays() string {
-	switch u.kind {
+func (u Units) undoSays() string {
+	switch u.Kind {
 	case act.Stop:
 		return "starts the units that were running"
 	case act.Start:
@@ -146,43 +148,43 @@ func (u units) undoSays() string {
 	case act.Unmask:
 		return "masks the units that were masked"
 	}
-	return fmt.Sprintf("cannot be undone: a %s leaves nothing to go back to", u.kind)
+	return fmt.Sprintf("cannot be undone: a %s leaves nothing to go back to", u.Kind)
 }
 
-func (u units) warns(s systemd.State) []string {
+func (u Units) warns(s systemd.State) []string {
 	var warns []string
-	if s.Reloading && u.kind != act.Stop {
+	if s.Reloading && u.Kind != act.Stop {
 		warns = append(warns, s.Unit+": its unit file changed on disk and systemd has not read it again")
 	}
-	if u.kind == act.Mask && s.Unmaskable() {
+	if u.Kind == act.Mask && s.Unmaskable() {
 		warns = append(warns, s.Unit+": its file lies in /etc/systemd/system, where systemd cannot mask it: a drop-in keeps it from starting instead")
 	}
 	switch {
-	case u.kind == act.Restart && s.Active != "active":
+	case u.Kind == act.Restart && s.Active != "active":
 		warns = append(warns, s.Unit+" does not run now: this starts it")
-	case u.kind == act.Mask && s.Active == "active":
+	case u.Kind == act.Mask && s.Active == "active":
 		warns = append(warns, s.Unit+" goes on running: mask does not stop it")
-	case u.kind == act.Restart || u.kind == act.Stop:
+	case u.Kind == act.Restart || u.Kind == act.Stop:
 		warns = append(warns, s.Unit+" is away from its users for the time of it")
 	}
 	return warns
 }
 
-func (u units) Do(ctx context.Context, b *Bench) error {
+func (u Units) Do(ctx context.Context, b *bench.Bench) error {
 	m, err := b.Units(ctx)
 	if err != nil {
 		return err
 	}
 	verbs := map[act.Kind]systemd.Verb{act.Restart: systemd.Restart, act.Reload: systemd.Reload, act.Stop: systemd.Stop, act.Start: systemd.Start}
-	for _, name := range u.with.Units {
-		b.Tell(fmt.Sprintf("%s %s", u.kind, name))
-		switch u.kind {
+	for _, name := range u.With.Units {
+		b.Tell(fmt.Sprintf("%s %s", u.Kind, name))
+		switch u.Kind {
 		case act.Mask:
 			err = m.Mask(ctx, name)
 		case act.Unmask:
 			err = m.Unmask(ctx, name)
 		default:
-			err = m.Job(ctx, verbs[u.kind], name)
+			err = m.Job(ctx, verbs[u.Kind], name)
 		}
 		if err != nil {
 			return err
@@ -191,7 +193,7 @@ func (u units) Do(ctx context.Context, b *Bench) error {
 	return nil
 }
 
-func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
+func (u Units) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	var before unitsSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
@@ -200,7 +202,7 @@ func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.kind == act.Reload && !b.Did {
+	if u.Kind == act.Reload && !b.Did {
 		return nil, fault.New(fault.Conflict, "whether the units reloaded cannot be seen from outside")
 	}
 	for _, was := range before.Units {
@@ -213,11 +215,11 @@ func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
 		}
 	}
 	seen, err := u.look(ctx, b)
-	if err == nil && (u.kind == act.Restart || u.kind == act.Start) && len(seen.Stale) > 0 {
+	if err == nil && (u.Kind == act.Restart || u.Kind == act.Start) && len(seen.Stale) > 0 {
 		err = fault.New(fault.Conflict, "process %d still maps old code: %s", seen.Stale[0].PID, tame.Short(seen.Stale[0].Path, 1000))
 	}
-	if err == nil && len(u.with.Gone) > 0 {
-		err = goneFrom(ctx, seen, u.with.Gone)
+	if err == nil && len(u.With.Gone) > 0 {
+		err = goneFrom(ctx, seen, u.With.Gone)
 	}
 	return seen, err
 }
@@ -226,14 +228,14 @@ func (u units) Verify(ctx context.Context, b *Bench) (any, error) {
 const leaving = 5 * time.Second
 
 // prove holds one unit's state now against what the act wanted and against what was before.
-func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State, did bool) error {
-	settle := time.Duration(u.with.SettleMS) * time.Millisecond
+func (u Units) prove(ctx context.Context, m *systemd.Manager, was systemd.State, did bool) error {
+	settle := time.Duration(u.With.SettleMS) * time.Millisecond
 	if settle == 0 {
 		settle = time.Second
 	}
 	patient, cancel := context.WithTimeout(ctx, leaving)
 	defer cancel()
-	switch u.kind {
+	switch u.Kind {
 	case act.Stop:
 		_, err := m.Down(patient, was.Unit, bounds.WordOfUnit(was.Unit) == bounds.WordSSH)
 		return err
@@ -248,7 +250,7 @@ func (u units) prove(ctx context.Context, m *systemd.Manager, was systemd.State,
 	if err != nil {
 		return err
 	}
-	if u.kind != act.Restart {
+	if u.Kind != act.Restart {
 		return nil
 	}
 	patient, cancel = context.WithTimeout(ctx, leaving)
@@ -279,15 +281,15 @@ func ticksOf(s systemd.State) uint64 {
 	return 0
 }
 
-func (u units) Undo(ctx context.Context, b *Bench) (any, error) {
+func (u Units) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before unitsSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
-	opposite := units{map[act.Kind]act.Kind{act.Stop: act.Start, act.Start: act.Stop, act.Mask: act.Unmask, act.Unmask: act.Mask}[u.kind], &act.UnitsWith{SettleMS: u.with.SettleMS}}
+	opposite := Units{map[act.Kind]act.Kind{act.Stop: act.Start, act.Start: act.Stop, act.Mask: act.Unmask, act.Unmask: act.Mask}[u.Kind], &act.UnitsWith{SettleMS: u.With.SettleMS}}
 	for _, was := range before.Units {
 		if !u.already(was) && was.Load != "not-found" {
-			opposite.with.Units = append(opposite.with.Units, was.Unit)
+			opposite.With.Units = append(opposite.With.Units, was.Unit)
 		}
 	}
 	if err := opposite.Do(ctx, b); err != nil {
@@ -298,15 +300,15 @@ func (u units) Undo(ctx context.Context, b *Bench) (any, error) {
 		return nil, err
 	}
 	again := *b
-	again.Before, again.Did = Encode(now), true
+	again.Before, again.Did = bench.Encode(now), true
 	return opposite.Verify(ctx, &again)
 }
 
-// tail gives the last lines that the units wrote, for an outcome that is not good.
-func (u units) tail(ctx context.Context, b *Bench) []string {
+// Tail gives the last lines that the units wrote, for an outcome that is not good.
+func (u Units) Tail(ctx context.Context, b *bench.Bench) []string {
 	var lines []string
-	for _, name := range u.with.Units {
-		out, err := b.run(ctx, command{argv: []string{"journalctl", "-q", "-n", "15", "-o", "cat", "--no-pager", "-u", name}, output: 64 << 10})
+	for _, name := range u.With.Units {
+		out, err := b.Run(ctx, bench.Command{Argv: []string{"journalctl", "-q", "-n", "15", "-o", "cat", "--no-pager", "-u", name}, Output: 64 << 10})
 		if err == nil {
 			lines = append(lines, out...)
 		}

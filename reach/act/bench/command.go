@@ -1,4 +1,4 @@
-package deed
+package bench
 
 import (
 	"bytes"
@@ -17,58 +17,58 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// command is one program run without a shell, in a clean environment.
-type command struct {
-	argv   []string
-	env    []string // besides PATH and LC_ALL
-	stdin  []byte
-	output int64 // bytes of output kept, from the end; 0: 1 MB
-	root   string
+// Command is one program run without a shell, in a clean environment.
+type Command struct {
+	Argv   []string
+	Env    []string // besides PATH and LC_ALL
+	Stdin  []byte
+	Output int64 // bytes of output kept, from the end; 0: 1 MB
+	Root   string
 }
 
 // mostOutput is how much a program may write before it is ended, in bytes.
 const mostOutput = 64 << 20
 
-// run runs a program to its end in its own process group and returns its last lines, cleaned. When the time is over the whole
+// Run runs a program to its end in its own process group and returns its last lines, cleaned. When the time is over the whole
 // group is asked to end and then killed. A program that ends badly is fault.Conflict with its last line. Its output goes to an
 // anonymous file and not into a pipe, so that a package manager does not die of our own death.
-func (b *Bench) run(ctx context.Context, c command) ([]string, error) {
-	path, err := lookPath(c.root, c.argv[0])
+func (b *Bench) Run(ctx context.Context, c Command) ([]string, error) {
+	path, err := LookPath(c.Root, c.Argv[0])
 	if err != nil {
 		return nil, err
 	}
 	fd, err := unix.MemfdCreate("staunch-output", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, fault.New(fault.Full, "no memory for the output of %s: %v", c.argv[0], err)
+		return nil, fault.New(fault.Full, "no memory for the output of %s: %v", c.Argv[0], err)
 	}
 	output := os.NewFile(uintptr(fd), "output")
 	defer output.Close()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	cmd := exec.CommandContext(ctx, path, c.argv[1:]...)
-	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb"}, c.env...)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = "/", bytes.NewReader(c.stdin), output, output
-	if len(c.stdin) == 0 {
+	cmd := exec.CommandContext(ctx, path, c.Argv[1:]...)
+	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb"}, c.Env...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = "/", bytes.NewReader(c.Stdin), output, output
+	if len(c.Stdin) == 0 {
 		cmd.Stdin = nil
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: c.root}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: c.Root}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	go watch(ctx, output, stop)
 	err = cmd.Run()
-	lines := lastLines(output, c.output)
+	lines := lastLines(output, c.Output)
 	if ctx.Err() != nil {
 		killed := killGroup(cmd.Process)
 		if cause := context.Cause(ctx); fault.Is(cause, fault.Full) {
-			return lines, fault.New(fault.Full, "%s wrote more than %d MB", c.argv[0], mostOutput>>20)
+			return lines, fault.New(fault.Full, "%s wrote more than %d MB", c.Argv[0], mostOutput>>20)
 		}
 		if killed != nil {
-			return lines, fault.New(fault.Unsure, "%s did not end in time, and could not be killed: %v", c.argv[0], killed)
+			return lines, fault.New(fault.Unsure, "%s did not end in time, and could not be killed: %v", c.Argv[0], killed)
 		}
-		return lines, fault.New(fault.Timeout, "%s did not end in time", c.argv[0])
+		return lines, fault.New(fault.Timeout, "%s did not end in time", c.Argv[0])
 	}
 	if err != nil {
-		return lines, fault.New(fault.Conflict, "%s: %v: %s", c.argv[0], err, last(lines))
+		return lines, fault.New(fault.Conflict, "%s: %v: %s", c.Argv[0], err, last(lines))
 	}
 	return lines, nil
 }
@@ -125,7 +125,8 @@ func killGroup(leader *os.Process) error {
 	return nil
 }
 
-func lookPath(root, name string) (string, error) {
+// LookPath finds a program in the system's directories below root.
+func LookPath(root, name string) (string, error) {
 	if strings.HasPrefix(name, "/") {
 		return name, nil
 	}

@@ -1,4 +1,4 @@
-package deed
+package bundle
 
 import (
 	"slices"
