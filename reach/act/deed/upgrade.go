@@ -100,12 +100,12 @@ func (u Upgrade) Check(ctx context.Context, b *bench.Bench) (act.Preview, error)
 }
 
 // offers notes which versions could be had, so that a plan may name one that exists.
-func (u upgrade) offers(ctx context.Context, m packages.Manager, p *act.Preview) error {
+func (u Upgrade) offers(ctx context.Context, m packages.Manager, p *act.Preview) error {
 	from, can := m.(packages.Offerer)
 	if !can {
 		return nil
 	}
-	found, err := from.Offers(ctx, names(wanted(u.with.Packages)))
+	found, err := from.Offers(ctx, names(wanted(u.With.Packages)))
 	for _, f := range found {
 		p.Offers = append(p.Offers, act.Package{Name: f.Name, Version: f.Version})
 	}
