@@ -1,6 +1,7 @@
 package patch_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,25 @@ func TestEveryProgramGetsItsCare(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The listener of sshd is restarted; sessions keep the old code, and each is named for a person.
+func TestSessionsOfSSHAreNamed(t *testing.T) {
+	list := []verdict.Finding{finding("ssh.service", verdict.FixUpgrade, "public")}
+	for i, session := range []string{"session-3.scope", "session-5.scope"} {
+		f := finding(session, verdict.FixUpgrade, "internal")
+		f.Process, f.PID, f.Fix.Restart = "sshd", 100+i, "process"
+		f.Fix.What = fmt.Sprintf("upgrade libssl1.0.0, then end sshd (pid %d) or its session", f.PID)
+		list = append(list, f)
+	}
+	p := make1(t, patch.Wish{Fleet: street(3), Hosts: []patch.Host{seen("web0", list...)}})
+	if s := p.Step("restart-canary-public-ssh"); s == nil || !strings.Contains(s.Says, "running sessions keep the old code") {
+		t.Errorf("%v", steps(p))
+	}
+	at := slices.IndexFunc(p.Steps, func(s plan.Step) bool { return s.Kind == plan.Person })
+	if at < 0 || !strings.Contains(p.Steps[at].Task.Asks, "pid 100") || !strings.Contains(p.Steps[at].Task.Asks, "pid 101") {
+		t.Errorf("the sessions are not named: %v", steps(p))
 	}
 }
 

@@ -39,6 +39,7 @@ type job struct {
 	asks             string // for a person
 	bootID           string
 	arch             string
+	wants            []string // what asks is made of
 }
 
 // collect turns findings into jobs, and everything that is not known into the plan's unseen.
@@ -185,12 +186,31 @@ func (m *maker) add(j *job, f verdict.Finding) {
 	if f.Object != "" && f.Bad() && (f.Fix.Kind == verdict.FixUpgrade || f.Fix.Kind == verdict.FixRestart) {
 		insert(&j.objects, f.Object)
 	}
+	said := j.asks
+	j.asks = ""
 	next := m.wayOf(j, f)
+	what := cmp.Or(j.asks, f.Fix.What)
+	j.asks = said
+	if next == person && rank(j.way) <= rank(person) {
+		j.ask(what)
+	}
 	if rank(next) > rank(j.way) {
 		j.way = next
-		if next == person {
-			j.asks = cmp.Or(j.asks, f.Fix.What)
-		}
+	}
+}
+
+// mostAsks bounds the sentences of one person's step: a login server has hundreds of sessions.
+const mostAsks = 8
+
+// ask adds to what a person has to do: each session that keeps old code is named, not only the first.
+func (j *job) ask(what string) {
+	if slices.Contains(j.wants, what) {
+		return
+	}
+	j.wants = append(j.wants, what)
+	j.asks = strings.Join(j.wants[:min(len(j.wants), mostAsks)], "; ")
+	if more := len(j.wants) - mostAsks; more > 0 {
+		j.asks += fmt.Sprintf("; and %d more like these", more)
 	}
 }
 
