@@ -363,6 +363,7 @@ func TestADrillFromTheCommandLine(t *testing.T) {
 	if _, err := os.Stat(x.path("cdn-retire.json")); err != nil {
 		t.Errorf("the CDN was not told to take the old certificate away: %v", err)
 	}
+	has(t, "the report", x.must(0, "incident", "report", "1"), "accepted by the CA")
 	has(t, "the drill's measure", x.must(0, "cert", "drill", "1.1", "1.2"), "from the first step to the last proof", "would have broken: cdn.shop.example@127.0.0.3")
 	has(t, "verify", x.must(3, "cert", "verify", spki[:12]), "unverifiable", "the CA accepted the request at ", "has 24 hours from then", "browsers may still accept it until "+x.old.NotAfter.UTC().Format(time.DateOnly))
 	x.watches(spki)

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,7 @@ func detail(kind string) bool {
 
 // Timeline is everything that happened in an incident and its runs, in the ledger's order, and the hash of the ledger's newest seal.
 func (h *Hub) Timeline(ctx context.Context, id string) (lines []report.Line, head string, err error) {
+	plans := map[string]*plan.Sealed{}
 	for e, err := range h.Store.Read(ctx, ledger.Query{}) {
 		if err != nil {
 			return nil, "", err
@@ -103,10 +105,42 @@ func (h *Hub) Timeline(ctx context.Context, id string) (lines []report.Line, hea
 			}
 			head = s.SHA256
 		case e.Stream == incidentStream+id || strings.HasPrefix(e.Stream, runStream+id+"."):
-			lines = append(lines, lineOf(e))
+			l := lineOf(e)
+			if l.Detail {
+				end, err := h.keyEnds(ctx, e, plans)
+				if err != nil {
+					return nil, "", err
+				}
+				l.Detail = !end
+			}
+			lines = append(lines, l)
 		}
 	}
 	return lines, head, nil
+}
+
+// keyEnds tells whether an event is the end of a key: its revocation was accepted, or seen on the CA's list. A manager reads that.
+func (h *Hub) keyEnds(ctx context.Context, e ledger.Event, plans map[string]*plan.Sealed) (bool, error) {
+	if e.Kind != runKind+string(run.Proven) {
+		return false, nil
+	}
+	var ev run.Event
+	if err := e.Decode(&ev); err != nil {
+		return false, err
+	}
+	id := strings.TrimPrefix(e.Stream, runStream)
+	if plans[id] == nil {
+		sealed, err := h.Plan(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		plans[id] = sealed
+	}
+	s := plans[id].Plan().Step(ev.Step)
+	if s == nil {
+		return false, nil
+	}
+	return s.Kind == plan.Revoke || slices.ContainsFunc(s.Proves, func(p plan.Predicate) bool { return p.Kind == plan.OnCRL }), nil
 }
 
 func lineOf(e ledger.Event) report.Line {

@@ -32,6 +32,7 @@ func TestTheWholeNight(t *testing.T) {
 	x.served(crowd, out)
 	x.nothingLeaked()
 	x.report("1")
+	x.has("the report", x.says(0, "incident", "report", "1"), "accepted by the CA", "1 of 1 certificates are listed as revoked")
 	k.healed(shop)
 	if *keep {
 		x.must(os.WriteFile(real.Top(t)+"/docs/example-keys.md", []byte(chapter), 0o644))
