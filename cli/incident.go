@@ -118,7 +118,10 @@ func (o *opening) command(d *desk, what string) (incident.Open, error) {
 		if err != nil {
 			return open, err
 		}
-		open.Heard, open.Title, open.Component = true, r.Says+" (heard "+r.Heard.UTC().Format("2006-01-02 15:04Z")+")", r.Component
+		open.Heard, open.Title = true, r.Says+" (heard "+r.Heard.UTC().Format("2006-01-02 15:04Z")+")"
+		if open.Component == "" { // said by hand it wins: the note may not have understood the words
+			open.Component = r.Component
+		}
 		if what == "" {
 			return open, nil
 		}

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"staunch/see/advisory"
+	"staunch/see/heard"
 	"staunch/see/scan"
 	"staunch/see/verdict"
 )
@@ -81,5 +84,28 @@ func TestWhatWasAskedAboutAndDoesNotRunIsSaid(t *testing.T) {
 	got := absent(r, scan.Question{PIDs: []int{7, 8, 9}, Units: []string{"nginx", "nginx.service", "ngnix.service"}})
 	if len(got) != 2 || got[0].PID != 9 || got[1].Name != "ngnix.service" {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatIsSaidByHandWinsOverTheNote(t *testing.T) {
+	state := t.TempDir()
+	env := &Env{Getenv: func(name string) string { return map[string]string{"XDG_DATA_HOME": state, "HOME": state}[name] }}
+	dir, err := stateDir(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := heard.New("a leak in something", "liblzma", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Keep(filepath.Join(dir, "heard")); err != nil {
+		t.Fatal(err)
+	}
+	for hand, want := range map[string]string{"": "liblzma", "openssl": "openssl"} {
+		o := opening{component: hand, heard: r.ID}
+		open, err := o.command(&desk{env: env}, "")
+		if err != nil || open.Component != want || !open.Heard {
+			t.Errorf("by hand %q: %+v, %v", hand, open, err)
+		}
 	}
 }
