@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"staunch/see/keys"
+
+	"golang.org/x/net/idna"
 )
 
 // Catalogue is every key that the team is known to have, by SPKI: the unit of compromise is the key, not the certificate.
@@ -390,6 +392,9 @@ func (k Key) Holders() []string {
 // Find returns the keys that a person means: by the beginning of an SPKI (at least 6 digits) or by a name in a certificate.
 func (c Catalogue) Find(what string) []Key {
 	want := strings.ToLower(strings.TrimSuffix(what, "."))
+	if ascii, err := idna.Lookup.ToASCII(want); err == nil {
+		want = ascii // certificates hold xn-- names
+	}
 	var out []Key
 	for _, k := range c.Keys {
 		if len(want) >= 6 && strings.HasPrefix(k.SPKI, want) || slices.ContainsFunc(k.Names(), func(n string) bool { return strings.EqualFold(n, want) }) {
