@@ -116,6 +116,19 @@ func TestKilledAtEveryStoredState(t *testing.T) {
 	}
 }
 
+// drives does a plan's steps until one fails, and tells whether that was the expected failure.
+func (x *shop) drives(sealed *plan.Sealed, expected func(error) bool) bool {
+	x.t.Helper()
+	for i := range sealed.Plan().Steps {
+		s := &sealed.Plan().Steps[i]
+		if _, err := x.Do(x.t.Context(), run.Work{Plan: sealed.Plan(), Step: s, Target: s.Targets[0]}); err != nil {
+			x.t.Log(err)
+			return expected(err)
+		}
+	}
+	return false
+}
+
 // drive does a plan's steps one after the other, without the runner's own memory, and tells whether it died.
 func (x *shop) drive(sealed *plan.Sealed) bool {
 	x.t.Helper()
