@@ -122,7 +122,7 @@ func TestTheNightFromOpeningToReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Heartbleed", "3 hosts ran affected code, on 2 of them where strangers can reach it", "Unknown: silent counts as neither clean nor affected (connection timed out)", "## Milestones", "public part clean",
+		"Heartbleed", "3 hosts ran affected code, on 2 of them where strangers can reach it", "Unknown: silent counts as neither clean nor affected (connection timed out)", "The weakness is CVE-2014-0160, Heartbleed, severity high", "## Milestones", "public part clean",
 		"customer names, passwords", "shop.example.org", "SESSION_SECRET", "packet captures", "nobody knew who owns db1", "CEST", "22:0", "look at silent",
 	} {
 		if !strings.Contains(md.String(), want) {

@@ -16,6 +16,9 @@ import (
 func (r *Report) summary(s *incident.Incident) {
 	say := func(format string, args ...any) { r.Summary = append(r.Summary, fmt.Sprintf(format, args...)) }
 	say("%s opened incident %s (%s) on %s.", cmp.Or(s.OpenedBy, "staunch"), s.Opened.ID, s.Opened.Title, r.both(s.OpenedAt))
+	if a := s.Advisory; a != nil {
+		say("The weakness is %s, severity %s%s.", strings.Join(append([]string{a.ID}, a.Names...), ", "), cmp.Or(string(a.Severity), "unknown"), map[bool]string{true: ", known to be exploited"}[a.KnownExploited])
+	}
 	say("What was at stake: %s.", s.Impact.Harm.Says())
 	if s.Looks == 0 {
 		say("Nobody has looked at the fleet: nothing is known about it.")
