@@ -33,7 +33,7 @@ func aReleaseCarriesItsHostParts(t *testing.T, hosts []*testbed.Host, _ *ssh.Par
 	for _, arch := range []string{"amd64", "arm64"} {
 		part := filepath.Join(dir, "staunch-host-linux-"+arch)
 		run("go", []string{"CGO_ENABLED=0", "GOARCH=" + arch}, "build", "-trimpath", "-ldflags", "-s -w", "-o", part, "./cmd/staunch-host")
-		run("sh", nil, "-c", "gzip -9 -n -c "+part+" >"+part+".gz; sha256sum <"+part+" | cut -d' ' -f1 >"+part+".sha256; b2sum <"+part+" | cut -d' ' -f1 >"+part+".b2")
+		run("sh", nil, "-c", "gzip -6 -n -c "+part+" >"+part+".gz; sha256sum <"+part+" | cut -d' ' -f1 >"+part+".sha256; b2sum <"+part+" | cut -d' ' -f1 >"+part+".b2")
 		if info, err := os.Stat(part + ".gz"); err != nil || info.Size() > mostTravels {
 			t.Errorf("the %s host part travels in %d bytes, %v", arch, info.Size(), err)
 		}
@@ -51,9 +51,12 @@ func aReleaseCarriesItsHostParts(t *testing.T, hosts []*testbed.Host, _ *ssh.Par
 	h.Exec(t, "rm -rf /var/cache/staunch-host")
 	list := filepath.Join(alone, "names")
 	must(t, os.WriteFile(list, []byte(h.Name+"\n"), 0o600))
-	out := run(staunch, []string{"HOME=" + alone}, "scan", "--config", list, "--on", "all", "--ssh-config", h.SSHConfig, "--dormant=off", "--fail-on", "never")
-	if !strings.Contains(out, "1 of 1 known host seen") {
-		t.Errorf("the release's scan: %s", out)
+	// exit code 3: no advisories of the distribution are loaded here
+	cmd := exec.Command(staunch, "scan", "--config", list, "--on", "all", "--ssh-config", h.SSHConfig, "--dormant=off", "--fail-on", "never")
+	cmd.Dir, cmd.Env = alone, append(os.Environ(), "HOME="+alone)
+	out, err := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 0 && code != 3 || !strings.Contains(string(out), "1 of 1 known host seen") {
+		t.Errorf("the release's scan: %v: %s", err, out)
 	}
 	sum, err := os.ReadFile(filepath.Join(dir, "staunch-host-linux-amd64.sha256"))
 	must(t, err)
