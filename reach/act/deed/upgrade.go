@@ -90,6 +90,9 @@ func (u Upgrade) Check(ctx context.Context, b *bench.Bench) (act.Preview, error)
 	}
 	seen.Unsaved = m.CanSave(ctx, u.changing(seen))
 	p = u.tell(b, seen, broken)
+	if doubt := packages.Doubt(m); doubt != "" {
+		p.Warns = append(p.Warns, doubt)
+	}
 	if err := u.offers(ctx, m, &p); err != nil {
 		p.Warns = append(p.Warns, "which versions the package sources have cannot be told: "+err.Error())
 	}

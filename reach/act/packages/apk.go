@@ -8,6 +8,14 @@ import (
 	"staunch/fault"
 )
 
+// Doubt says what a person should know before trusting a manager, "" for those that are tested on real hosts.
+func Doubt(m Manager) string {
+	if _, is := m.(apk); is {
+		return "apk was written from transcripts that others recorded, and was never run on a real Alpine host by our tests: look at what it did"
+	}
+	return ""
+}
+
 // apk is for Alpine. It was written from recorded transcripts and has not been run on a real Alpine host by our tests.
 type apk struct {
 	run  Run

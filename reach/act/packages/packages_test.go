@@ -161,3 +161,13 @@ func FuzzTranscripts(f *testing.F) {
 		}
 	})
 }
+
+func TestOnlyAManagerThatNeverRanIsDoubted(t *testing.T) {
+	has := func(want string) func(string) bool { return func(program string) bool { return program == want } }
+	for program, doubted := range map[string]bool{"apt-get": false, "dnf": false, "zypper": false, "apk": true} {
+		m, err := Pick("", nil, has(program), "")
+		if err != nil || (Doubt(m) != "") != doubted {
+			t.Errorf("%s: %q, %v", program, Doubt(m), err)
+		}
+	}
+}
