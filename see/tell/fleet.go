@@ -300,22 +300,40 @@ func (t Table) fleetSilent(b *strings.Builder, s *Fleet) {
 		return
 	}
 	fmt.Fprintf(b, "\n%s\n", t.Paint.Yellow(fmt.Sprintf("Not seen, so nothing is known of %s:", ink.Count(len(s.Mute), "host", "hosts"))))
-	for i, m := range s.Mute {
+	groups := groupBy(s.Mute, func(m Silent) string {
+		if len(m.Outside) > 0 {
+			return m.Host // what strangers met is the host's own
+		}
+		return m.reason() + "\x00" + fault.HintOf(m.Error)
+	})
+	for i, g := range groups {
 		if i == 20 && !t.Verbose {
-			fmt.Fprintf(b, "  and %d more: -v lists them\n", len(s.Mute)-i)
+			fmt.Fprintf(b, "  and %d more reasons: -v lists them\n", len(groups)-i)
 			return
 		}
-		ink.Wrap(b, t.Width, "  ", tame.Line(m.Error.What))
-		for _, o := range m.Outside {
-			line := tame.Line(fmt.Sprintf("from outside, %s at %s: %s", o.Endpoint, net.JoinHostPort(o.Address, fmt.Sprint(o.Port)), o.Says))
-			if o.Vulnerable {
-				line = t.Paint.Red("AFFECTED ") + line
-			}
-			ink.Wrap(b, t.Width, "    ", line)
+		t.fleetMute(b, g)
+	}
+}
+
+// reason is why a host was not seen, without its name.
+func (m Silent) reason() string { return strings.TrimPrefix(m.Error.What, m.Host+": ") }
+
+// fleetMute is one reason with its hosts.
+func (t Table) fleetMute(b *strings.Builder, g []Silent) {
+	hosts := make([]string, len(g))
+	for i, m := range g {
+		hosts[i] = m.Host
+	}
+	ink.Wrap(b, t.Width, "  ", tame.Line(t.hostWords(hosts)+": "+g[0].reason()))
+	for _, o := range g[0].Outside {
+		line := tame.Line(fmt.Sprintf("from outside, %s at %s: %s", o.Endpoint, net.JoinHostPort(o.Address, fmt.Sprint(o.Port)), o.Says))
+		if o.Vulnerable {
+			line = t.Paint.Red("AFFECTED ") + line
 		}
-		if hint := fault.HintOf(m.Error); hint != "" {
-			ink.Wrap(b, t.Width, "    ", "do: "+tame.Line(hint))
-		}
+		ink.Wrap(b, t.Width, "    ", line)
+	}
+	if hint := fault.HintOf(g[0].Error); hint != "" {
+		ink.Wrap(b, t.Width, "    ", "do: "+tame.Line(hint))
 	}
 }
 
