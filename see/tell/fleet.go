@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -315,8 +316,14 @@ func (t Table) fleetSilent(b *strings.Builder, s *Fleet) {
 	}
 }
 
-// reason is why a host was not seen, without its name.
-func (m Silent) reason() string { return strings.TrimPrefix(m.Error.What, m.Host+": ") }
+// reason is why a host was not seen, without its name and address: the same for every host that it holds for.
+func (m Silent) reason() string {
+	words := strings.TrimPrefix(strings.TrimPrefix(m.Error.What, m.Host), ": ")
+	return strings.TrimSpace(reAddress.ReplaceAllString(words, ""))
+}
+
+// reAddress is "192.0.2.1:22: " and " (192.0.2.1:22)", as errors of connections have them.
+var reAddress = regexp.MustCompile(`^[0-9A-Za-z.\[\]:-]+:\d+: |^ \([^ ()]+:\d+\)`)
 
 // fleetMute is one reason with its hosts.
 func (t Table) fleetMute(b *strings.Builder, g []Silent) {
@@ -324,7 +331,11 @@ func (t Table) fleetMute(b *strings.Builder, g []Silent) {
 	for i, m := range g {
 		hosts[i] = m.Host
 	}
-	ink.Wrap(b, t.Width, "  ", tame.Line(t.hostWords(hosts)+": "+g[0].reason()))
+	says := g[0].Error.What
+	if len(g) > 1 {
+		says = t.hostWords(hosts) + ": " + g[0].reason()
+	}
+	ink.Wrap(b, t.Width, "  ", tame.Line(says))
 	for _, o := range g[0].Outside {
 		line := tame.Line(fmt.Sprintf("from outside, %s at %s: %s", o.Endpoint, net.JoinHostPort(o.Address, fmt.Sprint(o.Port)), o.Says))
 		if o.Vulnerable {
