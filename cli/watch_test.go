@@ -41,8 +41,8 @@ func TestAWatchTellsWhenAVulnerableProgramComesAndGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		watch.Process.Kill() //nolint:errcheck // it may have ended
-		watch.Wait()         //nolint:errcheck // killed
+		watch.Process.Kill() // it may have ended
+		watch.Wait()         // killed
 	})
 	lines := make(chan watched, 1000)
 	go func() {
@@ -85,8 +85,8 @@ func TestAWatchTellsWhenAVulnerableProgramComesAndGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		victim.Process.Kill() //nolint:errcheck // it may have ended
-		victim.Wait()         //nolint:errcheck // killed
+		victim.Process.Kill() // it may have ended
+		victim.Wait()         // killed
 	})
 	until("its start", func(w watched) bool {
 		return w.Change == "appeared" && w.Finding.PID == victim.Process.Pid && w.Finding.State == "affected"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,11 +32,43 @@ func newIsland(t *testing.T) *island {
 	holder.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	start(t, holder)
 	i := &island{t: t, pid: holder.Process.Pid, dir: t.TempDir(), bin: real.Build(t, "./cmd/staunch")}
+	before := engineGroups()
 	t.Cleanup(func() {
-		// engines make these in every hierarchy and leave them; what is not empty stays
-		exec.Command("find", "/sys/fs/cgroup", "-depth", "-type", "d", "(", "-path", "*/docker*", "-o", "-path", "*/libpod_parent*", "-o", "-path", "*/default*", "-o", "-path", "*/lxc.pivot*", ")", "-exec", "rmdir", "{}", "+").Run() //nolint:errcheck // see above
+		for _, dir := range engineGroups() {
+			if !slices.Contains(before, dir) {
+				removeGroups(dir)
+			}
+		}
 	})
 	return i
+}
+
+// engineGroups are the control groups that engines make in every hierarchy, and leave behind.
+func engineGroups() []string {
+	var out []string
+	for _, name := range []string{"docker", "libpod_parent", "default", "lxc.pivot"} {
+		for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
+			found, err := filepath.Glob(pattern + name)
+			if err == nil {
+				out = append(out, found...)
+			}
+		}
+	}
+	return out
+}
+
+// removeGroups removes what is empty of a tree of control groups.
+func removeGroups(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // gone
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			removeGroups(filepath.Join(dir, e.Name()))
+		}
+	}
+	os.Remove(dir) // one that is in use stays
 }
 
 // command runs there.
@@ -76,11 +109,11 @@ func (i *island) daemon(ask []string, args ...string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	i.t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
+		cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		select {
 		case <-ended:
 		case <-time.After(20 * time.Second):
-			cmd.Process.Kill() //nolint:errcheck // the same
+			cmd.Process.Kill() // the same
 		}
 		log.Close()
 	})

@@ -30,8 +30,8 @@ func sleeper(t *testing.T, name string) *exec.Cmd {
 
 func end(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	cmd.Process.Kill() //nolint:errcheck // it may have ended
-	cmd.Wait()         //nolint:errcheck // killed
+	cmd.Process.Kill() // it may have ended
+	cmd.Wait()         // killed
 }
 
 // begun reads a process once it runs its own program.

@@ -81,8 +81,8 @@ func TestAProcessThatStartsTurnsAndEnds(t *testing.T) {
 			}
 			until(t, w, "the new program", changed, pid)
 			mark(t, w)
-			cmd.Process.Kill() //nolint:errcheck // it runs
-			cmd.Wait()         //nolint:errcheck // killed
+			cmd.Process.Kill() // it runs
+			cmd.Wait()         // killed
 			until(t, w, "the end", gone, pid)
 		})
 	}
@@ -104,8 +104,8 @@ func TestALibraryThatComesInLaterIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // it runs
-		cmd.Wait()         //nolint:errcheck // killed
+		cmd.Process.Kill() // it runs
+		cmd.Wait()         // killed
 	})
 	lines := bufio.NewReader(out)
 	if _, err := lines.ReadString('\n'); err != nil {
