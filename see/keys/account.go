@@ -62,8 +62,8 @@ func (m *material) jwk(b []byte) bool {
 		if curve == nil {
 			return false
 		}
-		p := &ecdsa.PublicKey{Curve: curve, X: number(k.X), Y: number(k.Y)}
-		if _, err := p.ECDH(); err != nil { // no point of the curve
+		p := point(curve, number(k.X), number(k.Y))
+		if p == nil {
 			return false
 		}
 		public = p
@@ -72,4 +72,21 @@ func (m *material) jwk(b []byte) bool {
 	}
 	m.put(public, "jwk", true)
 	return true
+}
+
+// point is the public key with these coordinates; nil if they are no point of the curve.
+func point(curve elliptic.Curve, x, y *big.Int) *ecdsa.PublicKey {
+	size := (curve.Params().BitSize + 7) / 8
+	if x.BitLen() > 8*size || y.BitLen() > 8*size {
+		return nil
+	}
+	raw := make([]byte, 1+2*size)
+	raw[0] = 4 // uncompressed (SEC 1, 2.3.3)
+	x.FillBytes(raw[1 : 1+size])
+	y.FillBytes(raw[1+size:])
+	p, err := ecdsa.ParseUncompressedPublicKey(curve, raw)
+	if err != nil {
+		return nil
+	}
+	return p
 }
