@@ -342,6 +342,8 @@ func TestADrillFromTheCommandLine(t *testing.T) {
 	if x.status() != "Valid" {
 		t.Fatal("the first plan touched the old certificate")
 	}
+	x.refuses("no endpoint of the key is called", replace("--incident", "1", "--override", "nowhere@192.0.2.1:443", "--reason", "it burnt down")...)
+	x.refuses("says why", replace("--incident", "1", "--override", "nowhere@192.0.2.1:443")...)
 	has(t, "the rollout", x.must(0, replace("--incident", "1")...), "plan 1.2", "retire", "elsewhere (endpoints are looked at from the machine that carries the plan out, web1")
 	x.must(0, "approve", "1.2", "--key", ada)
 	x.must(0, "approve", "1.2", "--key", ben)
