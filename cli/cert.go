@@ -171,10 +171,15 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 	if err != nil {
 		return err
 	}
-	if err := plan.Refuse(plan.Lint(&p, replace.World(d.Fleet, g.Catalogue, g.points, d.Now()))); err != nil {
+	return d.proposed(ctx, &p, g)
+}
+
+// proposed holds a certificate plan to the rules, keeps it, and shows it.
+func (d *desk) proposed(ctx context.Context, p *plan.Plan, g *gathered) error {
+	if err := plan.Refuse(plan.Lint(p, replace.World(d.Fleet, g.Catalogue, g.points, d.Now()))); err != nil {
 		return err
 	}
-	sealed, err := plan.Seal(p)
+	sealed, err := plan.Seal(*p)
 	if err != nil {
 		return err
 	}
@@ -184,7 +189,7 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 	if err := printPlan(d.env, sealed, nil); err != nil {
 		return err
 	}
-	if err := printBudget(d.env.Stdout, replace.Budget(&p)); err != nil {
+	if err := printBudget(d.env.Stdout, replace.Budget(p)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(d.env.Stdout, "\nread it, then: staunch approve %s\n          then: staunch incident run %s\n", p.ID, p.Incident)
