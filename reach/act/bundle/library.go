@@ -61,6 +61,7 @@ func libraryPlace(at string) bool {
 	return false
 }
 
+// Check tells what placing the library and its links would change.
 func (l Library) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	seen, err := l.look(b)
 	if err != nil {
@@ -95,6 +96,7 @@ func (l Library) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	return p, nil
 }
 
+// Do places the library, its links, and asks ldconfig to note them.
 func (l Library) Do(ctx context.Context, b *bench.Bench) error {
 	var seen files.Bundle
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
@@ -158,6 +160,7 @@ func (l Library) ldconfig(ctx context.Context, b *bench.Bench) error {
 	return err
 }
 
+// Verify proves that file and links are the wanted ones; that the loader was told of them shows only to the run that did it.
 func (l Library) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	if l.With.Ldconfig && !b.Did {
 		return nil, fault.New(fault.Conflict, "whether the loader was told of the library cannot be seen")
@@ -165,6 +168,7 @@ func (l Library) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	return Place{&act.PlaceWith{}}.Verify(ctx, b)
 }
 
+// Undo puts back the file and the links that were there before.
 func (l Library) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {

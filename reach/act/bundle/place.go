@@ -27,6 +27,7 @@ import (
 // Place puts a bundle of files: all of them or none.
 type Place struct{ With *act.PlaceWith }
 
+// Check tells which files of the bundle differ, and asks the validator.
 func (p Place) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 	var seen files.Bundle
 	for _, f := range p.With.Files {
@@ -224,6 +225,7 @@ func (p Place) reloads(ctx context.Context, b *bench.Bench) error {
 	return b.Reloadable(ctx, p.With.Reload)
 }
 
+// Do places all files of the bundle or none, and reloads what was asked for.
 func (p Place) Do(ctx context.Context, b *bench.Bench) error {
 	var seen files.Bundle
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
@@ -337,6 +339,7 @@ func (p Place) resume(ctx context.Context, b *bench.Bench) error {
 	return nil
 }
 
+// Verify proves that every file on disk is the bundle's.
 func (p Place) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {
@@ -363,6 +366,7 @@ func (p Place) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	return seen, nil
 }
 
+// Undo puts back the files that were there before.
 func (p Place) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {

@@ -34,6 +34,7 @@ func sameStep(a, b string) bool {
 	return a == b || i > 0 && i == j && a[:i] == b[:j]
 }
 
+// Check tells whether the key is there already, or would be made.
 func (m MakeKey) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	if _, err := vault.Recipients(m.With.Recipients); err != nil {
 		return act.Preview{}, err
@@ -64,6 +65,7 @@ func listed(names []string) string {
 	return strings.Join(names[:5], ", ") + " and " + strconv.Itoa(len(names)-5) + " more"
 }
 
+// Do makes the key and keeps it in the host's vault.
 func (m MakeKey) Do(_ context.Context, b *bench.Bench) error {
 	b.Tell("making a key")
 	key, err := vault.Generate(m.With.Type)
@@ -81,7 +83,7 @@ func (m MakeKey) Do(_ context.Context, b *bench.Bench) error {
 	return keysOf(b).Keep(m.With.Name, der, vault.Fact{Order: b.Order.ID, SPKI: spki})
 }
 
-// verify reads the key back from disk, proves that this very order made it, and makes what leaves the host from it.
+// Verify reads the key back from disk, proves that this very order made it, and makes what leaves the host from it.
 func (m MakeKey) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	text, fact, err := keysOf(b).Read(m.With.Name)
 	if err != nil {
@@ -108,6 +110,7 @@ func (m MakeKey) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	return made, err
 }
 
+// Undo refuses: a key is never thrown away by an order.
 func (m MakeKey) Undo(context.Context, *bench.Bench) (any, error) {
 	return nil, bench.Denied("a key is never thrown away by an order")
 }
@@ -115,6 +118,7 @@ func (m MakeKey) Undo(context.Context, *bench.Bench) (any, error) {
 // Unseal takes a key that another host sealed for this one into the store.
 type Unseal struct{ With *act.UnsealWith }
 
+// Check tells whether the sealed key can be opened here.
 func (u Unseal) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	recipient, err := keysOf(b).Recipient()
 	if err != nil {
@@ -136,6 +140,7 @@ func (u Unseal) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	return p, err
 }
 
+// Do opens the key that another host sealed for this one, and keeps it in the vault.
 func (u Unseal) Do(_ context.Context, b *bench.Bench) error {
 	text, err := keysOf(b).Open(u.With.Sealed, u.With.SPKI)
 	if err != nil {
@@ -145,6 +150,7 @@ func (u Unseal) Do(_ context.Context, b *bench.Bench) error {
 	return keysOf(b).Keep(u.With.Name, block.Bytes, vault.Fact{Order: b.Order.ID, SPKI: u.With.SPKI})
 }
 
+// Verify proves that the kept key is the one whose public half was ordered.
 func (u Unseal) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	text, _, err := keysOf(b).Read(u.With.Name)
 	if err != nil {
@@ -161,6 +167,7 @@ func (u Unseal) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	return KeyMade{Name: u.With.Name, SPKI: spki}, err
 }
 
+// Undo refuses: a key is never thrown away by an order.
 func (u Unseal) Undo(context.Context, *bench.Bench) (any, error) {
 	return nil, bench.Denied("a key is never thrown away by an order")
 }

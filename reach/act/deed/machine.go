@@ -23,6 +23,7 @@ import (
 // Reboot ends one boot of the machine.
 type Reboot struct{ With *act.RebootWith }
 
+// Check tells whether the machine has booted since it was asked for.
 func (r Reboot) Check(_ context.Context, _ *bench.Bench) (act.Preview, error) {
 	now, err := systemd.ThisBoot()
 	if err != nil {
@@ -35,6 +36,7 @@ func (r Reboot) Check(_ context.Context, _ *bench.Bench) (act.Preview, error) {
 	return p, nil
 }
 
+// Do asks systemd to reboot.
 func (r Reboot) Do(ctx context.Context, b *bench.Bench) error {
 	m, err := b.Units(ctx)
 	if err != nil {
@@ -44,6 +46,7 @@ func (r Reboot) Do(ctx context.Context, b *bench.Bench) error {
 	return m.Reboot(ctx)
 }
 
+// Verify proves by the boot id that this is another boot.
 func (r Reboot) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	var before systemd.Boot
 	if err := json.Unmarshal(b.Before, &before); err != nil {
@@ -59,6 +62,7 @@ func (r Reboot) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	return now, nil
 }
 
+// Undo refuses: a reboot has no way back.
 func (r Reboot) Undo(context.Context, *bench.Bench) (any, error) {
 	return nil, bench.Denied("a reboot cannot be undone")
 }
@@ -93,6 +97,7 @@ func (s Signal) look() (signalSeen, error) {
 	return seen, nil
 }
 
+// Check tells whether the process that was meant still runs.
 func (s Signal) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	seen, err := s.look()
 	if err != nil {
@@ -127,6 +132,7 @@ func (s Signal) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	return p, nil
 }
 
+// Do signals exactly that process, held by a pidfd.
 func (s Signal) Do(_ context.Context, b *bench.Bench) error {
 	b.Tell("SIG" + s.With.Signal + " to process " + fmt.Sprint(s.With.PID))
 	return s.send(b, act.Signals()[s.With.Signal])
@@ -155,6 +161,7 @@ func (s Signal) send(b *bench.Bench, sig syscall.Signal) error {
 	return nil
 }
 
+// Verify proves what the signal was to bring about.
 func (s Signal) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	var before signalSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {
@@ -173,6 +180,7 @@ func (s Signal) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	return signalSeen{Running: process.Alive(), Ticks: before.Ticks}, nil
 }
 
+// Undo lets a stopped process go on; other signals have no way back.
 func (s Signal) Undo(_ context.Context, b *bench.Bench) (any, error) {
 	if s.With.Signal != "STOP" {
 		return nil, bench.Denied("a signal is not taken back")

@@ -35,6 +35,7 @@ const (
 	maxOldFile     = 1 << 20
 )
 
+// Check tells whether the old key is still on this host, for the certificates that were named.
 func (r RevokeOwn) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	_, where, err := r.find(b)
 	if err != nil {
@@ -114,6 +115,7 @@ func signerOf(der []byte) crypto.Signer {
 	return nil
 }
 
+// Do has the CA revoke them, each request signed by the key itself.
 func (r RevokeOwn) Do(ctx context.Context, b *bench.Bench) error {
 	key, _, err := r.find(b)
 	if err != nil {
@@ -162,6 +164,7 @@ func (r RevokeOwn) Verify(_ context.Context, b *bench.Bench) (any, error) {
 	return map[string][]string{"accepted": serials}, nil
 }
 
+// Undo refuses: a revocation has no way back.
 func (r RevokeOwn) Undo(context.Context, *bench.Bench) (any, error) {
 	return nil, bench.Denied("a revocation cannot be undone")
 }

@@ -52,6 +52,7 @@ func names(list []packages.Package) []string {
 	return found
 }
 
+// Check tells exactly what the package manager would do, and refuses what was not asked for.
 func (u Upgrade) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 	for _, p := range slices.Concat(u.With.Packages, u.With.Also) {
 		if err := b.Policy.Package(p.Name); err != nil {
@@ -215,6 +216,7 @@ func (u Upgrade) tell(b *bench.Bench, seen upgradeSeen, broken []string) act.Pre
 	return p
 }
 
+// Do brings the packages to their exact versions.
 func (u Upgrade) Do(ctx context.Context, b *bench.Bench) error {
 	var seen upgradeSeen
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
@@ -294,6 +296,7 @@ func mend(ctx context.Context, b *bench.Bench, m packages.Manager, broken []stri
 	return nil // a package that cannot be configured may still be replaced by a better one: verify decides
 }
 
+// Verify proves the versions that are installed.
 func (u Upgrade) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	m, err := u.manager(b)
 	if err != nil {
@@ -308,6 +311,7 @@ func (u Upgrade) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	return upgradeSeen{Packages: now}, u.reached(now)
 }
 
+// Undo brings the saved package files back.
 func (u Upgrade) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before upgradeSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {

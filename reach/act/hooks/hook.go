@@ -97,6 +97,7 @@ func (h Hook) Exec(ctx context.Context, b *bench.Bench, name string, extra ...st
 	return err
 }
 
+// Check tells which executable would run, with which parameters.
 func (h Hook) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 	d, err := h.declared(b)
 	if err != nil {
@@ -127,11 +128,13 @@ func (h Hook) shown() string {
 	return " with " + strings.Join(parts, ", ")
 }
 
+// Do runs the hook.
 func (h Hook) Do(ctx context.Context, b *bench.Bench) error {
 	b.Tell("running hook " + h.Name)
 	return h.Exec(ctx, b, h.Name)
 }
 
+// Verify runs the proof that the hook declares.
 func (h Hook) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	d, err := h.declared(b)
 	if err != nil {
@@ -150,6 +153,7 @@ func (h Hook) proven(ctx context.Context, b *bench.Bench, d declaration, extra .
 	return fault.New(fault.Conflict, "only the end of hook %s could tell, and nothing declares how to verify it", h.Name)
 }
 
+// Undo runs the hook that the policy names as its way back.
 func (h Hook) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	d, err := h.declared(b)
 	if err != nil {
@@ -173,6 +177,7 @@ func (d Drain) env(kind act.Kind) []string {
 	return []string{"STAUNCH_ACTION=" + string(kind), "STAUNCH_SERVICE=" + d.With.Service}
 }
 
+// Check tells which hook would take the service out, or put it back.
 func (d Drain) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 	p, err := d.hook().Check(ctx, b)
 	if err != nil {
@@ -190,11 +195,13 @@ func (d Drain) opposite() act.Kind {
 	return act.Drain
 }
 
+// Do runs that hook.
 func (d Drain) Do(ctx context.Context, b *bench.Bench) error {
 	b.Tell(fmt.Sprintf("%s %s", d.Kind, d.With.Service))
 	return d.hook().Exec(ctx, b, d.With.Hook, d.env(d.Kind)...)
 }
 
+// Verify runs the proof that the hook declares, for this service.
 func (d Drain) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	declared, err := d.hook().declared(b)
 	if err != nil {
@@ -203,6 +210,7 @@ func (d Drain) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	return nil, d.hook().proven(ctx, b, declared, d.env(d.Kind)...)
 }
 
+// Undo runs the opposite hook.
 func (d Drain) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	if _, err := d.hook().declared(b); err != nil {
 		return nil, err

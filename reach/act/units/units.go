@@ -47,6 +47,7 @@ func (u Units) look(ctx context.Context, b *bench.Bench) (unitsSeen, error) {
 	return seen, nil
 }
 
+// Check tells in which state the units are, and whether the policy lets them be touched.
 func (u Units) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 	seen, err := u.look(ctx, b)
 	if err != nil {
@@ -170,6 +171,7 @@ func (u Units) warns(s systemd.State) []string {
 	return warns
 }
 
+// Do asks systemd for the wanted state, one unit after another.
 func (u Units) Do(ctx context.Context, b *bench.Bench) error {
 	m, err := b.Units(ctx)
 	if err != nil {
@@ -193,6 +195,7 @@ func (u Units) Do(ctx context.Context, b *bench.Bench) error {
 	return nil
 }
 
+// Verify waits for the real state, and proves the new process and its objects.
 func (u Units) Verify(ctx context.Context, b *bench.Bench) (any, error) {
 	var before unitsSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {
@@ -281,6 +284,7 @@ func ticksOf(s systemd.State) uint64 {
 	return 0
 }
 
+// Undo brings back the states that were there before.
 func (u Units) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before unitsSeen
 	if err := json.Unmarshal(b.Before, &before); err != nil {
