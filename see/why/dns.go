@@ -3,7 +3,6 @@ package why
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,13 +12,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"staunch/see/why/names"
 	"staunch/tame"
-)
-
-var (
-	errTooMany   = errors.New("too many questions: the delegation goes round in circles")
-	errMismatch  = errors.New("the answer belongs to another question")
-	errNoAddress = errors.New("its name has no address")
 )
 
 // address is one address of the site.
@@ -30,13 +24,13 @@ type address struct {
 
 // DNSDetail is what the name look-up found.
 type DNSDetail struct {
-	Asked   string       `json:"asked"` // root, resolver, hosts, none
-	Path    []ZoneDetail `json:"path,omitempty"`
-	Aliases []string     `json:"aliases,omitempty"`
-	A       []string     `json:"a"`
-	AAAA    []string     `json:"aaaa"`
-	DNSSEC  *DNSSEC      `json:"dnssec,omitempty"`
-	Own     []string     `json:"own_resolver,omitempty"` // what this machine's resolver says
+	Asked   string        `json:"asked"` // root, resolver, hosts, none
+	Path    []ZoneDetail  `json:"path,omitempty"`
+	Aliases []string      `json:"aliases,omitempty"`
+	A       []string      `json:"a"`
+	AAAA    []string      `json:"aaaa"`
+	DNSSEC  *names.DNSSEC `json:"dnssec,omitempty"`
+	Own     []string      `json:"own_resolver,omitempty"` // what this machine's resolver says
 }
 
 // ZoneDetail is one step of the delegation and how each of its servers answered.
@@ -74,9 +68,9 @@ func dnsLayer(ctx context.Context, w *walk) Layer {
 		w.addrs = []address{{netip.MustParseAddr("127.0.0.1"), "hosts file"}, {netip.IPv6Loopback(), "hosts file"}}
 		return Layer{State: OK, Says: "localhost is always this machine", Detail: DNSDetail{Asked: "none", A: []string{"127.0.0.1"}, AAAA: []string{"::1"}}}
 	}
-	look := &nameLook{walk: w, host: host, ask: wireDNS{w.q.Timeout}}
+	look := &nameLook{walk: w, host: host, ask: names.Wire{Timeout: w.q.Timeout}}
 	if w.q.Resolver != "" {
-		return look.byResolver(ctx, []string{withPort53(w.q.Resolver)}, "")
+		return look.byResolver(ctx, []string{names.WithPort53(w.q.Resolver)}, "")
 	}
 	return look.fromRoot(ctx)
 }
@@ -120,7 +114,7 @@ func fromHosts(path, host string) []address {
 type nameLook struct {
 	*walk
 	host   string
-	ask    exchanger
+	ask    names.Exchanger
 	detail DNSDetail
 	lines  []Line
 }
@@ -198,14 +192,14 @@ func (n *nameLook) recurse(ctx context.Context, server string) ([]address, int, 
 	var found []address
 	code := dns.RcodeSuccess
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		in, err := n.ask.Exchange(ctx, question(n.host, qtype, true), server)
+		in, err := n.ask.Exchange(ctx, names.Question(n.host, qtype, true), server)
 		if err != nil {
 			return nil, 0, err
 		}
 		if in.Rcode != dns.RcodeSuccess {
 			code = in.Rcode
 		}
-		aliases, ips := follow(in.Answer, n.host, ".")
+		aliases, ips := names.Follow(in.Answer, n.host, ".")
 		if qtype == dns.TypeA {
 			n.detail.Aliases = append(n.detail.Aliases, aliases...)
 		}
@@ -217,41 +211,6 @@ func (n *nameLook) recurse(ctx context.Context, server string) ([]address, int, 
 		code = dns.RcodeSuccess
 	}
 	return found, code, nil
-}
-
-// follow goes along the CNAMEs of one answer section and returns the addresses at its end. What a server says about names
-// outside of its zone is not taken: the walk goes there itself.
-func follow(answer []dns.RR, host, zone string) (aliases []string, ips []netip.Addr) {
-	name := dns.CanonicalName(dns.Fqdn(host))
-	for range maxAliases {
-		next := ""
-		for _, rr := range answer {
-			if dns.CanonicalName(rr.Header().Name) != name {
-				continue
-			}
-			switch r := rr.(type) {
-			case *dns.A:
-				if ip, ok := netip.AddrFromSlice(r.A.To4()); ok {
-					ips = append(ips, ip)
-				}
-			case *dns.AAAA:
-				if ip, ok := netip.AddrFromSlice(r.AAAA.To16()); ok {
-					ips = append(ips, ip)
-				}
-			case *dns.CNAME:
-				next = dns.CanonicalName(r.Target)
-			}
-		}
-		if next == "" {
-			break
-		}
-		aliases = append(aliases, strings.TrimSuffix(next, "."))
-		if !dns.IsSubDomain(zone, next) {
-			break
-		}
-		name = next
-	}
-	return aliases, ips
 }
 
 func (n *nameLook) noSuchName(check string) Layer {

@@ -10,36 +10,29 @@ import (
 
 	"github.com/miekg/dns"
 
+	"staunch/see/why/names"
 	"staunch/tame"
 )
-
-// rootServers are the addresses of the thirteen root servers (IANA's root hints file; they change about once a decade).
-func rootServers() []string {
-	return []string{
-		"198.41.0.4", "170.247.170.2", "192.33.4.12", "199.7.91.13", "192.203.230.10", "192.5.5.241", "192.112.36.4",
-		"198.97.190.53", "192.36.148.17", "192.58.128.30", "193.0.14.129", "199.7.83.42", "202.12.27.33",
-	}
-}
 
 // fromRoot walks the delegation and asks every server of the zone that answers for the name.
 func (n *nameLook) fromRoot(ctx context.Context) Layer {
 	n.detail.Asked = "root"
 	roots := n.q.RootHints
 	if roots == nil {
-		roots = rootServers()
+		roots = names.RootServers()
 	}
-	walker := newWalker(n.ask, roots)
+	walker := names.NewWalker(n.ask, roots)
 	name, check := n.host, "dig +trace "+n.host
 	var found []address
-	for range maxAliases + 1 {
-		path, stuck := walker.authority(ctx, name, 0)
+	for range names.MaxAliases + 1 {
+		path, stuck := walker.Authority(ctx, name)
 		n.recordPath(path)
 		if stuck != nil {
 			return n.stuck(ctx, path, stuck, check)
 		}
 		zone := path[len(path)-1]
-		votes := walker.askAll(ctx, zone, name, dns.TypeA)
-		six := walker.askAll(ctx, zone, name, dns.TypeAAAA)
+		votes := walker.AskAll(ctx, zone, name, dns.TypeA)
+		six := walker.AskAll(ctx, zone, name, dns.TypeAAAA)
 		n.recordServers(ctx, walker, zone, votes)
 		n.compare(zone, name, votes, check)
 		best := agreed(votes)
@@ -55,9 +48,9 @@ func (n *nameLook) fromRoot(ctx context.Context) Layer {
 			n.own(ctx, nil)
 			return n.noSuchName(check)
 		}
-		aliases, ips := follow(best.Answer, name, zone.name)
+		aliases, ips := names.Follow(best.Answer, name, zone.Name)
 		if best6 != nil {
-			_, more := follow(best6.Answer, name, zone.name)
+			_, more := names.Follow(best6.Answer, name, zone.Name)
 			ips = append(ips, more...)
 		}
 		n.detail.Aliases = append(n.detail.Aliases, aliases...)
@@ -79,43 +72,43 @@ func (n *nameLook) fromRoot(ctx context.Context) Layer {
 	return n.found(found, check)
 }
 
-func (n *nameLook) recordPath(path []*zone) {
+func (n *nameLook) recordPath(path []*names.Zone) {
 	for _, z := range path {
-		if slices.ContainsFunc(n.detail.Path, func(d ZoneDetail) bool { return d.Zone == z.name }) {
+		if slices.ContainsFunc(n.detail.Path, func(d ZoneDetail) bool { return d.Zone == z.Name }) {
 			continue
 		}
-		d := ZoneDetail{Zone: z.name}
-		for _, s := range z.servers {
-			d.Servers = append(d.Servers, ServerDetail{Name: strings.TrimSuffix(s.name, "."), Addr: s.addr, State: "not_asked"})
+		d := ZoneDetail{Zone: z.Name}
+		for _, s := range z.Servers {
+			d.Servers = append(d.Servers, ServerDetail{Name: strings.TrimSuffix(s.Name, "."), Addr: s.Addr, State: "not_asked"})
 		}
 		n.detail.Path = append(n.detail.Path, d)
-		if z.name != "." {
-			n.note(OK, "dig NS "+z.name, "%s is delegated to %s", tame.Short(z.name, 2048), plural(len(z.servers), "name server address", "name server addresses"))
+		if z.Name != "." {
+			n.note(OK, "dig NS "+z.Name, "%s is delegated to %s", tame.Short(z.Name, 2048), plural(len(z.Servers), "name server address", "name server addresses"))
 		}
 	}
 }
 
 // recordServers notes how each server of the last zone answered.
-func (n *nameLook) recordServers(ctx context.Context, walker *walker, z *zone, votes []server) {
+func (n *nameLook) recordServers(ctx context.Context, walker *names.Walker, z *names.Zone, votes []names.Server) {
 	serials := map[string]uint32{}
-	for _, s := range walker.askAll(ctx, z, z.name, dns.TypeSOA) {
-		if s.err == nil {
-			for _, rr := range s.reply.Answer {
+	for _, s := range walker.AskAll(ctx, z, z.Name, dns.TypeSOA) {
+		if s.Err == nil {
+			for _, rr := range s.Reply.Answer {
 				if soa, ok := rr.(*dns.SOA); ok {
-					serials[s.addr] = soa.Serial
+					serials[s.Addr] = soa.Serial
 				}
 			}
 		}
 	}
 	for i := range n.detail.Path {
-		if n.detail.Path[i].Zone != z.name {
+		if n.detail.Path[i].Zone != z.Name {
 			continue
 		}
 		n.detail.Path[i].Servers = nil
 		for _, s := range votes {
 			state, says := serverState(s)
 			n.detail.Path[i].Servers = append(n.detail.Path[i].Servers, ServerDetail{
-				Name: strings.TrimSuffix(s.name, "."), Addr: s.addr, State: state, Says: says, TookMS: ms(s.took), Serial: serials[s.addr],
+				Name: strings.TrimSuffix(s.Name, "."), Addr: s.Addr, State: state, Says: says, TookMS: ms(s.Took), Serial: serials[s.Addr],
 			})
 		}
 	}
@@ -124,49 +117,49 @@ func (n *nameLook) recordServers(ctx context.Context, walker *walker, z *zone, v
 		distinct[serial] = true
 	}
 	if len(distinct) > 1 {
-		n.note(Slowly, "dig +nssearch "+z.name, "the name servers of %s hold different versions of the zone (%d serial numbers): a change may still be under way", tame.Short(z.name, 2048), len(distinct))
+		n.note(Slowly, "dig +nssearch "+z.Name, "the name servers of %s hold different versions of the zone (%d serial numbers): a change may still be under way", tame.Short(z.Name, 2048), len(distinct))
 	}
 }
 
 // serverState names how one server answered.
-func serverState(s server) (state, says string) {
+func serverState(s names.Server) (state, says string) {
 	switch {
-	case s.err != nil:
-		if isTimeout(s.err) {
+	case s.Err != nil:
+		if isTimeout(s.Err) {
 			return "timeout", "no answer"
 		}
-		return "error", plainNet(s.err)
-	case s.reply.Rcode == dns.RcodeNameError && s.reply.Authoritative:
+		return "error", plainNet(s.Err)
+	case s.Reply.Rcode == dns.RcodeNameError && s.Reply.Authoritative:
 		return "nxdomain", "says the name does not exist"
-	case s.reply.Rcode == dns.RcodeRefused:
+	case s.Reply.Rcode == dns.RcodeRefused:
 		return "refused", "refuses to answer for this zone (lame delegation)"
-	case s.reply.Rcode == dns.RcodeServerFailure:
+	case s.Reply.Rcode == dns.RcodeServerFailure:
 		return "servfail", "says it failed"
-	case s.reply.Rcode != dns.RcodeSuccess && s.reply.Authoritative:
-		return "error", "answers " + dns.RcodeToString[s.reply.Rcode]
-	case !s.reply.Authoritative:
+	case s.Reply.Rcode != dns.RcodeSuccess && s.Reply.Authoritative:
+		return "error", "answers " + dns.RcodeToString[s.Reply.Rcode]
+	case !s.Reply.Authoritative:
 		return "lame", "is named for this zone but does not hold it (lame delegation)"
-	case len(s.reply.Answer) == 0:
+	case len(s.Reply.Answer) == 0:
 		return "no_data", "knows the name, but no address"
 	}
 	return "ok", ""
 }
 
 // compare points out servers that do not answer, and servers that disagree.
-func (n *nameLook) compare(z *zone, name string, votes []server, check string) {
+func (n *nameLook) compare(z *names.Zone, name string, votes []names.Server, check string) {
 	answers := map[string][]string{}
 	for _, s := range votes {
 		state, says := serverState(s)
-		who := strings.TrimSuffix(s.name, ".")
-		if s.addr != "" {
-			who += " (" + hostOf(s.addr) + ")"
+		who := strings.TrimSuffix(s.Name, ".")
+		if s.Addr != "" {
+			who += " (" + hostOf(s.Addr) + ")"
 		}
 		switch state {
 		case "ok", "no_data", "nxdomain":
-			key := answerKey(s.reply, name)
+			key := answerKey(s.Reply, name)
 			answers[key] = append(answers[key], who)
 		default:
-			n.note(Slowly, "dig @"+hostOf(s.addr)+" "+name+" A +norecurse", "%s of %s %s", tame.Short(who, 2048), tame.Short(z.name, 2048), says)
+			n.note(Slowly, "dig @"+hostOf(s.Addr)+" "+name+" A +norecurse", "%s of %s %s", tame.Short(who, 2048), tame.Short(z.Name, 2048), says)
 		}
 	}
 	if len(answers) < 2 {
@@ -186,7 +179,7 @@ func answerKey(m *dns.Msg, name string) string {
 	if m.Rcode == dns.RcodeNameError {
 		return "no such name"
 	}
-	aliases, ips := follow(m.Answer, name, ".")
+	aliases, ips := names.Follow(m.Answer, name, ".")
 	parts := slices.Clone(aliases)
 	for _, ip := range ips {
 		parts = append(parts, ip.String())
@@ -199,7 +192,7 @@ func answerKey(m *dns.Msg, name string) string {
 }
 
 // agreed picks the answer to go on with: one with records before one without, an answer before a denial.
-func agreed(votes []server) *dns.Msg {
+func agreed(votes []names.Server) *dns.Msg {
 	var best *dns.Msg
 	rank := func(m *dns.Msg) int {
 		switch {
@@ -215,8 +208,8 @@ func agreed(votes []server) *dns.Msg {
 	for _, s := range votes {
 		switch state, _ := serverState(s); state {
 		case "ok", "no_data", "nxdomain":
-			if rank(s.reply) > rank(best) {
-				best = s.reply
+			if rank(s.Reply) > rank(best) {
+				best = s.Reply
 			}
 		}
 	}
@@ -224,9 +217,9 @@ func agreed(votes []server) *dns.Msg {
 }
 
 // stuck explains why the walk ended before an answer.
-func (n *nameLook) stuck(ctx context.Context, path []*zone, tried []server, check string) Layer {
+func (n *nameLook) stuck(ctx context.Context, path []*names.Zone, tried []names.Server, check string) Layer {
 	z := path[len(path)-1]
-	if z.name == "." && n.q.RootHints == nil && len(n.q.System) > 0 {
+	if z.Name == "." && n.q.RootHints == nil && len(n.q.System) > 0 {
 		return n.byResolver(ctx, n.q.System, "the root servers cannot be asked from here (this network may answer in their place, or let only its own resolver out): asked that instead, so the name servers were not looked at one by one")
 	}
 	n.recordTried(z, tried)
@@ -234,22 +227,22 @@ func (n *nameLook) stuck(ctx context.Context, path []*zone, tried []server, chec
 	for _, s := range tried {
 		state, says := serverState(s)
 		states[state]++
-		n.note(Failed, "dig @"+hostOf(s.addr)+" "+n.host+" A +norecurse", "%s (%s) %s", tame.Short(strings.TrimSuffix(s.name, "."), 2048), hostOf(s.addr), says)
+		n.note(Failed, "dig @"+hostOf(s.Addr)+" "+n.host+" A +norecurse", "%s (%s) %s", tame.Short(strings.TrimSuffix(s.Name, "."), 2048), hostOf(s.Addr), says)
 	}
-	says := fmt.Sprintf("none of the %s for %s gives an answer", plural(len(tried), "name server address", "name server addresses"), tame.Short(z.name, 2048))
-	return n.failed(DNSBroken, check, says, "The name service of "+tame.Short(z.name, 2048)+" is broken: "+says+".",
+	says := fmt.Sprintf("none of the %s for %s gives an answer", plural(len(tried), "name server address", "name server addresses"), tame.Short(z.Name, 2048))
+	return n.failed(DNSBroken, check, says, "The name service of "+tame.Short(z.Name, 2048)+" is broken: "+says+".",
 		"Only the domain's owner or its DNS provider can mend this; a cached answer may still work for some people.")
 }
 
-func (n *nameLook) recordTried(z *zone, tried []server) {
+func (n *nameLook) recordTried(z *names.Zone, tried []names.Server) {
 	for i := range n.detail.Path {
-		if n.detail.Path[i].Zone != z.name {
+		if n.detail.Path[i].Zone != z.Name {
 			continue
 		}
 		n.detail.Path[i].Servers = nil
 		for _, s := range tried {
 			state, says := serverState(s)
-			n.detail.Path[i].Servers = append(n.detail.Path[i].Servers, ServerDetail{Name: strings.TrimSuffix(s.name, "."), Addr: s.addr, State: state, Says: says, TookMS: ms(s.took)})
+			n.detail.Path[i].Servers = append(n.detail.Path[i].Servers, ServerDetail{Name: strings.TrimSuffix(s.Name, "."), Addr: s.Addr, State: state, Says: says, TookMS: ms(s.Took)})
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package why
+package names
 
 import (
 	"bytes"
@@ -84,20 +84,20 @@ func denied(answer *dns.Msg, name string, qtype uint16, zone string, keys []*dns
 }
 
 // noKey judges whether a parent's referral proves that a child zone has no key: only then may the child be unsigned.
-func noKey(child *zone, keys []*dns.DNSKEY) DNSSEC {
+func noKey(child *Zone, keys []*dns.DNSKEY) DNSSEC {
 	if len(child.proof) == 0 {
-		return DNSSEC{"unknown", "whether " + tame.Short(child.name, 2048) + " has a key could not be asked"}
+		return DNSSEC{"unknown", "whether " + tame.Short(child.Name, 2048) + " has a key could not be asked"}
 	}
-	d, sec := newDenial(child.parent.name, child.proof, keys)
+	d, sec := newDenial(child.parent.Name, child.proof, keys)
 	switch sec.State {
 	case "unknown":
 		return sec
 	case "valid":
-		if proven, _ := d.noData(child.name, dns.TypeDS); proven {
-			return DNSSEC{"unsigned", "not signed: " + tame.Short(child.parent.name, 2048) + " proves that it has no key for " + tame.Short(child.name, 2048)}
+		if proven, _ := d.noData(child.Name, dns.TypeDS); proven {
+			return DNSSEC{"unsigned", "not signed: " + tame.Short(child.parent.Name, 2048) + " proves that it has no key for " + tame.Short(child.Name, 2048)}
 		}
 	}
-	return DNSSEC{"broken", tame.Short(child.parent.name, 2048) + " is signed, but does not prove that " + tame.Short(child.name, 2048) + " has no key"}
+	return DNSSEC{"broken", tame.Short(child.parent.Name, 2048) + " is signed, but does not prove that " + tame.Short(child.Name, 2048) + " has no key"}
 }
 
 // noName tells whether name and every wildcard above it are proven not to exist; optOut: unsigned delegations may hide there.
