@@ -121,7 +121,7 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 	if what == "" && o.incident == "" {
 		return fault.New(fault.Usage, "which key?").Hinted("an SPKI, a name, or --incident N; `staunch cert list` shows all")
 	}
-	g, err := d.gather(ctx, c, f.logs)
+	g, err := d.gather(ctx, c, c.logs(f.logs))
 	if err != nil {
 		return err
 	}
@@ -348,7 +348,7 @@ itself is a step of a signed plan (` + "`staunch cert replace`" + `): it needs t
 
 // revokeByHand always refuses: it shows what the gate would say, and where the way is.
 func (d *desk) revokeByHand(ctx context.Context, c *certsFile, logs []string, what string) error {
-	g, err := d.gather(ctx, c, logs)
+	g, err := d.gather(ctx, c, c.logs(logs))
 	if err != nil {
 		return err
 	}

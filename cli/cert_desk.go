@@ -241,7 +241,7 @@ func (d *desk) gather(ctx context.Context, c *certsFile, logs []string) (*gather
 	}
 	in.Edges = heldAtEdges(d.Fleet, in.Served)
 	var err error
-	if in.Logged, err = readLogs(ctx, append(slices.Clone(c.Logs), logs...)); err != nil {
+	if in.Logged, err = readLogs(ctx, logs); err != nil {
 		return nil, err
 	}
 	if in.Affected, err = d.affected(ctx); err != nil {

@@ -35,7 +35,7 @@ Exit code 0: everything was seen. 1: a key is exposed by an open incident. 3: no
 				return fault.New(fault.Usage, "unknown format %q", format).Hinted("known: table, json, html, svg")
 			}
 			return f.at(cmd, env, func(ctx context.Context, d *desk, c *certsFile) error {
-				g, err := d.gather(ctx, c, f.logs)
+				g, err := d.gather(ctx, c, c.logs(f.logs))
 				if err != nil {
 					return err
 				}

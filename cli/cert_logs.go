@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 
 // maxLog bounds what a log's file or URL may hold.
 const maxLog = 64 << 20
+
+// logs are the sources of certs.yaml and those of the command line.
+func (c *certsFile) logs(more []string) []string { return append(slices.Clone(c.Logs), more...) }
 
 // readLogs reads certificates that transparency logs hold for our names, from files or URLs: PEM, or crt.sh's JSON with a "certificate" or "pem" field.
 func readLogs(ctx context.Context, sources []string) ([]cert.Logged, error) {

@@ -386,10 +386,34 @@ func (x *shop) watches(spki string) {
 	x.ca.Want(t, leaf, `{"suggestedWindow":{"start":"2020-01-01T00:00:00Z","end":"2020-01-02T00:00:00Z"},"explanationURL":"https://ca.example/why"}`)
 	has(t, "a CA with a wish", x.must(1, "cert", "watch", "--soon", "1h"), "pebble wants its certificate replaced since 2020-01-01 00:00Z", "https://ca.example/why")
 
+	x.forgotten(spki)
 	x.write("web1/tls/shop.pem", x.was)
 	has(t, "a host back from the dead", x.must(1, "cert", "watch", "--hosts"), "shop.example@127.0.0.1", "serves the old key "+spki[:12]+" again", "tls/shop.pem: the old key "+spki[:12]+" lies there")
 	has(t, "soon", x.must(1, "cert", "watch", "--soon", "100000h"), "its certificate ends")
 
 	x.must(0, "cert", "account", "pebble", "account.age", "--rollover")
 	x.refuses("exists", "cert", "account", "pebble", "account.age")
+}
+
+// forgotten: somebody had the old key certified once more, and only a log knows. Certificates that the plan revoked are no news, and a log
+// that cannot be read hides no alarm.
+func (x *shop) forgotten(spki string) {
+	x.t.Helper()
+	block, _ := pem.Decode([]byte(x.was[strings.Index(x.was, "-----BEGIN PRIVATE"):]))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"forgotten.example"}}, key)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.write("known.pem", x.was)
+	says := x.must(1, "cert", "watch", "--soon", "1h", "--log", x.path("known.pem")) // the CA still has its wish
+	if strings.Contains(says, "no plan of ours knew it") {
+		x.t.Errorf("a certificate that was revoked is news: %s", says)
+	}
+	x.write("log.pem", newOffice(x.t).signs(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))))
+	has(x.t, "a log with the old key", x.must(1, "cert", "watch", "--soon", "1h", "--log", x.path("log.pem")+","+x.path("no.pem")),
+		"log.pem: a certificate (", "by CN=Office CA) of the old key "+spki[:12], "no plan of ours knew it", "not seen: log "+x.path("no.pem"), "wants its certificate replaced")
 }

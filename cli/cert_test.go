@@ -6,6 +6,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,6 +118,43 @@ func TestLogsOfCertificates(t *testing.T) {
 		if _, err := readLogs(t.Context(), []string{path}); !fault.Is(err, fault.Corrupt) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// TestALogOfCertificatesByURL: what a server answers is read like a file; a bad status, too much and silence are told as what they are.
+func TestALogOfCertificatesByURL(t *testing.T) {
+	entry := "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n" // whole or not is judged later
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/pem":
+			_, _ = io.WriteString(w, entry)
+		case "/json":
+			_ = json.NewEncoder(w).Encode([]map[string]string{{"pem": entry}, {"certificate": entry}})
+		case "/flood":
+			for b := make([]byte, 1<<20); ; {
+				if _, err := w.Write(b); err != nil {
+					return // the reader had enough
+				}
+			}
+		default:
+			http.Error(w, entry, http.StatusBadGateway)
+		}
+	}))
+	defer server.Close()
+	for path, n := range map[string]int{"/pem": 1, "/json": 2} {
+		if got, err := readLogs(t.Context(), []string{server.URL + path}); err != nil || len(got) != n || got[0].Source != server.URL+path {
+			t.Errorf("%s: %v, %v", path, got, err)
+		}
+	}
+	if _, err := readLogs(t.Context(), []string{server.URL + "/broken"}); !fault.Is(err, fault.Unreachable) || !strings.Contains(err.Error(), "502") {
+		t.Errorf("a bad status: %v", err)
+	}
+	if _, err := readLogs(t.Context(), []string{server.URL + "/flood"}); !fault.Is(err, fault.Full) {
+		t.Errorf("without end: %v", err)
+	}
+	server.Close()
+	if _, err := readLogs(t.Context(), []string{server.URL + "/pem"}); !fault.Is(err, fault.Unreachable) {
+		t.Errorf("nobody there: %v", err)
 	}
 }
 

@@ -34,7 +34,7 @@ In every case browsers may still accept it until the day that is named: most loo
 }
 
 func (d *desk) verifyCerts(ctx context.Context, c *certsFile, logs []string, what string) error {
-	g, err := d.gather(ctx, c, logs)
+	g, err := d.gather(ctx, c, c.logs(logs))
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (w *watching) round(ctx context.Context, d *desk, c *certsFile, logs []stri
 		return err
 	}
 	r := &watched{old: len(old)}
-	served, err := w.seen(ctx, d, c, logs, old, r)
+	served, err := w.seen(ctx, d, c, old, r)
 	if err != nil {
 		return err
 	}
@@ -105,17 +105,17 @@ func (w *watching) round(ctx context.Context, d *desk, c *certsFile, logs []stri
 	if err := w.wishes(ctx, d, c, served, r); err != nil {
 		return err
 	}
-	if err := d.oldInLogs(ctx, append(slices.Clone(c.Logs), logs...), old, r); err != nil {
+	if err := d.oldInLogs(ctx, c.logs(logs), old, r); err != nil {
 		return err
 	}
 	return r.print(d.env.Stdout)
 }
 
 // seen meets every endpoint; with --hosts every host is asked as well.
-func (w *watching) seen(ctx context.Context, d *desk, c *certsFile, logs []string, old map[string]string, r *watched) ([]cert.Served, error) {
+func (w *watching) seen(ctx context.Context, d *desk, c *certsFile, old map[string]string, r *watched) ([]cert.Served, error) {
 	var served []cert.Served
 	if w.hosts {
-		g, err := d.gather(ctx, c, logs)
+		g, err := d.gather(ctx, c, nil) // a log says nothing of a file
 		if err != nil {
 			return nil, err
 		}
@@ -273,11 +273,16 @@ func (d *desk) orderedAt(ctx context.Context) (map[string]string, error) {
 	return out, nil
 }
 
-// oldInLogs looks for certificates of replaced keys that no plan knew: somebody had the old key certified once more.
+// oldInLogs looks for certificates of replaced keys that no plan knew: somebody had the old key certified once more. A log that cannot be read
+// is named as not seen: it must not hide the alarms of the endpoints.
 func (d *desk) oldInLogs(ctx context.Context, sources []string, old map[string]string, r *watched) error {
-	logged, err := readLogs(ctx, sources)
-	if err != nil {
-		return err
+	var logged []cert.Logged
+	for _, src := range sources {
+		entries, err := readLogs(ctx, []string{src})
+		if err != nil {
+			r.unseen = append(r.unseen, cert.Unseen{Where: "log " + src, Why: err.Error()})
+		}
+		logged = append(logged, entries...)
 	}
 	planned, _, err := d.revokedLeaves(ctx, "")
 	if err != nil {
