@@ -17,6 +17,7 @@ import (
 
 	"staunch/fault"
 	"staunch/hub"
+	"staunch/hub/steps"
 	"staunch/incident"
 	"staunch/ledger"
 	"staunch/mandate"
@@ -156,9 +157,9 @@ func (d *desk) remember(ctx context.Context, c cert.Catalogue) error {
 }
 
 // withCerts puts certificate errands into an executor.
-func withCerts(x *hub.Executor, e *errand.Desk) *hub.Executor {
+func withCerts(x *steps.Executor, e *errand.Desk) *steps.Executor {
 	if x.Deeds == nil {
-		x.Deeds = map[plan.Kind]hub.Deed{}
+		x.Deeds = map[plan.Kind]steps.Deed{}
 	}
 	if x.Facts == nil {
 		x.Facts = map[plan.Fact]func(context.Context, plan.Predicate, run.Work) run.Seen{}

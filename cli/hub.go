@@ -14,6 +14,7 @@ import (
 
 	"staunch/fault"
 	"staunch/hub"
+	"staunch/hub/news"
 	"staunch/ledger/sqlite"
 	"staunch/notify"
 	"staunch/reach/fleet"
@@ -24,6 +25,7 @@ import (
 // desk is what commands on incidents work at: the ledger, the fleet, the catalogue, and a way to the hosts.
 type desk struct {
 	*hub.Hub
+	*news.Desk
 	env   *Env
 	store *sqlite.Store
 	crew  *crew
@@ -51,9 +53,8 @@ func (f *deskFlags) desk(ctx context.Context, env *Env, reader bool, advisory st
 		return nil, err
 	}
 	crew := f.crew(env)
-	d := &desk{env: env, store: store, crew: crew, reads: reader, Hub: &hub.Hub{
-		Store: store, Now: time.Now, Who: person(env), Machine: machineName(), Forks: f.forks, Patience: f.patience, Open: crew.open,
-	}}
+	h := &hub.Hub{Store: store, Now: time.Now, Who: person(env), Machine: machineName(), Forks: f.forks, Patience: f.patience, Open: crew.open}
+	d := &desk{env: env, store: store, crew: crew, reads: reader, Hub: h, Desk: &news.Desk{Hub: h}}
 	if err := d.furnish(ctx, f, reader, advisory); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -12,6 +12,8 @@ import (
 
 	"staunch/fault"
 	"staunch/hub"
+	"staunch/hub/news"
+	"staunch/hub/steps"
 	"staunch/incident"
 	"staunch/ink"
 	"staunch/ledger"
@@ -180,8 +182,8 @@ func (d *desk) keepTelling(ctx context.Context, view *boardView, sealed *plan.Se
 
 // executor carries steps out on hosts; what concerns certificates goes through their own errands, which use the hosts in their turn.
 func (d *desk) executor(sealed *plan.Sealed, list *mandate.Signers, certs *certsFile) run.Executor {
-	one := func() *hub.Executor {
-		return &hub.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Payload: d.payload, Signatures: func(ctx context.Context) ([]string, error) {
+	one := func() *steps.Executor {
+		return &steps.Executor{Hub: d.Hub, Plan: sealed, Incident: sealed.Plan().Incident, Payload: d.payload, Signatures: func(ctx context.Context) ([]string, error) {
 			return d.Signatures(ctx, sealed, list)
 		}}
 	}
@@ -225,7 +227,7 @@ func (d *desk) print(view *boardView, events iter.Seq2[ledger.Event, error], pla
 		if e.Stream != "run/"+planID && e.Stream != "incident/"+of {
 			continue
 		}
-		if err := view.say(e.At.Local().Format("15:04:05") + "  " + hub.Words(e)); err != nil {
+		if err := view.say(e.At.Local().Format("15:04:05") + "  " + news.Words(e)); err != nil {
 			return seq, err
 		}
 	}

@@ -138,7 +138,7 @@ func (h *Hub) preview(ctx context.Context, name string, a act.Act) *act.Preview 
 		return nil
 	}
 	o := act.Order{ID: act.OrderID("preview", string(a.Kind), name, 1), Host: name, Step: "preview", Act: a}
-	answer, err := h.ask(ctx, where, host.Question{Check: &o})
+	answer, err := h.Ask(ctx, where, host.Question{Check: &o})
 	if err != nil {
 		return nil
 	}

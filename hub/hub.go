@@ -17,7 +17,6 @@ import (
 	"staunch/incident"
 	"staunch/inventory"
 	"staunch/ledger"
-	"staunch/notify"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/see/advisory"
@@ -41,22 +40,25 @@ type Hub struct {
 	Inventory *inventory.Inventory
 	Open      Opener
 	Now       func() time.Time
-	Who       string                                            // the person whose command this is, as the ledger names them
-	Machine   string                                            // where it was typed: tells clocks apart
-	Fresh     time.Duration                                     // how old a host's report may be; 0: 24 h
-	Forks     int                                               // hosts asked at once; 0: 20
-	Patience  time.Duration                                     // for one host's look; 0: 2 min
-	Notify    func(ctx context.Context, m notify.Message) error // nil: nobody is told anything
+	Who       string        // the person whose command this is, as the ledger names them
+	Machine   string        // where it was typed: tells clocks apart
+	Fresh     time.Duration // how old a host's report may be; 0: 24 h
+	Forks     int           // hosts asked at once; 0: 20
+	Patience  time.Duration // for one host's look; 0: 2 min
 
 	judging sync.Mutex // an answer is appended before a newer one is computed, so that hosts do not flap
 }
 
-// The kinds and streams that the hub writes.
+// The streams of the ledger that the hub writes, each followed by an id, and what the kinds of a run's events begin with.
 const (
-	incidentStream = "incident/"
+	IncidentStream = "incident/"
+	RunStream      = "run/"
+	RunKind        = "run."
+)
+
+// What the kinds of an incident's events begin with, and the documents beside the ledger.
+const (
 	incidentKind   = "incident."
-	runStream      = "run/"
-	runKind        = "run."
 	reportDocument = "report"
 	planDocument   = "plan"
 	unreadDocument = "unread" // why a host could not be asked
@@ -95,7 +97,7 @@ func (h *Hub) Warm(ctx context.Context) error {
 func (h *Hub) Incident(ctx context.Context, id string) (s *incident.Incident, pos ledger.Position, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	for part := range decoded(h.Store.Read(ctx, ledger.Query{Stream: incidentStream + id})) {
+	for part := range decoded(h.Store.Read(ctx, ledger.Query{Stream: IncidentStream + id})) {
 		got := <-part
 		for _, e := range got.events {
 			if s, err = incident.Fold(s, e); err != nil {
@@ -209,7 +211,7 @@ func foldOne(s *incident.Incident, e ledger.Event) (*incident.Incident, error) {
 // Incidents folds all of them, newest first.
 func (h *Hub) Incidents(ctx context.Context) ([]*incident.Incident, error) {
 	states := map[string]*incident.Incident{}
-	for e, err := range h.Store.Read(ctx, ledger.Query{Stream: incidentStream + "*"}) {
+	for e, err := range h.Store.Read(ctx, ledger.Query{Stream: IncidentStream + "*"}) {
 		if err != nil {
 			return nil, err
 		}
@@ -272,7 +274,7 @@ func (h *Hub) decide(ctx context.Context, s *incident.Incident, id string, pos l
 			return nil, err
 		}
 	}
-	_, err = h.append(ctx, incidentStream+id, pos, events)
+	_, err = h.append(ctx, IncidentStream+id, pos, events)
 	if fault.Is(err, fault.Conflict) {
 		return nil, &raced{err}
 	}

@@ -59,7 +59,7 @@ func (h *Hub) Scan(ctx context.Context, hosts []fleet.Host, show func(Scanned)) 
 
 // ScanHost looks at one host and keeps what it tells, in memory and in the store.
 func (h *Hub) ScanHost(ctx context.Context, where fleet.Host) (*scan.Report, error) {
-	r, err := h.scan(ctx, where)
+	r, err := h.Look(ctx, where)
 	if err != nil {
 		return nil, errors.Join(err, h.unread(ctx, where.Name, err))
 	}
@@ -91,12 +91,13 @@ func (h *Hub) unread(ctx context.Context, name string, why error) error {
 	return h.Store.Put(ctx, ledger.Document{Kind: unreadDocument, ID: name, Body: []byte(why.Error())}, ledger.Any)
 }
 
-func (h *Hub) scan(ctx context.Context, where fleet.Host) (*scan.Report, error) {
+// Look asks a host for its processes, and keeps nothing of what it tells.
+func (h *Hub) Look(ctx context.Context, where fleet.Host) (*scan.Report, error) {
 	q := scan.Question{}
 	if h.Catalogue != nil {
 		q.Anchors = h.Catalogue.Anchors()
 	}
-	a, err := h.ask(ctx, where, host.Question{Scan: &q})
+	a, err := h.Ask(ctx, where, host.Question{Scan: &q})
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +107,8 @@ func (h *Hub) scan(ctx context.Context, where fleet.Host) (*scan.Report, error) 
 	return a.Scan, nil
 }
 
-// ask connects, asks one question, and hangs up.
-func (h *Hub) ask(ctx context.Context, where fleet.Host, q host.Question) (host.Answer, error) {
+// Ask connects to a host, asks one question, and hangs up.
+func (h *Hub) Ask(ctx context.Context, where fleet.Host, q host.Question) (host.Answer, error) {
 	// a host that is not covered is asked whether it is there, and what its restart hook would do: nothing else can be told
 	if why := where.NotCovered(); why != "" && !(where.TakesHooks() && (q.Health != nil || q.Check != nil)) {
 		return host.Answer{}, fault.New(fault.Unsupported, "%s", why)

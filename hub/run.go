@@ -18,7 +18,7 @@ type record struct {
 }
 
 // Record gives a plan's run its place in the ledger.
-func (h *Hub) Record(planID string) run.Recorder { return record{h, runStream + planID} }
+func (h *Hub) Record(planID string) run.Recorder { return record{h, RunStream + planID} }
 
 func (r record) Record(ctx context.Context, after int64, events ...run.Event) error {
 	out := make([]ledger.Event, len(events))
@@ -27,7 +27,7 @@ func (r record) Record(ctx context.Context, after int64, events ...run.Event) er
 		if by == "" {
 			by = r.hub.Who
 		}
-		one, err := ledger.New(runKind+string(e.Kind), 1, e.At, by, e)
+		one, err := ledger.New(RunKind+string(e.Kind), 1, e.At, by, e)
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (r record) Since(ctx context.Context, after int64) ([]run.Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		kind, ours := strings.CutPrefix(e.Kind, runKind)
+		kind, ours := strings.CutPrefix(e.Kind, RunKind)
 		if !ours || e.Pos <= after {
 			continue
 		}

@@ -119,7 +119,7 @@ func (h *Hub) trace(ctx context.Context, s *incident.Incident, name string, outs
 	if err != nil {
 		return t, fault.New(fault.Bug, "%v", err)
 	}
-	a, err := h.ask(ctx, where, host.Question{Keys: raw})
+	a, err := h.Ask(ctx, where, host.Question{Keys: raw})
 	if err != nil {
 		return t, err
 	}
@@ -239,7 +239,7 @@ func (h *Hub) probeFrom(ctx context.Context, where fleet.Host, q probe.Question)
 	if err != nil {
 		return nil, fault.New(fault.Bug, "%v", err)
 	}
-	a, err := h.ask(ctx, where, host.Question{Probe: raw})
+	a, err := h.Ask(ctx, where, host.Question{Probe: raw})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,5 @@
-package hub
+// Package steps carries out a plan's steps on hosts, and looks at the world for what they prove.
+package steps
 
 import (
 	"bytes"
@@ -7,6 +8,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/hub"
 	"staunch/reach/act"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
@@ -16,7 +18,7 @@ import (
 
 // Executor carries out a plan's steps on the fleet and looks at the world for its proofs. It is steer/run's Executor.
 type Executor struct {
-	Hub *Hub
+	Hub *hub.Hub
 	// Incident is judged anew after each look that changed something, so that milestones come when they happen; "" for none.
 	Incident string
 	Plan     *plan.Sealed
@@ -167,7 +169,7 @@ func (x *Executor) check(ctx context.Context, name string, o act.Order) (act.Pre
 	if err != nil {
 		return act.Preview{}, silence(err)
 	}
-	a, err := x.Hub.ask(ctx, where, host.Question{Check: &o})
+	a, err := x.Hub.Ask(ctx, where, host.Question{Check: &o})
 	if err != nil {
 		return act.Preview{}, silence(err)
 	}

@@ -1,4 +1,4 @@
-package hub
+package steps
 
 import (
 	"context"
@@ -90,7 +90,7 @@ func cleanIn(doc *verdict.Document, p plan.Predicate) run.Seen {
 }
 
 func (x *Executor) health(ctx context.Context, where fleet.Host, q host.HealthQuestion) (*host.Health, run.Seen) {
-	a, err := x.Hub.ask(ctx, where, host.Question{Health: &q})
+	a, err := x.Hub.Ask(ctx, where, host.Question{Health: &q})
 	if err != nil {
 		return nil, silence(err)
 	}
@@ -206,7 +206,7 @@ func (x *Executor) processes(ctx context.Context, where fleet.Host, p plan.Predi
 		// The host's clock tells when its processes started; ours tells when the step began.
 		began = began.Add(time.UnixMilli(h.ClockMS).Sub(x.Hub.Now()))
 	}
-	r, err := x.Hub.scan(ctx, where)
+	r, err := x.Hub.Look(ctx, where)
 	if err != nil {
 		return silence(err)
 	}

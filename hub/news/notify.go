@@ -1,4 +1,4 @@
-package hub
+package news
 
 import (
 	"context"
@@ -28,71 +28,71 @@ const overdue = time.Hour
 
 // Tell tells people something that they were not told yet, and records how that went. An error means that they were not told; the incident
 // goes on. Two commands at the same moment may tell twice; nothing is told never.
-func (h *Hub) Tell(ctx context.Context, id string, n incident.Notice) error {
-	return h.tell(ctx, id, n, 0)
+func (d *Desk) Tell(ctx context.Context, id string, n incident.Notice) error {
+	return d.tell(ctx, id, n, 0)
 }
 
-func (h *Hub) tell(ctx context.Context, id string, n incident.Notice, every time.Duration) error {
-	s, _, err := h.Incident(ctx, id)
-	if err != nil || !s.Owes(n.Key, every, h.Now()) {
+func (d *Desk) tell(ctx context.Context, id string, n incident.Notice, every time.Duration) error {
+	s, _, err := d.Hub.Incident(ctx, id)
+	if err != nil || !s.Owes(n.Key, every, d.Hub.Now()) {
 		return err
 	}
-	sent := h.send(ctx, id, n)
-	if h.Notify == nil && n.Kind != LoneVote && n.Kind != Glass {
+	sent := d.send(ctx, id, n)
+	if d.Notify == nil && n.Kind != LoneVote && n.Kind != Glass {
 		return sent // nobody could be told from the beginning: only what must not be silent is worth a record
 	}
 	if sent != nil {
 		n.Failed = sent.Error()
 	}
-	_, err = h.Do(ctx, id, incident.Told{Notice: n})
+	_, err = d.Hub.Do(ctx, id, incident.Told{Notice: n})
 	return errors.Join(sent, err)
 }
 
-func (h *Hub) send(ctx context.Context, id string, n incident.Notice) error {
-	if h.Notify == nil {
+func (d *Desk) send(ctx context.Context, id string, n incident.Notice) error {
+	if d.Notify == nil {
 		return fault.New(fault.Unsupported, "no notify command is set").Hinted("notify: [/path/of/a/program, argument] in staunch.yaml")
 	}
-	return h.Notify(ctx, notify.Message{Kind: n.Kind, Incident: id, To: n.To, Says: n.Says, At: h.Now().UTC()})
+	return d.Notify(ctx, notify.Message{Kind: n.Kind, Incident: id, To: n.To, Says: n.Says, At: d.Hub.Now().UTC()})
 }
 
 // Remind tells owners what is due: entries of the checklist, and steps for people in the run of the newest plan. It returns what is due now,
 // whether or not somebody could be told; the error says whom nobody told.
-func (h *Hub) Remind(ctx context.Context, id string) (due []incident.Notice, err error) {
-	s, _, err := h.Incident(ctx, id)
+func (d *Desk) Remind(ctx context.Context, id string) (due []incident.Notice, err error) {
+	s, _, err := d.Hub.Incident(ctx, id)
 	if err != nil || s.Closed {
 		return nil, err
 	}
 	var failed []error
 	var reached []string
-	for _, e := range s.Due(h.Now()) {
+	for _, e := range s.Due(d.Hub.Now()) {
 		n := incident.Notice{Key: "entry " + e.ID, Kind: DueNow, To: e.Owner, Says: "incident " + id + ": due " + clock(e.Due) + ": " + e.Says}
 		due = append(due, n)
-		if err := h.send(ctx, id, n); err != nil {
+		if err := d.send(ctx, id, n); err != nil {
 			failed = append(failed, err)
 			continue
 		}
 		reached = append(reached, e.ID)
 	}
 	if len(reached) > 0 {
-		if _, err := h.Do(ctx, id, incident.Remind{Only: reached}); err != nil {
+		if _, err := d.Hub.Do(ctx, id, incident.Remind{Only: reached}); err != nil {
 			return due, err
 		}
 	}
-	steps, err := h.remindSteps(ctx, s)
+	steps, err := d.remindSteps(ctx, s)
 	return append(due, steps...), errors.Join(append(failed, err)...)
 }
 
 // remindSteps tells people that their turn has come, and again every hour once it is overdue.
-func (h *Hub) remindSteps(ctx context.Context, s *incident.Incident) (due []incident.Notice, err error) {
+func (d *Desk) remindSteps(ctx context.Context, s *incident.Incident) (due []incident.Notice, err error) {
 	cur := s.Current()
 	if cur == nil {
 		return nil, nil
 	}
-	sealed, err := h.Plan(ctx, cur.Plan)
+	sealed, err := d.Hub.Plan(ctx, cur.Plan)
 	if err != nil {
 		return nil, err
 	}
-	m, err := run.Load(ctx, sealed, h.Record(cur.Plan))
+	m, err := run.Load(ctx, sealed, d.Hub.Record(cur.Plan))
 	if err != nil {
 		return nil, err
 	}
@@ -102,28 +102,28 @@ func (h *Hub) remindSteps(ctx context.Context, s *incident.Incident) (due []inci
 		if at.Phase != run.Asking || step.Task == nil {
 			continue
 		}
-		n, every := asked(s.Opened.ID, cur.Plan, step, at, h.Now())
+		n, every := asked(s.Opened.ID, cur.Plan, step, at, d.Hub.Now())
 		if every > 0 {
 			due = append(due, n)
 		}
-		if err := h.tell(ctx, s.Opened.ID, n, every); err != nil {
+		if err := d.tell(ctx, s.Opened.ID, n, every); err != nil {
 			failed = append(failed, err)
 		}
 		if deputy := step.Task.Deputy; every > 0 && deputy != "" {
 			n.Key, n.To, n.Says = n.Key+" "+deputy, deputy, step.Task.Owner+" has not done it: "+n.Says
 			due = append(due, n)
-			if err := h.tell(ctx, s.Opened.ID, n, every); err != nil {
+			if err := d.tell(ctx, s.Opened.ID, n, every); err != nil {
 				failed = append(failed, err)
 			}
 		}
 	}
 	for i, w := range sealed.Plan().Watches {
-		if h.Now().Before(w.Due) {
+		if d.Hub.Now().Before(w.Due) {
 			continue
 		}
 		n := incident.Notice{Key: fmt.Sprintf("watch %s %d", cur.Plan, i), Kind: DueNow, Says: "incident " + s.Opened.ID + ": " + watchWords(w)}
 		due = append(due, n)
-		if err := h.tell(ctx, s.Opened.ID, n, 24*time.Hour); err != nil {
+		if err := d.tell(ctx, s.Opened.ID, n, 24*time.Hour); err != nil {
 			failed = append(failed, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package hub_test
+package story_test
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 
 	"staunch/fault"
 	"staunch/hub"
+	"staunch/hub/news"
+	"staunch/hub/steps"
 	"staunch/incident"
 	"staunch/inventory"
 	"staunch/ledger"
@@ -73,6 +75,8 @@ func teamOf(t *testing.T, f *fleet.Fleet, world lab.World) team {
 	}
 	return team{h, t, l, world}
 }
+
+func (x team) news() *news.Desk { return &news.Desk{Hub: x.Hub} }
 
 // opened opens an incident about the library and looks at the fleet.
 func (x team) opened() *incident.Incident {
@@ -171,7 +175,7 @@ func (x team) runs(sealed *plan.Sealed) run.State {
 	defer cancel()
 	r := run.Runner{
 		Plan: sealed, Name: "ada@laptop", Recorder: rec, Lease: x.Lease("ada@laptop"), Poll: 20 * time.Millisecond,
-		Executor: &hub.Executor{Hub: x.Hub, Plan: sealed, Incident: sealed.Plan().Incident},
+		Executor: &steps.Executor{Hub: x.Hub, Plan: sealed, Incident: sealed.Plan().Incident},
 	}
 	state, err := r.Run(ctx)
 	if err != nil {
@@ -218,7 +222,7 @@ func TestTheNightOnTheLab(t *testing.T) {
 	if err := x.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r, err := x.Report(t.Context(), "1", time.UTC)
+	r, err := x.news().Report(t.Context(), "1", time.UTC)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +242,7 @@ func TestTheNightOnTheLab(t *testing.T) {
 
 func (x team) complain(sealed *plan.Sealed) {
 	x.t.Helper()
-	lines, _, err := x.Timeline(x.t.Context(), "1")
+	lines, _, err := x.news().Timeline(x.t.Context(), "1")
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -278,7 +282,7 @@ func TestTroubleOnTheWay(t *testing.T) {
 func TestReplicasFollowWhenTheirHookSaysSo(t *testing.T) {
 	x := newTeam(t, 2)
 	x.opened()
-	e, known := &hub.Executor{Hub: x.Hub}, *x.Fleet
+	e, known := &steps.Executor{Hub: x.Hub}, *x.Fleet
 	for hook, want := range map[string]run.Truth{"drain": run.Yes, "missing": run.Unknown, "": run.Unknown} {
 		f := known
 		f.Services = append(slices.Clone(known.Services), fleet.Service{Name: "copy", Hosts: []string{"web1"}, Units: []string{"shopd.service"}, Replica: true, Follows: hook})

@@ -1,4 +1,4 @@
-package hub_test
+package story_test
 
 import (
 	"strings"
@@ -79,7 +79,7 @@ func TestTwoProcessesJudgeWithoutFlapping(t *testing.T) {
 	if n := len(s.In(inventory.Affected)); n != 0 {
 		t.Errorf("%d hosts are affected again", n)
 	}
-	lines, _, err := x.Timeline(t.Context(), "1")
+	lines, _, err := x.news().Timeline(t.Context(), "1")
 	if err != nil {
 		t.Fatal(err)
 	}
