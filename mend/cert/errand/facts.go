@@ -155,7 +155,7 @@ func (d *Desk) revoked(ctx context.Context, p plan.Predicate, w run.Work) run.Se
 			return no("no CA has accepted the revocation of " + c.SerialNumber.Text(16))
 		}
 	}
-	return yes("accepted by the CA: " + serialList(e.Accepted) + "; browsers may still accept them until " + lastDay(leaves))
+	return yes("accepted by the CA: " + serialList(e.Accepted) + "; browsers may still accept them until " + lastDay(leaves) + overruled(at.Override, e.Overrides))
 }
 
 // onCRL asks the lists that the certificates name. Certificates that name none can never be verified, and are said so.

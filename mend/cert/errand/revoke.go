@@ -60,7 +60,19 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 	if len(failed) > 0 {
 		return act.Outcome{}, fault.New(verdict(failed), "%d of %d certificates were not accepted for revocation: %v", len(failed), len(leaves), failed[0])
 	}
-	return d.done(fmt.Sprintf("accepted by the CA for %d certificates, asked by %s; browsers may still accept them until %s", len(accepted), askedBy(accepted), lastDay(leaves))), nil
+	return d.done(fmt.Sprintf("accepted by the CA for %d certificates, asked by %s; browsers may still accept them until %s", len(accepted), askedBy(accepted), lastDay(leaves)) + overruled(at.Override, e.Overrides)), nil
+}
+
+// overruled names what stood against a revocation that an override let through: what may be broken now.
+func overruled(o *cert.Override, against []cert.Obstacle) string {
+	if o == nil || len(against) == 0 {
+		return ""
+	}
+	var says []string
+	for _, a := range against {
+		says = append(says, a.Says)
+	}
+	return "; OVERRIDDEN (" + o.Reason + "): " + strings.Join(says, "; ")
 }
 
 // onHost lets the host that has the old key ask for all of its certificates, once.

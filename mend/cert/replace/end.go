@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"staunch/mend/cert"
+	"staunch/phrase"
 	"staunch/reach/act"
 	"staunch/steer/plan"
 )
@@ -41,6 +42,7 @@ func (d *draft) end(s *swap, gates []string) {
 		Undo: plan.Undo{Kind: plan.NoUndo, Says: "a revocation is for ever"},
 		Harm: plan.Harm{Says: "whoever still serves the old key is refused by clients that check"},
 	}
+	d.overridden(s, &by)
 	d.byOwnKey(s, leaves, &by)
 	revoke := d.add(by, At{Points: s.points, Certificates: ders(leaves), Key: s.made.Name, Override: d.o.Override, From: d.o.Vantage})
 	d.retire(s, revoke, needs)
@@ -57,6 +59,17 @@ func (d *draft) end(s *swap, gates []string) {
 		}, At{Certificates: ders(leaves), Issuers: d.issuersOf(leaves)})
 	}
 	d.watch("alarm if anybody ever serves key "+id+" again (`staunch cert watch`)", ends)
+}
+
+// overridden writes out what two custodians sign with this plan: which addresses nobody waits for, why, and until when.
+func (d *draft) overridden(s *swap, step *plan.Step) {
+	o := d.o.Override
+	if o == nil || o.SPKI != s.old.SPKI {
+		return
+	}
+	step.Harm.Says += fmt.Sprintf("; OVERRIDE (%s): the revocation does not wait for %s, until %s, if two of %s approve this plan; whoever meets the old key there is refused from then on",
+		o.Reason, strings.Join(o.Points, ", "), o.Until.UTC().Format("2006-01-02 15:04Z"), strings.Join(o.Custodians, ", "))
+	d.Title += "; OVERRIDE (" + o.Reason + "): not waiting for " + strings.Join(phrase.Some(o.Points, 3), ", ")
 }
 
 // byOwnKey lets a host ask for the revocation that has the old key among the files which it keeps: the key never leaves it.
