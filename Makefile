@@ -22,7 +22,7 @@ test: ## everything: installs what the tests need, then runs them all
 	scripts/test
 
 lint: ## golangci-lint and gofumpt, pinned in tools/, built once into a cache
-	$$(scripts/tool golangci-lint) run ./...
+	$$(scripts/tool golangci-lint) run --allow-serial-runners ./...
 
 fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 	scripts/fuzz $(FUZZTIME)
