@@ -115,8 +115,8 @@ func (c *Client) Run(ctx context.Context, o Order, save func(Order) error) (Orde
 	return o, nil
 }
 
-// open sends newOrder, as a replacement where possible. A CA refuses that when the predecessor was already replaced (409) or ordered by
-// another account (403): then it is an order like any other.
+// open sends newOrder, as a replacement where possible. A CA refuses that when the predecessor was already replaced (409), ordered by
+// another account (403), or is not known to it: then it is an order like any other.
 func (c *Client) open(ctx context.Context, o Order) (Order, error) {
 	req, err := x509.ParseCertificateRequest(o.CSR)
 	if err != nil {
@@ -163,9 +163,10 @@ func (c *Client) replaces(ctx context.Context, o *Order) string {
 	return id
 }
 
+// refusesReplacing also counts a CA that fails over the certificate to be replaced: an order of which nobody got the location binds no key.
 func refusesReplacing(err error) bool {
 	kind, status := problemType(err), problemStatus(err)
-	return kind == alreadyReplaced || status == http.StatusConflict || status == http.StatusForbidden || kind == unauthorized || kind == malformed
+	return kind == serverInternal || status == http.StatusNotFound || kind == alreadyReplaced || status == http.StatusConflict || status == http.StatusForbidden || kind == unauthorized || kind == malformed
 }
 
 // finish hands the CSR in, unless the CA has it already, and fetches the chain.
