@@ -334,7 +334,7 @@ func TestADrillFromTheCommandLine(t *testing.T) {
 	replace := func(more ...string) []string {
 		return append([]string{"cert", "replace", "shop.example", "--drill", "--urgency", "now", "--soak", "0s"}, more...)
 	}
-	has(t, "the first plan", x.must(0, replace()...), "plan 1.1", "drill: new keys", "budget", "pebble account.age: 1 order, 1 of them free of limits")
+	has(t, "the first plan", x.must(0, replace()...), "plan 1.1", "drill: new keys", "budget", "pebble account.age: 1 order, 1 of them free of limits if the CA takes them as replacements")
 	x.refuses("1 more", "incident", "run", "1")
 	x.must(0, "approve", "1.1", "--key", ada)
 	x.must(0, "approve", "1.1", "--key", ben)

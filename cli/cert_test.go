@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,8 +15,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"staunch/fault"
+	"staunch/hub"
+	"staunch/ledger"
+	"staunch/mend/cert/acme"
 
 	"filippo.io/age"
 )
@@ -155,6 +160,62 @@ func TestALogOfCertificatesByURL(t *testing.T) {
 	server.Close()
 	if _, err := readLogs(t.Context(), []string{server.URL + "/pem"}); !fault.Is(err, fault.Unreachable) {
 		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// TestASecondPlanCountsWhatTheFirstOrdered: what is stored of earlier orders fills the next plan's calendar, but for what the CA took as a
+// replacement, what it was never asked for, and what another CA made.
+func TestASecondPlanCountsWhatTheFirstOrdered(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	d := &desk{Hub: &hub.Hub{Store: ledger.NewMemory(time.Now), Now: func() time.Time { return now }}}
+	shelf := certShelf{d.Store}
+	order := func(name string, o acme.Order) {
+		t.Helper()
+		b, err := json.Marshal(o)
+		if err == nil {
+			err = shelf.Save(t.Context(), "order/"+name, b)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := certsIn(t, "authorities:\n- {name: le, acme: https://le, accounts: [a], limits: letsencrypt}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func() time.Time {
+		t.Helper()
+		past, err := d.past(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		slots, err := acme.Calendar(now, []acme.Want{{Names: []string{"shop.example"}}}, c.routes(false, past))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slots[0].At
+	}
+	one := acme.Order{CA: "le", Place: "a", Names: []string{"shop.example"}, Stage: acme.Issued, Opened: now.Add(-time.Hour)}
+	free, never, other := one, one, one
+	free.Replacing, never.Opened, other.CA = true, time.Time{}, "corp"
+	for i := range 4 { // Let's Encrypt takes five of one set of names in a week
+		order(fmt.Sprint("one", i), one)
+		order(fmt.Sprint("free", i), free)
+		order(fmt.Sprint("never", i), never)
+		order(fmt.Sprint("other", i), other)
+	}
+	if at := next(); !at.Equal(now) {
+		t.Errorf("after four orders the fifth waits until %s", at)
+	}
+	order("last", one)
+	if at := next(); !at.Equal(one.Opened.Add(7 * day)) {
+		t.Errorf("after five orders the next one goes at %s", at)
+	}
+	if err := shelf.Save(t.Context(), "order/broken", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.past(t.Context()); !fault.Is(err, fault.Corrupt) {
+		t.Errorf("an order that cannot be read is not nothing: %v", err)
 	}
 }
 
