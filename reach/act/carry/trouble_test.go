@@ -67,10 +67,10 @@ func aFullDiskLosesNothing(t *testing.T, m machine) {
 		t.Errorf("after the full disk: %q", got)
 	}
 
-	m.Exec(t, `mkdir -p /var/lib/staunch-host && cp -a /var/lib/staunch-host /root/saved && mount -t tmpfs -o size=600k state /var/lib/staunch-host && cp -a /root/saved/. /var/lib/staunch-host/ 2>/dev/null; rm -rf /var/lib/staunch-host/undo; true`)
+	m.Exec(t, `mkdir -p /var/lib/staunch-host && cp -a /var/lib/staunch-host /root/saved && rm -rf /root/saved/undo && mount -t tmpfs -o size=2m state /var/lib/staunch-host && cp -a /root/saved/. /var/lib/staunch-host/`)
 	restart := newOrder(t, "first-on-small", act.Restart, &act.UnitsWith{Units: []string{"tallyd.service"}, SettleMS: 200})
 	m.want(m.do(restart), act.Done, "")
-	m.Exec(t, "head -c 2M /dev/zero >/var/lib/staunch-host/filler 2>/dev/null; true")
+	m.Exec(t, "head -c 8M /dev/zero >/var/lib/staunch-host/filler 2>/dev/null; true")
 	// a record may still fit into the last block, and the end of an order into the ballast: then come refusals, before anything is done
 	for i := range 20 {
 		before := m.Exec(t, "systemctl show -P InvocationID tallyd")
