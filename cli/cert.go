@@ -213,12 +213,15 @@ func printBudget(out io.Writer, shares []replace.Share) error {
 	for _, s := range shares {
 		text := fmt.Sprintf("  %s %s: %s", tame.Line(s.CA), tame.Line(s.Account), ink.Count(s.Orders, "order", "orders"))
 		if s.Free > 0 {
-			text += fmt.Sprintf(", %d of them free of limits if the CA takes them as replacements (it does for what the same account ordered)", s.Free)
+			text += fmt.Sprintf(", %d of them free of limits", s.Free)
 		}
 		if s.Later > 0 {
 			text += fmt.Sprintf(", %d of them wait, the last one until %s", s.Later, s.Last.UTC().Format("2006-01-02 15:04Z"))
 		}
 		w.say("%s", text)
+		for _, y := range s.Why {
+			w.say("    %d: %s", y.Orders, tame.Line(y.Because))
+		}
 	}
 	return w.err
 }

@@ -432,7 +432,7 @@ func exposedIn(s *incident.Incident) []exposedHost {
 
 // certOptions is what both planners are given.
 func (d *desk) certOptions(ctx context.Context, c *certsFile, g *gathered, s *incident.Incident, drill bool) (replace.Options, error) {
-	past, err := d.past(ctx)
+	before, err := d.history(ctx)
 	if err != nil {
 		return replace.Options{}, err
 	}
@@ -442,7 +442,7 @@ func (d *desk) certOptions(ctx context.Context, c *certsFile, g *gathered, s *in
 	}
 	o := replace.Options{
 		Fleet: d.Fleet, Incident: s.Opened.ID, ID: hub.NextPlanID(s), Now: d.Now(), By: d.Who, Points: g.points, Recipients: g.recipients, Chains: g.Issuers, Vantage: from,
-		Routes: c.routes(drill, past), Issuers: c.issuers(drill), Custodians: c.people(), Edges: c.edges(), Hooks: c.Validators, Drill: drill,
+		Routes: c.routes(drill, before.past), Ordered: before.ordered, Issuers: c.issuers(drill), Custodians: c.people(), Edges: c.edges(), Hooks: c.Validators, Drill: drill,
 	}
 	for _, u := range g.Unseen {
 		if _, host := d.Fleet.Host(u.Where); host {

@@ -334,7 +334,7 @@ func TestADrillFromTheCommandLine(t *testing.T) {
 	replace := func(more ...string) []string {
 		return append([]string{"cert", "replace", "shop.example", "--drill", "--urgency", "now", "--soak", "0s"}, more...)
 	}
-	has(t, "the first plan", x.must(0, replace()...), "plan 1.1", "drill: new keys", "budget", "pebble account.age: 1 order, 1 of them free of limits if the CA takes them as replacements")
+	has(t, "the first plan", x.must(0, replace()...), "plan 1.1", "drill: new keys", "budget", "pebble account.age: 1 order\n    1: which account ordered the certificate that it replaces is not known here")
 	x.refuses("1 more", "incident", "run", "1")
 	x.must(0, "approve", "1.1", "--key", ada)
 	x.must(0, "approve", "1.1", "--key", ben)
@@ -369,6 +369,15 @@ func TestADrillFromTheCommandLine(t *testing.T) {
 	has(t, "the drill's measure", x.must(0, "cert", "drill", "1.1", "1.2"), "from the first step to the last proof", "would have broken: cdn.shop.example@127.0.0.3")
 	has(t, "verify", x.must(3, "cert", "verify", spki[:12]), "unverifiable", "the CA accepted the request at ", "has 24 hours from then", "browsers may still accept it until "+x.old.NotAfter.UTC().Format(time.DateOnly))
 	x.watches(spki)
+	b, err := os.ReadFile(x.path("cdn.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := acme.Leaf(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	has(t, "a replacement of what we ordered", x.must(0, "cert", "replace", cert.SPKI(leaf), "--drill", "--urgency", "now"), "pebble account.age: 1 order, 1 of them free of limits\n    1: it replaces a certificate of the same account")
 }
 
 // watches is the time after: nothing to say, then a CA with a wish, then a host that comes back with the old key, then a forgotten certificate.

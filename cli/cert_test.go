@@ -185,11 +185,11 @@ func TestASecondPlanCountsWhatTheFirstOrdered(t *testing.T) {
 	}
 	next := func() time.Time {
 		t.Helper()
-		past, err := d.past(t.Context())
+		before, err := d.history(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		slots, err := acme.Calendar(now, []acme.Want{{Names: []string{"shop.example"}}}, c.routes(false, past))
+		slots, err := acme.Calendar(now, []acme.Want{{Names: []string{"shop.example"}}}, c.routes(false, before.past))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestASecondPlanCountsWhatTheFirstOrdered(t *testing.T) {
 	if err := shelf.Save(t.Context(), "order/broken", []byte("{")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.past(t.Context()); !fault.Is(err, fault.Corrupt) {
+	if _, err := d.history(t.Context()); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("an order that cannot be read is not nothing: %v", err)
 	}
 }

@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -69,9 +71,16 @@ func (c *certsFile) from(f *fleet.Fleet) ([]string, error) {
 	return out, nil
 }
 
-// past lists what was ordered by plans of ours and still counts towards the CAs' limits, by CA.
-func (d *desk) past(ctx context.Context) (map[string][]acme.Past, error) {
-	out := map[string][]acme.Past{}
+// history is what plans of ours ordered before.
+type history struct {
+	past    map[string][]acme.Past      // what still counts towards the CAs' limits, by CA
+	ordered map[string]acme.Predecessor // certificates (SHA-256 of their DER) by the account that ordered them
+}
+
+// history reads every order that is stored.
+func (d *desk) history(ctx context.Context) (*history, error) {
+	h := &history{past: map[string][]acme.Past{}, ordered: map[string]acme.Predecessor{}}
+	replaced := map[string]bool{}
 	for doc, err := range d.Store.List(ctx, certDocument) {
 		if err != nil {
 			return nil, err
@@ -84,8 +93,23 @@ func (d *desk) past(ctx context.Context) (map[string][]acme.Past, error) {
 			return nil, fault.New(fault.Corrupt, "what is stored as %s cannot be read: %v", doc.ID, err)
 		}
 		if !o.Opened.IsZero() && !o.Replacing {
-			out[o.CA] = append(out[o.CA], acme.Past{Account: o.Place, Names: o.Names, At: o.Opened})
+			h.past[o.CA] = append(h.past[o.CA], acme.Past{Account: o.Place, Names: o.Names, At: o.Opened})
+		}
+		if o.Replacing {
+			replaced[sumOf(o.Replaces)] = true
+		}
+		if leaf, err := acme.Leaf([]byte(o.Chain)); err == nil {
+			h.ordered[sumOf(leaf.Raw)] = acme.Predecessor{CA: o.CA, Account: o.Place}
 		}
 	}
-	return out, nil
+	for id, p := range h.ordered {
+		p.Replaced = replaced[id]
+		h.ordered[id] = p
+	}
+	return h, nil
+}
+
+func sumOf(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
 }

@@ -22,7 +22,7 @@ type Limits struct {
 	Account Rate `json:"account"`   // new orders per account
 	Domain  Rate `json:"domain"`    // certificates per registered domain
 	Set     Rate `json:"exact_set"` // certificates per exact set of names
-	// ReplacingFree: an order that replaces a certificate (RFC 9773) counts towards none of them.
+	// ReplacingFree: an order that replaces a certificate (RFC 9773) counts towards none of them, if the same account ordered that one.
 	ReplacingFree bool `json:"replacing_free"`
 }
 
@@ -34,8 +34,8 @@ func LetsEncrypt() Limits {
 
 // Want is one certificate that a plan needs.
 type Want struct {
-	Names     []string
-	Replacing bool
+	Names    []string
+	Replaces *Predecessor // nil: it takes the place of none
 }
 
 // Route is one CA that may issue, with the accounts we have there. Routes are tried in their order.
@@ -59,12 +59,13 @@ type Slot struct {
 	Account string    `json:"account"`
 	At      time.Time `json:"at"`
 	Free    bool      `json:"free,omitempty"` // counts towards no limit
+	Because string    `json:"because,omitempty"`
 }
 
 // Calendar finds the earliest slot for every want (the result is parallel to wants), first come first served, within every limit of
 // every CA. It errs when a want can never be ordered.
 func Calendar(now time.Time, wants []Want, routes []Route) ([]Slot, error) {
-	b := &budget{now: now, wants: wants, slots: make([]Slot, len(wants))}
+	b := &budget{now: now, wants: wants, slots: make([]Slot, len(wants)), spent: map[string]bool{}}
 	for _, r := range routes {
 		if len(r.Accounts) > 0 {
 			b.routes = append(b.routes, newLane(r))
@@ -82,8 +83,9 @@ type budget struct {
 	counted []counted
 	slots   []Slot
 	routes  []*lane
-	queue   []int // wants to look at now, in order
-	blocked later // wants that the limits on names hold back
+	spent   map[string]bool // predecessors that a slot was given for: each is replaced once
+	queue   []int           // wants to look at now, in order
+	blocked later           // wants that the limits on names hold back
 }
 
 // counted is what a want counts towards, beside an account.
@@ -184,8 +186,8 @@ func (b *budget) run() error {
 		if len(w.Names) == 0 {
 			return fault.New(fault.Usage, "certificate %d of the plan names nothing", i+1)
 		}
-		if free := b.freeRoute(w); free != nil {
-			b.slots[i] = Slot{CA: free.CA, Account: free.Accounts[0], At: b.now, Free: true}
+		slot, free := b.withoutLimit(w)
+		if b.slots[i] = slot; free {
 			continue
 		}
 		b.counted[i] = count(w.Names)
@@ -255,18 +257,6 @@ func (l *lane) room(key string, t time.Time) int {
 	return rate.N - recent
 }
 
-func (b *budget) freeRoute(w Want) *lane {
-	if !w.Replacing {
-		return nil
-	}
-	for _, l := range b.routes {
-		if l.Limits.ReplacingFree {
-			return l
-		}
-	}
-	return nil
-}
-
 // place takes the first CA that is free for this want at t; else it lets the want wait where it is free first.
 func (b *budget) place(i int, t time.Time) {
 	var again time.Time
@@ -276,7 +266,7 @@ func (b *budget) place(i int, t time.Time) {
 		names := l.names(b.counted[i], t)
 		if !at.After(t) && !names.After(t) {
 			l.take(account, b.counted[i], t)
-			b.slots[i] = Slot{CA: l.CA, Account: account, At: t}
+			b.slots[i].CA, b.slots[i].Account, b.slots[i].At = l.CA, account, t
 			return
 		}
 		waits := l

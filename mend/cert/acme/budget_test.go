@@ -3,6 +3,7 @@ package acme_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,19 +71,76 @@ func TestCalendarPrefersTheFirstCAAndOverflows(t *testing.T) {
 	}
 }
 
+// TestReplacementsCostNothing, if the account that ordered the certificate orders its successor, and no other order replaces it.
 func TestReplacementsCostNothing(t *testing.T) {
-	wants := make([]acme.Want, 1000)
-	for i := range wants {
-		wants[i] = acme.Want{Names: []string{"one.example"}, Replacing: true}
-	}
-	slots, err := acme.Calendar(start, wants, []acme.Route{{CA: "le", Accounts: []string{"a"}, Limits: acme.LetsEncrypt()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range slots {
-		if !s.Free || !s.At.Equal(start) {
-			t.Fatalf("%+v", s)
+	routes := []acme.Route{{CA: "le", Accounts: []string{"a", "b"}, Limits: acme.LetsEncrypt()}, {CA: "strict", Accounts: []string{"s"}, Limits: acme.Limits{Account: acme.Rate{N: 1, Per: time.Hour}}}}
+	for what, c := range map[string]struct {
+		replaces *acme.Predecessor
+		free     bool
+		account  string
+		because  string
+	}{
+		"of our second account":     {&acme.Predecessor{ID: "1", CA: "le", Account: "b"}, true, "b", "the same account"},
+		"nothing":                   {nil, false, "a", "no certificate"},
+		"of nobody knows whom":      {&acme.Predecessor{ID: "1"}, false, "a", "not known"},
+		"of another CA":             {&acme.Predecessor{ID: "1", CA: "gone", Account: "a"}, false, "a", "account a at gone"},
+		"of an account that left":   {&acme.Predecessor{ID: "1", CA: "le", Account: "left"}, false, "a", "account left at le"},
+		"what was replaced before":  {&acme.Predecessor{ID: "1", CA: "le", Account: "a", Replaced: true}, false, "a", "another order"},
+		"at a CA that exempts none": {&acme.Predecessor{ID: "1", CA: "strict", Account: "s"}, false, "a", "exempts no"},
+	} {
+		slots, err := acme.Calendar(start, []acme.Want{{Names: []string{"one.example"}, Replaces: c.replaces}}, routes)
+		if err != nil || slots[0].Free != c.free || slots[0].Account != c.account || !strings.Contains(slots[0].Because, c.because) {
+			t.Errorf("it replaces a certificate %s: %+v, %v", what, slots, err)
 		}
+	}
+}
+
+// TestOnlyTheSameAccountIsExempt: over random predecessors, what counts keeps within every limit, what does not count is ordered where its
+// predecessor was, and no certificate is replaced twice.
+func TestOnlyTheSameAccountIsExempt(t *testing.T) {
+	limits := acme.Limits{Account: acme.Rate{N: 5, Per: time.Hour}, Domain: acme.Rate{N: 4, Per: 24 * time.Hour}, Set: acme.Rate{N: 3, Per: 48 * time.Hour}}
+	free := limits
+	free.ReplacingFree = true
+	routes := []acme.Route{{CA: "strict", Accounts: []string{"s"}, Limits: limits}, {CA: "le", Accounts: []string{"a", "b"}, Limits: free}, {CA: "zero", Accounts: []string{"z"}, Limits: free}}
+	random := rand.New(rand.NewPCG(6, 3))
+	exempt := 0
+	for round := range 200 {
+		var wants []acme.Want
+		for range 80 {
+			w := acme.Want{Names: []string{fmt.Sprintf("h%d.d%d.example", random.IntN(3), random.IntN(8))}}
+			if random.IntN(5) > 0 {
+				w.Replaces = &acme.Predecessor{
+					ID: fmt.Sprint(random.IntN(60)), CA: []string{"", "strict", "le", "zero", "gone"}[random.IntN(5)], Account: []string{"", "s", "a", "b", "z", "left"}[random.IntN(6)], Replaced: random.IntN(6) == 0,
+				}
+			}
+			wants = append(wants, w)
+		}
+		slots, err := acme.Calendar(start, wants, routes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaced := map[string]bool{}
+		var counted []acme.Want
+		var at []acme.Slot
+		for i, s := range slots {
+			if s.Because == "" {
+				t.Fatalf("round %d: slot %+v says not why", round, s)
+			}
+			if !s.Free {
+				counted, at = append(counted, wants[i]), append(at, s)
+				continue
+			}
+			exempt++
+			p := wants[i].Replaces
+			if p == nil || p.CA != s.CA || p.Account != s.Account || p.Replaced || s.CA == "strict" || replaced[p.ID] || !s.At.Equal(start) {
+				t.Fatalf("round %d: %+v is free of limits for %+v", round, s, p)
+			}
+			replaced[p.ID] = true
+		}
+		checkWindows(t, round, counted, at, limits)
+	}
+	if exempt < 500 {
+		t.Errorf("%d exempt orders: the property was hardly tried", exempt)
 	}
 }
 
@@ -97,6 +155,9 @@ func BenchmarkCalendar30000(b *testing.B) {
 	wants := make([]acme.Want, 30_000)
 	for i := range wants {
 		wants[i].Names = []string{fmt.Sprintf("www%d.customer%d.example.com", i%7, i/7), fmt.Sprintf("customer%d.org", i/7)}
+		if i%3 > 0 { // a third each: ordered by the same account, by nobody knows whom, replacing nothing
+			wants[i].Replaces = &acme.Predecessor{ID: fmt.Sprint(i), CA: []string{"le", ""}[i%3-1], Account: "b"}
+		}
 	}
 	for b.Loop() {
 		slots, err := acme.Calendar(start, wants, []acme.Route{{CA: "le", Accounts: []string{"a", "b"}, Limits: acme.LetsEncrypt()}, {CA: "two", Accounts: []string{"c"}, Limits: acme.Limits{Account: acme.Rate{N: 500, Per: time.Hour}}}})

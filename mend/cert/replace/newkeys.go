@@ -215,7 +215,7 @@ func (d *draft) budget(wants []want) error {
 			wants[i].issuer = is
 			continue
 		}
-		by, at = append(by, acme.Want{Names: wants[i].names, Replacing: len(wants[i].newest.DER) > 0}), append(at, i)
+		by, at = append(by, acme.Want{Names: wants[i].names, Replaces: d.predecessor(wants[i].newest)}), append(at, i)
 	}
 	slots, err := acme.Calendar(d.o.Now, by, d.o.Routes)
 	if err != nil {
@@ -237,14 +237,41 @@ func (d *draft) budget(wants []want) error {
 	return nil
 }
 
+// predecessor says what is known of who ordered a certificate. One that was never seen whole cannot be named to a CA.
+func (d *draft) predecessor(c cert.Certificate) *acme.Predecessor {
+	if len(c.DER) == 0 {
+		return nil
+	}
+	der := sha256.Sum256(c.DER)
+	id := hex.EncodeToString(der[:])
+	p := d.o.Ordered[id]
+	p.ID = id
+	return &p
+}
+
 // Share is what a plan asks of one account.
 type Share struct {
 	CA      string    `json:"ca"`
 	Account string    `json:"account"`
 	Orders  int       `json:"orders"`
 	Free    int       `json:"free"`  // that count towards no limit
+	Why     []Reason  `json:"why"`   // why they count or do not, most frequent first
 	Later   int       `json:"later"` // that wait for a limit
 	Last    time.Time `json:"last"`  // when the last one can be sent
+}
+
+// Reason is why so many orders count towards limits, or do not.
+type Reason struct {
+	Orders  int    `json:"orders"`
+	Because string `json:"because"`
+}
+
+func (s *Share) because(reason string) {
+	at := slices.IndexFunc(s.Why, func(r Reason) bool { return r.Because == reason })
+	if at < 0 {
+		at, s.Why = len(s.Why), append(s.Why, Reason{Because: reason})
+	}
+	s.Why[at].Orders++
 }
 
 // Budget adds up a plan's orders by account, in the plan's order.
@@ -264,12 +291,16 @@ func Budget(p *plan.Plan) []Share {
 		if o.Free {
 			s.Free++
 		}
+		s.because(o.Because)
 		if o.From.After(p.Made) {
 			s.Later++
 		}
 		if o.From.After(s.Last) {
 			s.Last = o.From
 		}
+	}
+	for i := range out {
+		slices.SortStableFunc(out[i].Why, func(a, b Reason) int { return b.Orders - a.Orders })
 	}
 	return out
 }
@@ -295,7 +326,7 @@ func (d *draft) elsewhere(issuer string) (Issuer, bool) {
 func (d *draft) newKey(w want) {
 	d.Keys = append(d.Keys, d.keyOf(w.key))
 	var after []string
-	order := Order{Key: w.name, Old: w.key.SPKI, Edge: w.edge, Names: w.names, By: "acme", Issuer: w.slot.CA, Account: w.slot.Account, Free: w.slot.Free, Replaces: w.newest.DER}
+	order := Order{Key: w.name, Old: w.key.SPKI, Edge: w.edge, Names: w.names, By: "acme", Issuer: w.slot.CA, Account: w.slot.Account, Free: w.slot.Free, Because: w.slot.Because, Replaces: w.newest.DER}
 	deadline := 15 * time.Minute
 	if w.slot.At.After(d.o.Now) {
 		order.From = w.slot.At.UTC()
@@ -308,7 +339,7 @@ func (d *draft) newKey(w want) {
 		after = []string{d.makeKey(w, lead)}
 	}
 	if w.issuer.By != "" {
-		order.By, order.Issuer, order.From, order.Else = w.issuer.By, w.issuer.Name, time.Time{}, nil
+		order.By, order.Issuer, order.From, order.Else, order.Because = w.issuer.By, w.issuer.Name, time.Time{}, nil, ""
 	}
 	if order.By == "hand" {
 		after = []string{d.person(word("fetch", w.name), "have "+order.Issuer+" certify the new key "+w.name,

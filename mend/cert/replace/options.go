@@ -31,7 +31,9 @@ type Options struct {
 	Override   *cert.Override
 	// Recipients are the age recipients of the hosts, to which keys made elsewhere are sealed.
 	Recipients map[string]string
-	Routes     []acme.Route      // CAs that may issue by ACME, in their order
+	Routes     []acme.Route // CAs that may issue by ACME, in their order
+	// Ordered says of certificates (SHA-256 of their DER) which account of ours ordered them: an order that replaces one is exempt from limits only there.
+	Ordered    map[string]acme.Predecessor
 	Issuers    []Issuer          // other ways to a certificate, by the issuer's name or for all
 	Chains     [][]byte          // certificates of CAs (DER), by which lists of revoked certificates are checked
 	Custodians []string          // people who may order, fetch and revoke: never one alone
@@ -80,8 +82,9 @@ type Order struct {
 	By       string    `json:"by"` // acme, hand, hook
 	Issuer   string    `json:"issuer"`
 	Account  string    `json:"account,omitempty"`
-	From     time.Time `json:"from,omitzero"`  // the budget's slot: not before
-	Free     bool      `json:"free,omitempty"` // counts towards no limit, if the CA takes it as a replacement
+	From     time.Time `json:"from,omitzero"`     // the budget's slot: not before
+	Free     bool      `json:"free,omitempty"`    // counts towards no limit, because it replaces what the same account ordered
+	Because  string    `json:"because,omitempty"` // why it counts, or does not
 	Replaces []byte    `json:"replaces,omitempty"`
 	// Else lists the CAs to go to, in this order, if the first takes no order at all. Once a CA may have certified the key, nobody else is asked.
 	Else []acme.Slot `json:"else,omitempty"`
