@@ -26,6 +26,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
 	"staunch/reach/fleet"
+	"staunch/reach/here"
 	"staunch/reach/host"
 	"staunch/see/keys"
 	"staunch/testbed/pebble"
@@ -39,7 +40,7 @@ type shop struct {
 	operator
 	ca    *pebble.Server
 	proof int // the port at which the CA looks for proofs
-	hosts map[string]*host.Local
+	hosts map[string]*here.Machine
 	old   *x509.Certificate
 	was   string // the old chain and key, as a host back from the dead has them
 }
@@ -48,7 +49,7 @@ type shop struct {
 func newShop(t *testing.T, o pebble.Options) *shop {
 	t.Helper()
 	real.Slow(t)
-	x := &shop{operator: operator{person: newPerson(t)}, hosts: map[string]*host.Local{}, proof: port(t)}
+	x := &shop{operator: operator{person: newPerson(t)}, hosts: map[string]*here.Machine{}, proof: port(t)}
 	o.HTTPPort = x.proof
 	x.ca = pebble.Up(t, o)
 	x.write("pebble.pem", string(x.ca.RootsPEM()))
@@ -142,7 +143,7 @@ func (x *shop) certified(names ...string) (chain, key string) {
 // newHost is a real host part in a directory; its keys are those below it.
 func (x *shop) newHost(name string) {
 	dir, proc := x.path(name), x.t.TempDir()
-	x.hosts[name] = &host.Local{
+	x.hosts[name] = &here.Machine{
 		Called: name,
 		Keys: func(ctx context.Context, _ json.RawMessage, _ func(host.Progress)) (json.RawMessage, error) {
 			found, err := keys.Look(ctx, keys.Question{Paths: []string{filepath.Join(dir, "tls")}}, keys.Env{Proc: proc, Host: name})
@@ -159,7 +160,7 @@ func (x *shop) newHost(name string) {
 }
 
 // unclosed lets one host part serve many commands.
-type unclosed struct{ *host.Local }
+type unclosed struct{ *here.Machine }
 
 func (unclosed) Close() error { return nil }
 

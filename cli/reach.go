@@ -19,6 +19,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
 	"staunch/reach/fleet"
+	"staunch/reach/here"
 	"staunch/reach/host"
 	"staunch/reach/ssh"
 	"staunch/see/keys"
@@ -109,7 +110,7 @@ func (c *crew) open(ctx context.Context, h fleet.Host) (host.Host, error) {
 	case c.env.Reach != nil:
 		return c.env.Reach(ctx, h)
 	case h.Via == fleet.ViaLocal:
-		return here(c.env, h.Name)
+		return thisMachine(c.env, h.Name)
 	case h.Via == fleet.ViaAgent:
 		return nil, fault.New(fault.Unsupported, "%s calls in by its agent", h.Name).Hinted("ask through the server that it calls")
 	}
@@ -122,13 +123,13 @@ func (c *crew) open(ctx context.Context, h fleet.Host) (host.Host, error) {
 
 func (c *crew) close() { c.dialer.Close() }
 
-// here is this machine under the fleet's name.
-func here(env *Env, name string) (host.Host, error) {
+// thisMachine is this machine under the fleet's name.
+func thisMachine(env *Env, name string) (host.Host, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fault.New(fault.Unsupported, "where this program lies: %v", err)
 	}
-	return &host.Local{
+	return &here.Machine{
 		Called: name, Scan: scan.Env{Cache: scanCache(env), Version: env.Version},
 		Keys: func(ctx context.Context, q json.RawMessage, _ func(host.Progress)) (json.RawMessage, error) {
 			return keys.Answer(ctx, q)

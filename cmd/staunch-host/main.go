@@ -16,6 +16,7 @@ import (
 	"staunch/reach/act"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
+	"staunch/reach/here"
 	"staunch/reach/host"
 	"staunch/reach/wire"
 	"staunch/see/keys"
@@ -66,7 +67,7 @@ func serve(nonce, name string) error {
 	if err != nil {
 		return fault.New(fault.Unsupported, "this program cannot tell where it lies: %v", err)
 	}
-	here := &host.Local{
+	machine := &here.Machine{
 		Keys: func(ctx context.Context, q json.RawMessage, _ func(host.Progress)) (json.RawMessage, error) {
 			return keys.Answer(ctx, q)
 		},
@@ -77,7 +78,7 @@ func serve(nonce, name string) error {
 	if err := wire.Greet(os.Stdout, nonce); err != nil {
 		return err
 	}
-	return wire.Serve(ctx, wire.Stdio(os.Stdin, os.Stdout, nil), here, version)
+	return wire.Serve(ctx, wire.Stdio(os.Stdin, os.Stdout, nil), machine, version)
 }
 
 func selfUndo(order string) error {

@@ -4,15 +4,11 @@ package cert
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
 	"time"
-
-	"staunch/fault"
-	"staunch/see/probe"
 )
 
 // Point is one address that serves (or should serve) a name: what must be seen without the old key.
@@ -62,36 +58,6 @@ func (l Looker) For(spki string) Looker {
 		}
 		return l.See(ctx, p)
 	}}
-}
-
-// Here looks from this machine, by real handshakes.
-func Here(name string) Looker {
-	return Looker{
-		From: name,
-		See: func(ctx context.Context, p Point) ([]string, error) {
-			e, err := p.endpoint()
-			if err != nil {
-				return nil, err
-			}
-			return probe.ServesAll(ctx, e)
-		},
-		Meet: func(ctx context.Context, p Point) (string, error) {
-			e, err := p.endpoint()
-			if err != nil {
-				return "", err
-			}
-			spki, _, err := probe.Serves(ctx, e)
-			return spki, err
-		},
-	}
-}
-
-func (p Point) endpoint() (probe.Endpoint, error) {
-	at, err := netip.ParseAddrPort(p.Address)
-	if err != nil {
-		return probe.Endpoint{}, fault.New(fault.Usage, "%q is not an address and port", p.Address)
-	}
-	return probe.Endpoint{Address: at.Addr(), Port: at.Port(), Name: p.Name, SNI: p.SNI, StartTLS: p.StartTLS, Domain: p.Domain}, nil
 }
 
 // Serving is proof by observation: who served which key, seen when and from where. Only Observe makes one, and its fields are closed, so

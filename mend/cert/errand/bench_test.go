@@ -101,7 +101,7 @@ func BenchmarkReplacing(b *testing.B) {
 
 func replaceOne(b *testing.B, client *acme.Client, name string, at []*server) {
 	h := &host{made: map[string]string{}, keys: map[string]crypto.Signer{}, payloads: map[string][]byte{}, placed: map[string]bool{}}
-	d := &errand.Desk{Shelf: &shelf{docs: map[string][]byte{}}, Hosts: h, Put: h.put, Lookers: []cert.Looker{cert.Here("here")}, CA: func(context.Context, string, string) (*acme.Client, error) { return client, nil }}
+	d := &errand.Desk{Shelf: &shelf{docs: map[string][]byte{}}, Hosts: h, Put: h.put, Lookers: []cert.Looker{errand.Here("here")}, CA: func(context.Context, string, string) (*acme.Client, error) { return client, nil }}
 	make, err := act.New(act.MakeKey, &act.MakeKeyWith{Name: name, Type: "ecdsa-p256", Names: []string{name + ".example"}})
 	if err != nil {
 		b.Fatal(err)

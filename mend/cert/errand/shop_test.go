@@ -182,7 +182,7 @@ func (x *shop) plans(t *testing.T) {
 		Edges: map[string]replace.Edge{"cdn": {Driver: "hook", Recipient: courier.Recipient().String()}},
 	}
 	x.desk = &errand.Desk{
-		Shelf: x.shelf, Hosts: x.host, Put: x.host.put, Lookers: []cert.Looker{cert.Here("here")}, Watch: cert.Watch{Times: 2},
+		Shelf: x.shelf, Hosts: x.host, Put: x.host.put, Lookers: []cert.Looker{errand.Here("here")}, Watch: cert.Watch{Times: 2},
 		CA: func(context.Context, string, string) (*acme.Client, error) { return x.client, nil },
 		Edge: func(context.Context, string) (errand.Edge, error) {
 			return errand.Edge{Driver: "hook", Keyed: x.cdn}, nil

@@ -1,4 +1,4 @@
-package host_test
+package here_test
 
 import (
 	"net"
@@ -12,24 +12,25 @@ import (
 	"staunch/fault"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
+	"staunch/reach/here"
 	"staunch/reach/host"
 	"staunch/reach/host/promise"
 )
 
-func here(t *testing.T) *host.Local {
+func machine(t *testing.T) *here.Machine {
 	t.Helper()
 	dir := t.TempDir()
 	places := bounds.Places{
 		Root: dir, Policy: filepath.Join(dir, "policy.json"), Signers: filepath.Join(dir, "allowed_signers"), Hooks: filepath.Join(dir, "hooks"),
 		State: filepath.Join(dir, "state"), Payloads: filepath.Join(dir, "payloads"), Owner: uint32(os.Getuid()),
 	}
-	l := &host.Local{Called: "here", Engine: &carry.Engine{Places: places}}
-	l.Scan.Version = "test"
-	return l
+	m := &here.Machine{Called: "here", Engine: &carry.Engine{Places: places}}
+	m.Scan.Version = "test"
+	return m
 }
 
 func TestThisMachineKeepsTheHostsPromises(t *testing.T) {
-	promise.Host(t, func(t *testing.T) host.Host { return here(t) })
+	promise.Host(t, func(t *testing.T) host.Host { return machine(t) })
 }
 
 func TestHealthTriesServicesAsClientsDo(t *testing.T) {
@@ -47,7 +48,7 @@ func TestHealthTriesServicesAsClientsDo(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a, err := here(t).Look(t.Context(), host.Question{Health: &host.HealthQuestion{Tries: []host.Try{
+	a, err := machine(t).Look(t.Context(), host.Question{Health: &host.HealthQuestion{Tries: []host.Try{
 		{TCP: web.Listener.Addr().String()}, {TCP: gone}, {URL: web.URL}, {URL: web.URL + "/broken"}, {URL: web.URL + "/broken", Status: 503}, {},
 	}}}, nil)
 	if err != nil {
@@ -64,7 +65,7 @@ func TestHealthTriesServicesAsClientsDo(t *testing.T) {
 }
 
 func TestPayloadIsKeptWholeOrNotAtAll(t *testing.T) {
-	l := here(t)
+	l := machine(t)
 	const sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" // of "hello"
 	if err := l.Put(t.Context(), sum, strings.NewReader("hellO")); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("a forged payload: %v", err)
