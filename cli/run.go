@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 
@@ -67,6 +69,36 @@ func complain(w io.Writer, err error) {
 	}
 }
 
+// mindArgs makes every verb below cmd say in our words what was wrong with its arguments, and what it takes.
+func mindArgs(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
+	if takes := cmd.Args; takes != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := takes(cmd, args)
+			if err == nil || fault.HintOf(err) != "" {
+				return err
+			}
+			return misplaced(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		mindArgs(sub)
+	}
+}
+
+// misplaced refuses arguments that a verb does not take; of a word where a verb is wanted it names those that it may have meant.
+func misplaced(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 || !cmd.HasAvailableSubCommands() {
+		return fault.New(fault.Usage, "%s was given %s", cmd.CommandPath(), ink.Count(len(args), "argument", "arguments")).
+			Hinted("it is used like this: %s", cmd.UseLine())
+	}
+	hint := fmt.Sprintf("all verbs: %s --help", cmd.CommandPath())
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		hint = fmt.Sprintf("did you mean %s? %s", strings.Join(meant, " or "), hint)
+	}
+	return fault.New(fault.Usage, "%q is no verb of %s", args[0], cmd.CommandPath()).Hinted("%s", hint)
+}
+
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "staunch",
@@ -88,5 +120,6 @@ func newRoot(env *Env) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	mindArgs(root)
 	return root
 }

@@ -30,7 +30,7 @@ func TestPeopleSteerARunThatFailed(t *testing.T) {
 	o.refused("has no target", "incident", "retry", "1", step, "web9")
 	o.refused("it cannot be retried now", "incident", "retry", "1", "upgrade-canary", "web1")
 	o.refused("needs a reason", "incident", "skip", "1", step, target)
-	o.refused("accepts", "incident", "pause", "1", step)
+	o.refused("was given 2 arguments", "incident", "pause", "1", step)
 	has(t, "retry", o.mustType("incident", "retry", "1", step, target), "goes again", "nobody is carrying it out now")
 	step = "undrain-canary-public-proxyd"
 	has(t, "the next failure", o.must(1, "incident", "run", "1"), "failed: "+step, "the balancer is busy")

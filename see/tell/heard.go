@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"staunch/ink"
@@ -12,12 +13,35 @@ import (
 )
 
 // Rumour prints who runs what was heard of, public ones first; names are the components that run there, for when nobody holds it.
+// Processes that differ in nothing but their pid share a line.
 func Rumour(w io.Writer, p ink.Paint, r *heard.Rumour, names []string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  the clock runs since %s\n", p.Bold("Heard: "+tame.Line(r.Says)), r.Heard.Local().Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(&b, "\n%s\n", rumourSums(p, r, names))
 	groups := map[string][]heard.Holder{}
 	for _, h := range r.Holders {
 		groups[h.Version] = append(groups[h.Version], h)
+	}
+	for _, list := range sortedGroups(groups) {
+		fmt.Fprintf(&b, "\n  %s\n", p.Bold(tame.Line(strings.TrimSpace(r.Component+" "+versionOr(list[0].Version)))))
+		rumourHolders(&b, list)
+	}
+	fmt.Fprintf(&b, "\n%d of %d processes seen on %s.\n", r.Seen, r.Known, tame.Line(r.Host))
+	if r.Note != "" {
+		fmt.Fprintf(&b, "Noted as %s; next: staunch incident open --from-heard %s\n", tame.Line(r.Note), r.ID)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// rumourSums says in one sentence how many hold it and how many of them face the public, or why nobody is listed.
+func rumourSums(p ink.Paint, r *heard.Rumour, names []string) string {
+	running := tame.Line(ink.Few(names, 20))
+	if r.Component == "" {
+		return "None of these words names something that runs here, so nobody was looked for: name it with --component. Components that run here: " + running + "."
+	}
+	if len(r.Holders) == 0 {
+		return "No process that was seen has " + tame.Line(r.Component) + " in memory. Components that run here: " + running + "."
 	}
 	pids, public := map[int]bool{}, map[int]bool{}
 	for _, h := range r.Holders {
@@ -26,30 +50,31 @@ func Rumour(w io.Writer, p ink.Paint, r *heard.Rumour, names []string) error {
 			public[h.PID] = true
 		}
 	}
-	switch {
-	case r.Component == "":
-		fmt.Fprintf(&b, "\nNone of these words names something that runs here, so nobody was looked for: name it with --component. Components that run here: %s.\n", tame.Line(ink.Few(names, 20)))
-	case len(r.Holders) == 0:
-		fmt.Fprintf(&b, "\nNo process that was seen has %s in memory. Components that run here: %s.\n", tame.Line(r.Component), tame.Line(ink.Few(names, 20)))
-	default:
-		fmt.Fprintf(&b, "\n%s in memory of %s, %s\n", p.Bold(tame.Line(r.Component)), ink.Count(len(pids), "process", "processes"), p.Red(fmt.Sprintf("%d of them public", len(public))))
-	}
-	for _, list := range sortedGroups(groups) {
-		fmt.Fprintf(&b, "\n  %s\n", p.Bold(tame.Line(strings.TrimSpace(r.Component+" "+versionOr(list[0].Version)))))
-		for _, h := range list {
-			where := h.Unit
-			if where == "" {
-				where = "no unit"
-			}
-			fmt.Fprintf(&b, "    %-9s %s (%d)  %s  %s in %s\n", h.Exposure.In, tame.Line(h.Process), h.PID, tame.Line(where), h.Linkage, tame.Line(h.Path))
+	return p.Bold(tame.Line(r.Component)) + " in memory of " + ink.Count(len(pids), "process", "processes") + ", " + p.Red(fmt.Sprintf("%d of them public", len(public)))
+}
+
+// fewPIDs is how many processes of a line are named by number; the JSON names all.
+const fewPIDs = 5
+
+// rumourHolders prints a version's processes, a line for all that differ in nothing but their pid.
+func rumourHolders(b *strings.Builder, list []heard.Holder) {
+	var order []heard.Holder
+	pids := map[heard.Holder][]string{}
+	for _, h := range list {
+		pid := strconv.Itoa(h.PID)
+		h.PID = 0
+		if pids[h] == nil {
+			order = append(order, h)
 		}
+		pids[h] = append(pids[h], pid)
 	}
-	fmt.Fprintf(&b, "\n%d of %d processes seen on %s.\n", r.Seen, r.Known, tame.Line(r.Host))
-	if r.Note != "" {
-		fmt.Fprintf(&b, "Noted as %s; next: staunch incident open --from-heard %s\n", tame.Line(r.Note), r.ID)
+	for _, h := range order {
+		where := "no unit"
+		if h.Unit != "" {
+			where = tame.Line(h.Unit)
+		}
+		fmt.Fprintf(b, "    %-9s %s (%s)  %s  %s in %s\n", h.Exposure.In, tame.Line(h.Process), ink.Few(pids[h], fewPIDs), where, h.Linkage, tame.Line(h.Path))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 func versionOr(v string) string {
