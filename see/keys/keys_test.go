@@ -330,10 +330,12 @@ func TestRunningNginx(t *testing.T) {
 
 func FuzzFiles(f *testing.F) {
 	f.Add("server { ssl_certificate /k/a; include x*; }", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "A_TOKEN=1\x00B=2")
+	f.Add(`{"apps": {"tls": {"certificates": {"load_files": [{"certificate": "/k/a", "key": "/k/a"}]}}}}`, "", "")
+	f.Add("define a ${b}\ndefine b ${a}\nsslcertificatefile ${a}/{$b}\n--[[ \ntls /k/a /k/{$X}", "", "X=a")
 	f.Add("bind :1 ssl crt", "\x30\x82\x01\x00\x02\x01\x03\x30", "=")
 	f.Fuzz(func(t *testing.T, conf, key, environ string) {
-		for _, program := range []string{"nginx", "haproxy", "dovecot"} {
-			p := newProcess(t, program, "x.service", []string{program, "-f", "/c", "-c", "/c"}, strings.Split(environ, "\x00"))
+		for _, program := range []string{"nginx", "haproxy", "dovecot", "caddy", "apache2", "prosody"} {
+			p := newProcess(t, program, "x.service", []string{program, "-f", "/c", "-c", "/c", "--config", "/c"}, strings.Split(environ, "\x00"))
 			p.file("c", conf)
 			p.file("k/a", key)
 			p.look(keys.Question{})

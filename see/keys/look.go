@@ -97,7 +97,8 @@ type subject struct {
 	reader Reader // without How
 	env    map[string]string
 	args   []string
-	how    string // of what is being read now
+	starts [][]string // command lines with which its unit starts programs
+	how    string     // of what is being read now
 	says   string
 	texts  int // configuration files read
 	seen   map[string]bool

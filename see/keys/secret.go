@@ -12,11 +12,12 @@ func (s *subject) environment() {
 		if !ok || len(name) > 200 {
 			continue
 		}
-		if name == "CREDENTIALS_DIRECTORY" {
-			s.env[name] = value
-		}
-		if kind, is := secretName(name); is && value != "" {
+		kind, is := secretName(name)
+		if is && value != "" {
 			s.secret(kind, name, "environment", "")
+		}
+		if (!is || name == "CREDENTIALS_DIRECTORY") && len(value) <= 4096 {
+			s.env[name] = value // paths are made of it; a value that may be a secret is not kept
 		}
 	}
 }

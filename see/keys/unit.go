@@ -68,6 +68,8 @@ func (u *unit) file(name string) {
 		}
 		u.says = key + " in " + name
 		switch strings.TrimSpace(key) {
+		case "ExecStart":
+			u.start(value)
 		case "Environment":
 			for _, pair := range quoted(value) {
 				u.variable(pair)
@@ -84,6 +86,15 @@ func (u *unit) file(name string) {
 		}
 	}
 	u.says = ""
+}
+
+// start keeps a command line, with what the unit's name puts into it.
+func (u *unit) start(line string) {
+	_, instance, _ := strings.Cut(strings.TrimSuffix(u.reader.Unit, ".service"), "@")
+	line = strings.NewReplacer("%i", instance, "%I", instance, "%%", "%").Replace(strings.TrimLeft(strings.TrimSpace(line), "-@:+!"))
+	if words := quoted(line); len(words) > 0 && len(u.starts) < 100 {
+		u.starts = append(u.starts, words)
+	}
 }
 
 func (u *unit) variable(pair string) {

@@ -48,6 +48,36 @@ func TestNamesOfVariablesComeFromTheUnitToo(t *testing.T) {
 	}
 }
 
+// TestATitleInPlaceOfArguments: redis shows its address where its arguments were. Its unit tells which configuration it reads, and options that
+// name a key; without a unit nobody knows, and that is said.
+func TestATitleInPlaceOfArguments(t *testing.T) {
+	one, two := newPair(t, "one.example"), newPair(t, "two.example")
+	for unit, start := range map[string]string{"redis-server@shop.service": "/usr/bin/redis-server /srv/redis-%i.conf --tls-cert-file /srv/two.pem --tls-key-file /srv/two.pem", "other.service": "/usr/bin/other"} {
+		p := newProcess(t, "redis-server", unit, []string{"/usr/bin/redis-server 127.0.0.1:6379"}, nil)
+		p.file("srv/redis-shop.conf", "tls-port 6380\ntls-cert-file /srv/one.pem\ntls-key-file /srv/one.pem\n")
+		p.file("srv/one.pem", one.cert+one.key)
+		p.file("srv/two.pem", two.cert+two.key)
+		root := t.TempDir()
+		file, _, _ := strings.Cut(unit, "shop")
+		p.put(filepath.Join(root, "lib/systemd/system", strings.TrimSuffix(file, ".service")+".service"), "[Service]\nExecStart=-"+start+"\n")
+		f, err := keys.Look(t.Context(), keys.Question{}, keys.Env{Proc: p.proc, Root: root})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if unit == "other.service" {
+			if len(f.Keys) != 0 || len(f.Unseen) != 1 || !strings.Contains(f.Unseen[0].Reason, "title") {
+				t.Errorf("without its unit: %+v, unseen %+v", f.Keys, f.Unseen)
+			}
+			continue
+		}
+		for _, k := range []pair{one, two} {
+			if got := find(t, f, k.spki); !got.Private || got.Readers[0].How != "configuration" {
+				t.Errorf("%+v", got)
+			}
+		}
+	}
+}
+
 func FuzzUnitFile(f *testing.F) {
 	f.Add("[Service]\nEnvironment=A_TOKEN=x \"B SECRET=y\"\nEnvironmentFile=-/etc/x\nLoadCredential=a:b\n")
 	f.Add("Environment=\"A_TOKEN=x\\\n")
