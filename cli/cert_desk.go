@@ -317,8 +317,13 @@ func see(ctx context.Context, p cert.Point, from string) cert.Served {
 		return s
 	}
 	s.Chain = chain
-	if s.Keys, err = probe.ServesAll(ctx, e); err != nil {
+	if s.Keys, err = probe.ServesAll(ctx, e); err == nil {
+		s.Nameless, err = probe.ServesNameless(ctx, e)
+	} else {
 		s.Keys = []string{first}
+	}
+	if err != nil {
+		s.Partly = "it shows key " + first[:12] + "; whether it has others could not be seen: " + err.Error()
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -128,8 +129,8 @@ func (w *watching) seen(ctx context.Context, d *desk, c *certsFile, old map[stri
 		all, r.unseen = points(ctx, d.Fleet)
 		r.points, served = len(all), seeAll(ctx, d, all)
 		for _, s := range served {
-			if s.Unseen != "" {
-				r.unseen = append(r.unseen, cert.Unseen{Where: s.Point.String(), Why: s.Unseen})
+			if why := cmp.Or(s.Unseen, s.Partly); why != "" {
+				r.unseen = append(r.unseen, cert.Unseen{Where: s.Point.String(), Why: why})
 			}
 		}
 	}
@@ -312,6 +313,11 @@ func alarmsAt(ctx context.Context, s cert.Served, trust chain.Trust, old map[str
 	for _, k := range s.Keys {
 		if by := old[k]; by != "" {
 			out = append(out, fmt.Sprintf("serves the old key %.12s again, which %s replaced", k, by))
+		}
+	}
+	for _, k := range s.Nameless {
+		if by := old[k]; by != "" && !slices.Contains(s.Keys, k) {
+			out = append(out, fmt.Sprintf("serves the old key %.12s again to those who ask for no name, which %s replaced", k, by))
 		}
 	}
 	c, err := chain.Judge(ctx, s.Chain, trust)

@@ -84,7 +84,9 @@ type Unseen struct {
 // Served is one look at one point with the chain that came with it.
 type Served struct {
 	Sighting
-	Chain [][]byte // DER, leaf first
+	Chain    [][]byte // DER, leaf first
+	Nameless []string // keys shown to those who ask for no name: a CDN's own, perhaps, so they only count where they are ours
+	Partly   string   // why not every kind of key could be asked for
 }
 
 // Declared is what the inventory says of one endpoint.
@@ -141,6 +143,9 @@ func Gather(in Inputs) Catalogue {
 				k.onAffected(host, in.Affected)
 			}
 		}
+	}
+	for _, s := range in.Served {
+		g.nameless(s)
 	}
 	for spki, edges := range in.Edges {
 		k := g.key(spki)
@@ -251,6 +256,9 @@ func (g *gatherer) served(s Served) {
 		g.unseen = append(g.unseen, Unseen{s.Point.String(), s.Unseen})
 		return
 	}
+	if s.Partly != "" {
+		g.unseen = append(g.unseen, Unseen{s.Point.String(), s.Partly})
+	}
 	for _, spki := range s.Keys {
 		k := g.key(spki)
 		if !slices.Contains(k.Served, s.Point) {
@@ -261,6 +269,15 @@ func (g *gatherer) served(s Served) {
 		g.certificate(s.Chain[0], "served")
 		for _, der := range s.Chain[1:] {
 			g.issuers[string(der)] = true
+		}
+	}
+}
+
+// nameless files a point under keys that are known from elsewhere.
+func (g *gatherer) nameless(s Served) {
+	for _, spki := range s.Nameless {
+		if k := g.byKey[spki]; k != nil && !slices.Contains(k.Served, s.Point) {
+			k.Served = append(k.Served, s.Point)
 		}
 	}
 }

@@ -41,7 +41,7 @@ type Sighting struct {
 // Looker looks at points from one place.
 type Looker struct {
 	From string
-	// See returns every key that the point serves now (RSA and ECDSA may differ).
+	// See returns every key that the point serves now: of each kind (RSA and ECDSA may differ), and to those who ask for no name.
 	See func(ctx context.Context, p Point) (spkis []string, err error)
 	// Meet returns one key that it serves, for one handshake: enough to see that a key is served, not that none other is. May be nil.
 	Meet func(ctx context.Context, p Point) (spki string, err error)

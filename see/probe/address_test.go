@@ -107,22 +107,59 @@ func TestServes(t *testing.T) {
 	}
 }
 
-// A server with an RSA and an ECDSA certificate serves two keys: a key is gone only when neither is it. Old ones are read by our own hello.
+// A server with an RSA and an ECDSA certificate serves two keys: a key is gone only when neither is it, whatever versions and suites it speaks. Old ones
+// are read by our own hello.
 func TestServesAllOnRealServers(t *testing.T) {
 	real.Slow(t)
 	t.Parallel()
 	a := newAuthority(t)
-	rsa, ec := a.issue(t, rsaKey(t, 2048)), a.issue(t, ecKey(t))
+	rsa, ec, ed := a.issue(t, rsaKey(t, 2048)), a.issue(t, ecKey(t)), a.issue(t, edKey(t))
+	second := "ssl_certificate " + rsa.certFile + "; ssl_certificate_key " + rsa.keyFile + "; "
+	both := []string{"-dcert", rsa.certFile, "-dkey", rsa.keyFile}
 	for name, c := range map[string]struct {
 		target string
 		keys   int
 	}{
-		"two certificates": {openssl(t, ec, "-dcert", rsa.certFile, "-dkey", rsa.keyFile), 2},
-		"one":              {openssl(t, rsa), 1},
-		"node 0.8":         {node(t, "0.8.28", rsa), 1},
+		"two certificates":   {openssl(t, ec, both...), 2},
+		"two, TLS 1.3 alone": {openssl(t, ec, append(both, "-tls1_3")...), 2},
+		"two, TLS 1.3 alone, the server's order, AES-256": {openssl(t, ec, append(both, "-tls1_3", "-serverpref", "-ciphersuites", "TLS_AES_256_GCM_SHA384")...), 2},
+		"two, ChaCha20 over P-384":                        {openssl(t, ec, append(both, "-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "-groups", "P-384")...), 2},
+		"two, TLS 1.2 for RSA alone":                      {openssl(t, ec, append(both, "-cipher", "ECDHE-RSA-AES128-GCM-SHA256")...), 2},
+		"two, TLS 1.2 for ECDSA alone":                    {openssl(t, ec, append(both, "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256")...), 2},
+		"RSA and Ed25519":                                 {openssl(t, ed, append(both, "-tls1_3")...), 2},
+		"two at nginx, TLS 1.3 alone":                     {nginx(t, ec, second+"ssl_protocols TLSv1.3;"), 2},
+		"two at nginx, TLS 1.2 for RSA alone":             {nginx(t, ec, second+"ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256;"), 2},
+		"one":                                             {openssl(t, rsa), 1},
+		"one, TLS 1.3 alone":                              {openssl(t, ec, "-tls1_3"), 1},
+		"one that wants a certificate of ours, TLS 1.2":   {openssl(t, rsa, "-Verify", "1", "-verify_return_error", "-tls1_2"), 1},
+		"one that wants a certificate of ours, TLS 1.3":   {openssl(t, rsa, "-Verify", "1", "-verify_return_error", "-tls1_3"), 1},
+		"node 0.8": {node(t, "0.8.28", rsa), 1},
 	} {
 		at := netip.MustParseAddrPort(c.target)
 		all, err := probe.ServesAll(t.Context(), probe.Endpoint{Address: at.Addr(), Port: at.Port(), SNI: "localhost"})
+		if err != nil || len(all) != c.keys {
+			t.Errorf("%s: %q %v", name, all, err)
+		}
+	}
+}
+
+// What those are shown who ask for no name is another certificate at many servers; one that shows them nothing serves them nothing.
+func TestServesAnyoneOnRealServers(t *testing.T) {
+	real.Slow(t)
+	t.Parallel()
+	a := newAuthority(t)
+	first, named := a.issue(t, ecKey(t)), a.issue(t, ecKey(t))
+	behind := "} server { listen %s ssl; server_name localhost; ssl_certificate " + named.certFile + "; ssl_certificate_key " + named.keyFile + ";"
+	for name, c := range map[string]struct {
+		target string
+		keys   int
+	}{
+		"another certificate":  {nginxAlso(t, first, "", behind), 2},
+		"no certificate":       {nginxAlso(t, first, "ssl_reject_handshake on;", behind), 1},
+		"the same certificate": {nginx(t, first, ""), 1},
+	} {
+		at := netip.MustParseAddrPort(c.target)
+		all, err := probe.ServesAnyone(t.Context(), probe.Endpoint{Address: at.Addr(), Port: at.Port(), SNI: "localhost"})
 		if err != nil || len(all) != c.keys {
 			t.Errorf("%s: %q %v", name, all, err)
 		}

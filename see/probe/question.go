@@ -15,7 +15,7 @@ type Mode string
 const (
 	ModeHeartbleed  Mode = "heartbleed"  // one connection: the Heartbleed verdict alone
 	ModeCertificate Mode = "certificate" // one connection: the chain that is served
-	ModeKeys        Mode = "keys"        // three connections: every key that is served, RSA and ECDSA
+	ModeKeys        Mode = "keys"        // four to seven connections: every key that is served, of each kind, and to those who name nobody
 	ModeQuick       Mode = "quick"       // about eight connections: enough for a letter, which is then an upper bound
 	ModeFull        Mode = "full"        // everything; also the meaning of ""
 )

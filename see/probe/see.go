@@ -95,7 +95,7 @@ func (s *sight) certificateAlone(ctx context.Context) (closed bool) {
 }
 
 func (s *sight) keysAlone(ctx context.Context) (closed bool) {
-	keys, err := keysOf(ctx, s.d)
+	keys, err := keysForAnyone(ctx, s.d)
 	if err != nil {
 		s.unseen(err)
 		return errors.Is(err, syscall.ECONNREFUSED)

@@ -99,7 +99,16 @@ func openssl(t testing.TB, l leaf, args ...string) string {
 // nginx runs nginx with these directives inside its server.
 func nginx(t testing.TB, l leaf, directives string) string {
 	t.Helper()
+	return nginxAlso(t, l, directives, "")
+}
+
+// nginxAlso has further directives, in which %s is the address.
+func nginxAlso(t testing.TB, l leaf, directives, further string) string {
+	t.Helper()
 	program, port, dir := real.Program(t, "nginx"), freePort(t), t.TempDir()
+	if further != "" {
+		directives += fmt.Sprintf(further, local(port))
+	}
 	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
 events {}
 http { access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;

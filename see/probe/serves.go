@@ -6,11 +6,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 
 	"staunch/fault"
 	"staunch/see/probe/chain"
 	"staunch/see/probe/door"
+	"staunch/see/probe/handshake"
 	"staunch/see/probe/hello"
 )
 
@@ -27,39 +29,153 @@ func Serves(ctx context.Context, e Endpoint) (spki string, der [][]byte, err err
 	return spki, served, err
 }
 
-// ServesAll is like Serves, but asks a TLS 1.2 server separately for an RSA and for an ECDSA certificate, because one endpoint may
-// serve both and a key is only gone when neither has it. A server with TLS 1.3 alone is asked once.
+// ServesAll is like Serves, but asks separately for each kind of certificate (RSA, ECDSA, EdDSA), in TLS 1.2 by suites and in TLS 1.3 by signature
+// schemes, because one endpoint may serve several and a key is only gone when none of them is it.
+// Each connection is a handshake of its own: nothing is resumed, so nothing is shown that the server no longer has.
 func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
 	return keysOf(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
 }
 
+// ServesNameless tells which key those are shown who ask for no name: many servers have a certificate for them that nobody thinks of. None where they are
+// refused, and where the endpoint is asked for no name anyhow.
+func ServesNameless(ctx context.Context, e Endpoint) (spkis []string, err error) {
+	if e.SNI == "" {
+		return nil, nil
+	}
+	return nameless(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+}
+
+func nameless(ctx context.Context, d *door.Door) ([]string, error) {
+	met, err := meet(ctx, d, nil, func(c *tls.Config) { c.ServerName = "" })
+	switch {
+	case met != nil && len(met.chain) > 0:
+		return added(nil, met.chain)
+	case fault.Is(err, fault.Unsupported):
+		return nil, nil
+	}
+	return nil, err
+}
+
+// ServesAnyone is ServesAll and ServesNameless.
+func ServesAnyone(ctx context.Context, e Endpoint) (spkis []string, err error) {
+	return keysForAnyone(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+}
+
+func keysForAnyone(ctx context.Context, d *door.Door) ([]string, error) {
+	spkis, err := keysOf(ctx, d)
+	if err != nil || d.SNI == "" {
+		return spkis, err
+	}
+	more, err := nameless(ctx, d)
+	for _, spki := range more {
+		if !slices.Contains(spkis, spki) {
+			spkis = append(spkis, spki)
+		}
+	}
+	return spkis, err
+}
+
 func keysOf(ctx context.Context, d *door.Door) (spkis []string, err error) {
-	served, err := chainOf(ctx, d)
+	served, version, err := chainAnd(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	first, err := chain.SPKI(served[0])
-	if err != nil {
+	if spkis, err = added(nil, served); err != nil {
 		return nil, err
 	}
-	spkis = []string{first}
-	for _, c := range []hello.Client{d.Only(rsaOnly), d.Only(ecdsaOnly)} {
-		flight, got, _ := d.Ask(ctx, c, hello.UntilDone)
-		if got == door.Silent || got == door.Unseen {
-			return nil, fault.New(fault.Unreachable, "%s stopped answering", d.Endpoint)
-		}
-		if flight == nil || len(flight.Certificates) == 0 {
-			continue
-		}
-		other, err := chain.SPKI(flight.Certificates[0])
+	for _, kind := range []func(hello.Suite) bool{rsaOnly, ecdsaOnly} {
+		served, err := shown(d, func() ([][]byte, door.Answer) {
+			flight, got, _ := d.Ask(ctx, d.Only(kind), hello.UntilDone)
+			if flight == nil {
+				return nil, got
+			}
+			return flight.Certificates, got
+		})
 		if err != nil {
 			return nil, err
 		}
-		if other != first {
-			spkis = append(spkis, other)
+		if spkis, err = added(spkis, served); err != nil {
+			return nil, err
 		}
 	}
+	if version == tls.VersionTLS13 || version == 0 {
+		return modernKeys(ctx, d, spkis, version != 0)
+	}
 	return spkis, nil
+}
+
+// modernKeys asks a server of TLS 1.3 for each kind of key that it could sign with. Where it is sure to speak TLS 1.3 and shows no key to any such
+// question, it was not seen.
+func modernKeys(ctx context.Context, d *door.Door, spkis []string, sure bool) ([]string, error) {
+	answers := 0
+	for _, kind := range kindsOfSignature() {
+		served, err := shown(d, func() ([][]byte, door.Answer) { return modernChain(ctx, d, kind) })
+		if err != nil {
+			return nil, err
+		}
+		if len(served) > 0 {
+			answers++
+		}
+		if spkis, err = added(spkis, served); err != nil {
+			return nil, err
+		}
+	}
+	if sure && answers == 0 {
+		return nil, fault.New(fault.Unreachable, "%s speaks TLS 1.3, but shows no certificate to whoever asks for one kind of key", d.Endpoint)
+	}
+	return spkis, nil
+}
+
+// kindsOfSignature splits the schemes of TLS 1.3 by the key that signs: RSA, ECDSA, and what came after them.
+func kindsOfSignature() [][]uint16 {
+	return [][]uint16{{0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b}, {0x0403, 0x0503, 0x0603}, {0x0807, 0x0808, 0x0904, 0x0905, 0x0906}}
+}
+
+func modernChain(ctx context.Context, d *door.Door, signatures []uint16) ([][]byte, door.Answer) {
+	conn, err := d.Open(ctx)
+	if err != nil {
+		return nil, door.Unseen
+	}
+	defer conn.Close()
+	offer, share := handshake.OfferModern(d.SNI)
+	offer.Signatures = signatures
+	served, err := handshake.Chain(conn, offer, share)
+	switch {
+	case err == nil:
+		return served, door.Accepted
+	case fault.Is(err, fault.Unsupported): // an older version, or a group that we do not have: shown is nothing
+		return nil, door.Refused
+	}
+	return nil, door.Classify(err)
+}
+
+// shown is what a server shows to one question. That it hangs up without a word is taken for a no only the second time: broken and overloaded servers do
+// that as well.
+func shown(d *door.Door, ask func() ([][]byte, door.Answer)) ([][]byte, error) {
+	served, got := ask()
+	if got == door.HungUp && len(served) == 0 {
+		served, got = ask()
+	}
+	switch {
+	case len(served) > 0, got == door.Accepted, got == door.Refused, got == door.HungUp:
+		return served, nil
+	}
+	return nil, fault.New(fault.Unreachable, "%s stopped answering", d.Endpoint)
+}
+
+// added puts the leaf's key to the others, once.
+func added(spkis []string, served [][]byte) ([]string, error) {
+	if len(served) == 0 {
+		return spkis, nil
+	}
+	spki, err := chain.SPKI(served[0])
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(spkis, spki) {
+		return spkis, nil
+	}
+	return append(spkis, spki), nil
 }
 
 func rsaOnly(s hello.Suite) bool   { return strings.Contains(s.Name, "_RSA_") && !s.PSK() }
@@ -67,14 +183,21 @@ func ecdsaOnly(s hello.Suite) bool { return strings.Contains(s.Name, "_ECDSA_") 
 
 // chainOf reads the chain: by crypto/tls, which can do TLS 1.3, else by our own hello, which can talk to anything older.
 func chainOf(ctx context.Context, d *door.Door) ([][]byte, error) {
+	served, _, err := chainAnd(ctx, d)
+	return served, err
+}
+
+// chainAnd is chainOf, and tells the version that crypto/tls agreed on; 0 where the handshake did not come so far.
+func chainAnd(ctx context.Context, d *door.Door) (served [][]byte, version uint16, err error) {
 	met, err := meet(ctx, d, nil)
 	if met != nil && len(met.chain) > 0 {
-		return met.chain, nil
+		return met.chain, met.state.Version, nil
 	}
 	if fault.KindOf(err) != fault.Unsupported {
-		return nil, err
+		return nil, 0, err
 	}
-	return oldChain(ctx, d, err)
+	served, err = oldChain(ctx, d, err)
+	return served, tls.VersionTLS12, err
 }
 
 // oldChain reads the chain by our own hello; why is what is said when that does not work either.

@@ -18,7 +18,7 @@ func Here(name string) cert.Looker {
 			if err != nil {
 				return nil, err
 			}
-			return probe.ServesAll(ctx, e)
+			return probe.ServesAnyone(ctx, e)
 		},
 		Meet: func(ctx context.Context, p cert.Point) (string, error) {
 			e, err := endpointOf(p)

@@ -198,3 +198,80 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// Every suite and group of TLS 1.3 that we speak, with each kind of key alone: what is shown is the certificate of that kind, or none.
+func TestChainOfEachKind(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs := []tls.Certificate{certificate(t, rsaKey, rsaKey.Public()), certificate(t, ecKey, ecKey.Public())}
+	for suite := uint16(0x1301); suite <= 0x1303; suite++ {
+		for _, group := range []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521} {
+			for i, schemes := range [][]uint16{{0x0804}, {0x0403}, {0x0807}} {
+				conn, _ := server(t, &tls.Config{Certificates: certs, CurvePreferences: []tls.CurveID{group}, ClientAuth: tls.RequireAnyClientCert})
+				offer, share := OfferModern("localhost")
+				offer.Suites, offer.Signatures = []uint16{suite}, schemes
+				chain, err := Chain(conn, offer, share)
+				if i == 2 {
+					if _, refused := hello.IsAlert(err); !refused {
+						t.Errorf("suite %x, group %v: no key of that kind, and it says %v", suite, group, err)
+					}
+					continue
+				}
+				if err != nil || len(chain) != 1 || !bytes.Equal(chain[0], certs[i].Certificate[0]) {
+					t.Errorf("suite %x, group %v, scheme %x: %d certificates, %v", suite, group, schemes, len(chain), err)
+				}
+			}
+		}
+	}
+}
+
+func TestChainSaysWhyNot(t *testing.T) {
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, config := range map[string]*tls.Config{"TLS 1.2 alone": {MaxVersion: tls.VersionTLS12}, "a group that we do not have": {CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}}} {
+		config.Certificates = []tls.Certificate{certificate(t, ecKey, ecKey.Public())}
+		conn, _ := server(t, config)
+		offer, share := OfferModern("")
+		if chain, err := Chain(conn, offer, share); err == nil {
+			t.Errorf("%s: %d certificates", name, len(chain))
+		}
+	}
+}
+
+// FuzzChain holds what a hostile server says after its hello to the limits: no panic, and never a chain out of what was not encrypted for us.
+func FuzzChain(f *testing.F) {
+	f.Add([]byte{22, 3, 3, 0, 4, 2, 0, 0, 0})
+	f.Add([]byte("\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03" + "0123456789abcdef0123456789abcdef" + "\x00\x13\x01\x00\x00\x2e\x00\x2b\x00\x02\x03\x04\x00\x33\x00\x24\x00\x1d\x00\x20" + "0123456789abcdef0123456789abcdef" + "\x17\x03\x03\x00\x20" + "0123456789abcdef0123456789abcdef"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		_ = ours.SetDeadline(time.Now().Add(5 * time.Second))
+		go func() {
+			defer theirs.Close()
+			_, _ = theirs.Read(make([]byte, 16<<10))
+			_, _ = theirs.Write(said)
+		}()
+		offer, share := OfferModern("x")
+		if chain, err := Chain(ours, offer, share); err == nil {
+			t.Errorf("%d certificates out of noise", len(chain))
+		}
+	})
+}
+
+// FuzzModernChain holds the reader of certificate messages to never failing but with an error.
+func FuzzModernChain(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 6, 0, 0, 1, 48, 0, 0})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if chain, err := hello.ParseModernChain(body); err == nil && len(chain) == 0 {
+			t.Error("neither a chain nor an error")
+		}
+	})
+}

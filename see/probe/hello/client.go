@@ -13,6 +13,7 @@ type Client struct {
 	ServerName   string // "" or an address: no server_name extension
 	Groups       []uint16
 	Signatures   []uint16
+	InChain      []uint16 // schemes that may stand in the certificates (RFC 8446 section 4.2.3); none: those of Signatures
 	ALPN         []string
 	Heartbeat    bool // extension 15: the peer may send
 	Deflate      bool // offers TLS compression
@@ -24,8 +25,9 @@ type Client struct {
 	Renegotiated []byte // our Finished of the handshake before, inside a session
 	Fallback     bool   // TLS_FALLBACK_SCSV (RFC 7507)
 	KeyShare     *KeyShare
-	Random       []byte // 32 bytes; nil: fresh ones
-	TicketValue  []byte // a ticket to resume with; implies Ticket
+	Shares       []KeyShare // more of them, for who goes on after the ServerHello
+	Random       []byte     // 32 bytes; nil: fresh ones
+	TicketValue  []byte     // a ticket to resume with; implies Ticket
 }
 
 // KeyShare is one share for TLS 1.3; without one an empty list goes out, and the server answers with a HelloRetryRequest, which costs nobody a key.
@@ -125,6 +127,9 @@ func (c Client) keyExtensions(b *builder) {
 	if len(c.Signatures) > 0 && c.Version >= TLS12 {
 		b.extension(extSignatures, func(b *builder) { b.u16list(c.Signatures) })
 	}
+	if len(c.InChain) > 0 && c.Version >= TLS12 {
+		b.extension(extInChain, func(b *builder) { b.u16list(c.InChain) })
+	}
 	if len(c.ALPN) > 0 {
 		b.extension(extALPN, func(b *builder) {
 			b.lengthed(2, func(b *builder) {
@@ -158,11 +163,14 @@ func (c Client) modernExtensions(b *builder) {
 	b.extension(extSupportedVersions, func(b *builder) { b.bytes([]byte{2, 3, 4}) })
 	b.extension(extKeyShare, func(b *builder) {
 		b.lengthed(2, func(b *builder) {
-			if c.KeyShare == nil {
-				return
+			shares := c.Shares
+			if c.KeyShare != nil {
+				shares = append([]KeyShare{*c.KeyShare}, shares...)
 			}
-			b.u16(c.KeyShare.Group)
-			b.lengthed(2, func(b *builder) { b.bytes(c.KeyShare.Data) })
+			for _, one := range shares {
+				b.u16(one.Group)
+				b.lengthed(2, func(b *builder) { b.bytes(one.Data) })
+			}
 		})
 	})
 }

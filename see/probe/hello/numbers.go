@@ -67,6 +67,7 @@ const (
 	extMasterSecret      uint16 = 23
 	extSessionTicket     uint16 = 35
 	extSupportedVersions uint16 = 43
+	extInChain           uint16 = 50
 	extKeyShare          uint16 = 51
 	extRenegotiation     uint16 = 0xff01
 )

@@ -15,6 +15,7 @@ type Server struct {
 	Compression byte
 	Retry       bool   // HelloRetryRequest
 	Group       uint16 // extension 51: the group asked for, or of the share
+	Share       []byte // extension 51: the server's half of the key exchange
 	Heartbeat   byte   // 0: extension absent; 1: may be sent to; 2: may not
 	Renegotiate bool
 	Ticket      bool
@@ -66,6 +67,8 @@ func (s *Server) extension(id uint16, data []byte) {
 	case extKeyShare:
 		if len(data) >= 2 {
 			s.Group = binary.BigEndian.Uint16(data)
+			rest := cursor{rest: data[2:]}
+			s.Share = bytes.Clone(rest.lengthed(2))
 		}
 	case extRenegotiation:
 		s.Renegotiate = true
@@ -91,6 +94,22 @@ func parseCertificates(body []byte) ([][]byte, error) {
 		chain = append(chain, bytes.Clone(list.lengthed(3)))
 	}
 	if c.failed || list.failed {
+		return nil, fmt.Errorf("%w: a Certificate message of %d bytes", ErrBroken, len(body))
+	}
+	return chain, nil
+}
+
+// ParseModernChain reads the chain of a Certificate message of TLS 1.3 (RFC 8446 section 4.4.2), without its four bytes of header. Errors: ErrBroken.
+func ParseModernChain(body []byte) ([][]byte, error) {
+	c := cursor{rest: body}
+	c.lengthed(1) // the request's context
+	list := cursor{rest: c.lengthed(3)}
+	var chain [][]byte
+	for !list.failed && len(list.rest) > 0 && len(chain) < maxChain {
+		chain = append(chain, bytes.Clone(list.lengthed(3)))
+		list.lengthed(2) // extensions
+	}
+	if c.failed || list.failed || len(chain) == 0 || len(chain[0]) == 0 {
 		return nil, fmt.Errorf("%w: a Certificate message of %d bytes", ErrBroken, len(body))
 	}
 	return chain, nil
