@@ -289,7 +289,7 @@ func (o *replacing) overriding(list []cert.Key, known []cert.Point, custodians [
 		var all []string
 		for _, p := range known {
 			all = append(all, p.String())
-			if word == p.String() || word == p.Name+"@"+p.Address {
+			if means(word, p) {
 				out.Points = append(out.Points, p.String())
 			}
 		}
@@ -370,7 +370,7 @@ func (d *desk) revokeByHand(ctx context.Context, c *certsFile, logs []string, wh
 		w.say("  certificate %s, issued by %s, ends %s", x.Serial, tame.Line(x.Issuer), x.NotAfter.Format(time.DateOnly))
 	}
 	known := replace.Endpoints(d.Fleet, g.points, k)
-	against := cert.Observe(ctx, known, []cert.Looker{errand.Here(d.Machine)}, cert.Watch{Times: 2, Every: time.Second}).Against(k.SPKI)
+	against := cert.Observe(ctx, known, []cert.Looker{errand.Here(d.Machine)}, lastLook()).Against(k.SPKI)
 	for _, o := range against {
 		w.say("  against it: %s", tame.Line(o.Says))
 	}

@@ -263,6 +263,10 @@ func (w anyOf) Revoke(ctx context.Context, leaf *x509.Certificate) (acme.Accepte
 	return acme.Accepted{}, fault.New(kind, "%s", strings.Join(says, "; "))
 }
 
+func whatFor(drill bool) string {
+	return map[bool]string{true: "drills only", false: "no drill"}[drill]
+}
+
 // ownKeyAt is the CA that an old key itself asks for its revocation; "" for none. A drill and the real thing never meet.
 func (c *certsFile) ownKeyAt(name string, drill bool) (*replace.OwnKey, error) {
 	if name == "" {
@@ -273,7 +277,7 @@ func (c *certsFile) ownKeyAt(name string, drill bool) (*replace.OwnKey, error) {
 	case !known || a.ACME == "":
 		return nil, fault.New(fault.NotFound, "no ACME authority is called %s", name).Hinted("certs.yaml lists authorities")
 	case a.Drill != drill:
-		return nil, fault.New(fault.Denied, "%s is for %s", name, map[bool]string{true: "drills only", false: "no drill"}[a.Drill])
+		return nil, fault.New(fault.Denied, "%s is for %s", name, whatFor(a.Drill))
 	}
 	own := &replace.OwnKey{Directory: a.ACME}
 	if a.Roots != "" {

@@ -54,10 +54,10 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 	drill := strings.HasPrefix(sealed.Plan().Title, "drill: ")
 	e := &errand.Desk{
 		Shelf: certShelf{d.Store}, Hosts: hosts, Put: d.putPayload, Edge: c.edge, Open: c.openFor, Now: d.Now,
-		Lookers: []cert.Looker{errand.Here(d.Machine)}, Vantage: d.vantage, Watch: cert.Watch{Times: 2, Every: time.Second},
+		Lookers: []cert.Looker{errand.Here(d.Machine)}, Vantage: d.vantage, Watch: lastLook(),
 		Program: func(issuer string) (string, bool) {
 			a, known := c.authority(issuer)
-			return a.Hook, known && a.Hook != ""
+			return a.Hook, known && a.Hook != "" && a.Drill == drill
 		},
 		Voters: func(ctx context.Context) ([]string, error) {
 			a, err := d.Approval(ctx, sealed, list)
@@ -66,6 +66,9 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 		Known: d.knownKey,
 	}
 	e.CA = func(ctx context.Context, ca, account string) (*acme.Client, error) {
+		if a, known := c.authority(ca); known && a.Drill != drill { // whatever a plan says: a drill and the real thing never meet
+			return nil, fault.New(fault.Denied, "%s is for %s", ca, whatFor(a.Drill))
+		}
 		client, err := c.connect(ctx, ca, account)
 		if err != nil {
 			return nil, err
@@ -75,20 +78,8 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 	e.Revoker = func(ctx context.Context, leaf *x509.Certificate) (cert.Revoker, error) {
 		return c.revoker(ctx, drill, leaf)
 	}
-	e.Points = func(ctx context.Context, spki string) ([]cert.Point, error) {
-		all, unseen := points(ctx, d.Fleet)
-		for _, p := range sealed.Plan().Keys {
-			if p.SPKI != spki {
-				continue
-			}
-			for _, u := range unseen { // a name that no longer resolves is an endpoint that cannot be seen, not one less
-				if slices.ContainsFunc(p.Endpoints, func(e string) bool { return strings.HasPrefix(e, u.Where+"@") }) {
-					all = append(all, cert.Point{Name: u.Where, Address: "unresolved"})
-				}
-			}
-		}
-		return pointsOfPlan(sealed.Plan(), spki, all), nil
-	}
+	e.Points = (&known{d: d, plan: sealed.Plan()}).serving
+	e.Addresses = d.addresses
 	return e
 }
 
@@ -99,20 +90,6 @@ func voters(env *Env, config string, now time.Time) int {
 		return 0
 	}
 	return list.People(now)
-}
-
-// pointsOfPlan keeps those points that carry a name of the plan's endpoints of this key: new addresses of known names.
-func pointsOfPlan(p *plan.Plan, spki string, all []cert.Point) []cert.Point {
-	names := map[string]bool{}
-	for _, k := range p.Keys {
-		if k.SPKI == spki {
-			for _, e := range k.Endpoints {
-				name, _, _ := strings.Cut(e, "@")
-				names[name] = true
-			}
-		}
-	}
-	return slices.DeleteFunc(all, func(p cert.Point) bool { return !names[p.Name] })
 }
 
 func (d *desk) putPayload(ctx context.Context, name, sum string, r io.Reader) error {

@@ -64,6 +64,7 @@ type shelf struct {
 	docs  map[string][]byte
 	saves int
 	crash int
+	fate  func() (dies, stored bool) // of whoever saves; nil: it lives
 }
 
 var errCrash = errors.New("killed")
@@ -81,6 +82,14 @@ func (s *shelf) Load(_ context.Context, name string) ([]byte, error) {
 func (s *shelf) Save(_ context.Context, name string, body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fate != nil {
+		if dies, stored := s.fate(); dies {
+			if stored {
+				s.docs[name] = bytes.Clone(body)
+			}
+			return errCrash
+		}
+	}
 	s.docs[name] = bytes.Clone(body)
 	if s.saves++; s.saves == s.crash {
 		return errCrash

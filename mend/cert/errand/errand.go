@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"sync"
 	"time"
 
 	"staunch/fault"
@@ -54,6 +55,8 @@ type Desk struct {
 	Watch   cert.Watch
 	// Points tells every endpoint known now that may serve a key: what was learned after the plan was made counts as well.
 	Points func(ctx context.Context, spki string) ([]cert.Point, error)
+	// Addresses tells where an endpoint's name leads at this moment: a CDN names other addresses from minute to minute. May be nil.
+	Addresses func(ctx context.Context, name string) ([]cert.Point, error)
 	// Known tells whether a key was ever seen before: such a key is never used as a new one.
 	Known func(ctx context.Context, spki string) (bool, error)
 	// Voters are the people whose signatures under this plan were verified just now.
@@ -61,6 +64,8 @@ type Desk struct {
 	// Revoker finds who can revoke a certificate: the account that ordered it, another account of that CA, or the key itself.
 	Revoker func(ctx context.Context, leaf *x509.Certificate) (cert.Revoker, error)
 	Now     func() time.Time
+
+	learning sync.Mutex // what is learned of one key is read, added to and stored by one at a time
 }
 
 // Edge is one CDN or balancer: exactly one of Keyed and Requesting is set.
@@ -110,6 +115,7 @@ func stagedDoc(edge, key string) string  { return "staged/" + edge + "/" + key }
 func beforeDoc(edge, key string) string  { return "before/" + edge + "/" + key }
 func servedDoc(edge, spki string) string { return "served/" + edge + "/" + spki }
 func revokedDoc(spki string) string      { return "revoked/" + spki }
+func learnedDoc(spki string) string      { return "learned/" + spki }
 
 func (d *Desk) done(says string) act.Outcome {
 	return act.Outcome{Status: act.Done, Says: says, Ended: d.now()}

@@ -58,10 +58,60 @@ func (d *Desk) notServed(ctx context.Context, p plan.Predicate, w run.Work) run.
 		return *bad
 	}
 	against := proof.Against(p.SPKI)
-	if len(against) == 0 {
+	elsewhere, err := d.elsewhere(ctx, p, at)
+	if err != nil {
+		return unknown(err.Error())
+	}
+	if against = append(against, elsewhere...); len(against) == 0 {
 		return yes(p.Endpoint + " serves another key, seen from " + strings.Join(proof.From(), ", "))
 	}
 	return d.judged(ctx, w, p.Endpoint, at, against)
+}
+
+// elsewhere looks at addresses that the endpoint's name leads to by now and that the plan does not know. The first point of a name does it for all. What was
+// met once is remembered for the revocation's own look: that a name does not lead there any more says nothing of who still goes there.
+func (d *Desk) elsewhere(ctx context.Context, p plan.Predicate, at replace.At) ([]cert.Obstacle, error) {
+	name, _, _ := strings.Cut(p.Endpoint, "@")
+	i := slices.IndexFunc(at.Points, func(one cert.Point) bool { return one.Name == name })
+	if d.Addresses == nil || i < 0 || at.Points[i].String() != p.Endpoint {
+		return nil, nil
+	}
+	now, err := d.Addresses(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	now = slices.DeleteFunc(slices.Clone(now), func(one cert.Point) bool { return slices.Contains(at.Points, one) })
+	if len(now) == 0 {
+		return nil, nil
+	}
+	if err := d.learn(ctx, p.SPKI, now); err != nil {
+		return nil, err
+	}
+	return cert.Observe(ctx, now, d.lookers(at), cert.Watch{Times: 1}).Against(p.SPKI), nil
+}
+
+func (d *Desk) learn(ctx context.Context, spki string, points []cert.Point) error {
+	d.learning.Lock()
+	defer d.learning.Unlock()
+	var known []cert.Point
+	if _, err := d.load(ctx, learnedDoc(spki), &known); err != nil {
+		return err
+	}
+	all := joined(known, points)
+	if len(all) == len(known) {
+		return nil
+	}
+	return d.save(ctx, learnedDoc(spki), all)
+}
+
+// joined is both lists, each point once.
+func joined(known, more []cert.Point) []cert.Point {
+	for _, p := range more {
+		if !slices.Contains(known, p) {
+			known = append(known, p)
+		}
+	}
+	return known
 }
 
 // judged words what stands against a point. An override that names it lets the plan go on.

@@ -15,11 +15,13 @@ import (
 	"staunch/mend/cert/acme"
 	"staunch/mend/cert/replace"
 	"staunch/reach/act"
+	"staunch/steer/plan"
 	"staunch/steer/run"
 )
 
 // ended is what CAs said to one key's revocation.
 type ended struct {
+	Asked     time.Time       `json:"asked,omitzero"` // the last time: stored ahead, so that a crash does not hide that a CA may know of it
 	Accepted  []acme.Accepted `json:"accepted"`
 	Overrides []cert.Obstacle `json:"overrides,omitempty"`
 	Watched   []string        `json:"watched"` // the points that were seen without the key right before
@@ -38,9 +40,12 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 		return act.Outcome{}, err
 	}
 	spki := w.Target.SPKI
+	if err := ruled(w, at); err != nil {
+		return act.Outcome{}, err
+	}
 	right, proof, err := d.right(ctx, spki, leaves, at)
 	if err != nil {
-		return act.Outcome{}, fault.From(err, fault.Denied).Hinted("%s", fault.HintOf(err))
+		return act.Outcome{}, d.refused(ctx, spki, err)
 	}
 	by := func(c *x509.Certificate) (cert.Revoker, error) { return d.Revoker(ctx, c) }
 	if w.Step.Act != nil {
@@ -49,8 +54,11 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 	} else if d.Revoker == nil {
 		return act.Outcome{}, fault.New(fault.Unsupported, "no CA account that can revoke is set up")
 	}
+	if err := d.asking(ctx, spki); err != nil {
+		return act.Outcome{}, fault.From(err, fault.Denied) // nobody was asked
+	}
 	accepted, failed := cert.Revoke(ctx, right, by, d.now())
-	e := ended{Accepted: accepted, Overrides: right.Overridden(), From: proof.From()}
+	e := ended{Asked: d.now().UTC(), Accepted: accepted, Overrides: right.Overridden(), From: proof.From()}
 	for _, p := range proof.Points() {
 		e.Watched = append(e.Watched, p.String())
 	}
@@ -61,6 +69,46 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 		return act.Outcome{}, fault.New(verdict(failed), "%d of %d certificates were not accepted for revocation: %v", len(failed), len(leaves), failed[0])
 	}
 	return d.done(fmt.Sprintf("accepted by the CA for %d certificates, asked by %s; browsers may still accept them until %s", len(accepted), askedBy(accepted), lastDay(leaves)) + overruled(at.Override, e.Overrides)), nil
+}
+
+// ruled holds the plan's step to the rules of revocations once more: they were asked when the plan was proposed, and what lies in a store can be another
+// plan by now.
+func ruled(w run.Work, at replace.At) error {
+	if w.Plan == nil {
+		return fault.New(fault.Denied, "no plan says that key %.12s may be revoked", w.Target.SPKI)
+	}
+	world := plan.World{Now: w.Plan.Made, Endpoints: map[string][]string{}}
+	for _, p := range at.Points {
+		world.Endpoints[w.Target.SPKI] = append(world.Endpoints[w.Target.SPKI], p.String())
+	}
+	return plan.Refuse(plan.LintEnd(w.Plan, w.Step.ID, world))
+}
+
+// refused is why there is no right to revoke. Where CAs were asked before, and what they said was lost in a crash, it says so: the key may be revoked already.
+func (d *Desk) refused(ctx context.Context, spki string, why error) error {
+	kind, hint := fault.Denied, fault.HintOf(why)
+	var e ended
+	if had, err := d.load(ctx, revokedDoc(spki), &e); had && err == nil && !e.Asked.IsZero() && len(e.Accepted) == 0 {
+		why = fault.New(kind, "%v; a CA was asked at %s, and what it said is not known: look at its list (`staunch cert verify`)", why, e.Asked.Format("2006-01-02 15:04Z"))
+	}
+	return fault.From(why, kind).Hinted("%s", hint)
+}
+
+// asking notes that CAs are asked from now on.
+func (d *Desk) asking(ctx context.Context, spki string) error {
+	var e ended
+	if _, err := d.load(ctx, revokedDoc(spki), &e); err != nil {
+		return err
+	}
+	e.Asked = d.now().UTC()
+	return d.save(ctx, revokedDoc(spki), e)
+}
+
+// Asked is when CAs were last asked to revoke a key's certificates, whatever came of it; zero where they never were.
+func (d *Desk) Asked(ctx context.Context, spki string) (time.Time, error) {
+	var e ended
+	_, err := d.load(ctx, revokedDoc(spki), &e)
+	return e.Asked, err
 }
 
 // overruled names what stood against a revocation that an override let through: what may be broken now.
@@ -148,17 +196,17 @@ func (d *Desk) right(ctx context.Context, spki string, leaves []*x509.Certificat
 
 // where lists every point that may serve the key now, those learned since the plan was made included, and everybody who has to look.
 func (d *Desk) where(ctx context.Context, spki string, at replace.At) ([]cert.Point, []cert.Looker, error) {
-	known := slices.Clone(at.Points)
+	var learned []cert.Point
+	if _, err := d.load(ctx, learnedDoc(spki), &learned); err != nil {
+		return nil, nil, err
+	}
+	known := joined(slices.Clone(at.Points), learned)
 	if d.Points != nil {
 		more, err := d.Points(ctx, spki)
 		if err != nil {
 			return nil, nil, fault.New(fault.Denied, "which endpoints may serve the key now is not known: %v", err)
 		}
-		for _, p := range more {
-			if !slices.Contains(known, p) {
-				known = append(known, p)
-			}
-		}
+		known = joined(known, more)
 	}
 	return known, d.lookers(at), nil
 }

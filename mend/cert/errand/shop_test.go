@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	mrand "math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ type shop struct {
 	ca     *pebble.Server
 	client *acme.Client
 	old    *x509.Certificate
+	oldKey crypto.Signer
 	desk   *errand.Desk
 	shelf  *shelf
 	host   *host
@@ -53,14 +55,18 @@ type shop struct {
 	keys   []cert.Key
 }
 
+// freePort is below the ports that systems give to whoever asks for any: nobody else gets it before it is used.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10000 + mrand.IntN(20000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 func newShop(t *testing.T) *shop { t.Helper(); return shopAt(t, pebble.Options{}) }
@@ -77,6 +83,7 @@ func shopAt(t *testing.T, o pebble.Options) *shop {
 		t.Fatal(err)
 	}
 	first := x.obtain(key)
+	x.oldKey = key
 	x.origin = newServer(t, first)
 	x.cdn = &cdn{serves: newServer(t, first)}
 	x.host = &host{t: t, made: map[string]string{}, keys: map[string]crypto.Signer{}, payloads: map[string][]byte{}, placed: map[string]bool{}, serves: x.origin}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -175,9 +176,12 @@ func (d *draft) ring(ring string, swaps []*swap, before []string) []string {
 func (d *draft) servedIn(s *swap, ring string) []cert.Point {
 	var out []cert.Point
 	for _, p := range s.points {
-		host, _, _ := strings.Cut(p.Address, ":")
+		at, err := netip.ParseAddrPort(p.Address)
+		if err != nil {
+			continue // a name that does not resolve is waited for at the end
+		}
 		for _, h := range d.o.Fleet.InRing(ring) {
-			if h.Address == host && slices.Contains(s.hosts, h.Name) && d.behind(p) == "" {
+			if host, err := netip.ParseAddr(h.Address); err == nil && host.Unmap() == at.Addr().Unmap() && slices.Contains(s.hosts, h.Name) && d.behind(p) == "" {
 				out = append(out, p)
 			}
 		}
