@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/fleet"
+	"staunch/reach/fleet/borrow"
 	"staunch/reach/host"
 	"staunch/tame"
 
@@ -49,9 +48,12 @@ Exit codes: 0 all well; 1 something is missing; 2 could not look; 3 a host could
 			if l.format != "table" && l.format != "json" {
 				return fault.New(fault.Usage, "unknown format %q", l.format).Hinted("known: table, json")
 			}
-			_, hosts, err := l.hosts(env, strings.Join(args, " "))
+			known, hosts, err := l.hosts(env, strings.Join(args, " "))
 			if err != nil {
 				return err
+			}
+			if len(hosts) == 0 {
+				fmt.Fprintf(env.Stderr, "note: %s names no host yet\n", known.Source)
 			}
 			if l.check {
 				return l.checkAll(cmd.Context(), env, hosts)
@@ -196,7 +198,7 @@ func newHostsImport(env *Env) *cobra.Command {
 		Use: "import FILE", Short: "Print a staunch.yaml made of another inventory", Args: cobra.ExactArgs(1),
 		Long: "Reads an Ansible inventory (INI, YAML, or what ansible-inventory --list prints), an ssh configuration or a list of names,\nand prints a staunch.yaml to begin with. \"-\" reads stdin.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := borrow(env, args[0])
+			f, err := borrowed(env, args[0])
 			if err != nil {
 				return err
 			}
@@ -210,15 +212,11 @@ func newHostsImport(env *Env) *cobra.Command {
 	}
 }
 
-func borrow(env *Env, path string) (*fleet.Fleet, error) {
-	if path != "-" {
-		return readFleet(path)
+func borrowed(env *Env, path string) (*fleet.Fleet, error) {
+	if path == "-" {
+		return borrow.Stream(env.Stdin, "stdin")
 	}
-	text, err := io.ReadAll(io.LimitReader(env.Stdin, fleet.MaxBytes+1))
-	if err != nil {
-		return nil, fault.New(fault.Usage, "stdin: %v", err)
-	}
-	return fleet.Borrow(text, "stdin", fleet.Files{Read: os.ReadFile, Glob: filepath.Glob})
+	return borrow.File(path)
 }
 
 func newHostsClean(env *Env) *cobra.Command {

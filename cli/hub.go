@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"staunch/fault"
@@ -18,6 +16,7 @@ import (
 	"staunch/ledger/sqlite"
 	"staunch/notify"
 	"staunch/reach/fleet"
+	"staunch/reach/fleet/borrow"
 
 	"github.com/spf13/cobra"
 )
@@ -130,7 +129,7 @@ func machineName() string {
 // findFleet reads the inventory: the one named, else the first of the usual places, else this machine alone.
 func findFleet(env *Env, named string) (*fleet.Fleet, error) {
 	if named != "" {
-		return readFleet(named)
+		return borrow.File(named)
 	}
 	dir, err := os.Getwd()
 	if err != nil {
@@ -141,26 +140,11 @@ func findFleet(env *Env, named string) (*fleet.Fleet, error) {
 		home = filepath.Join(h, ".config")
 	}
 	for _, place := range fleet.Places(dir, home) {
-		f, err := readFleet(place)
+		f, err := borrow.File(place)
 		if err == nil || !fault.Is(err, fault.NotFound) {
 			return f, err
 		}
 	}
 	name := machineName()
 	return fleet.Of("this machine alone, as there is no "+fleet.FileName, []fleet.Host{{Name: cmp.Or(name, "localhost"), Via: fleet.ViaLocal}}), nil
-}
-
-func readFleet(path string) (*fleet.Fleet, error) {
-	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.NotFound, "there is no inventory %s", path)
-	case err != nil:
-		return nil, fault.New(fault.Denied, "the inventory: %v", err)
-	case strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml"):
-		if f, err := fleet.Read(text, path); err == nil || filepath.Base(path) == fleet.FileName {
-			return f, err
-		}
-	}
-	return fleet.Borrow(text, path, fleet.Files{Read: os.ReadFile, Glob: filepath.Glob})
 }

@@ -19,6 +19,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
 	"staunch/reach/fleet"
+	"staunch/reach/fleet/borrow"
 	"staunch/reach/here"
 	"staunch/reach/host"
 	"staunch/reach/ssh"
@@ -196,7 +197,7 @@ func (r *reaching) fleet(env *Env, selector string) (*fleet.Fleet, error) {
 	}
 	var hosts []fleet.Host
 	if text, err := os.ReadFile(file); err == nil {
-		borrowed, err := fleet.SSHConfig(text, file, fleet.Files{Read: os.ReadFile, Glob: filepath.Glob})
+		borrowed, err := borrow.SSHConfig(text, file, borrow.Disk())
 		if err != nil {
 			return nil, err
 		}

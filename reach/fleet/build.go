@@ -4,22 +4,12 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"staunch/fault"
-)
-
-var (
-	// reName starts with a letter or digit, so that no name can be taken for an option of another program.
-	reName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
-	reWord = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}$`)
-	reUser = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._@\\-]{0,63}$`)
-	reUnit = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|slice|scope)$`)
-	reHex  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // Read reads staunch.yaml. source names the text in messages.
@@ -30,12 +20,7 @@ func Read(text []byte, source string) (*Fleet, error) {
 	}
 	f := &Fleet{Source: source, Rings: rings(form.Rings), Notify: form.Notify, Alone: form.Alone}
 	if len(f.Notify) > 0 && !filepath.IsAbs(f.Notify[0]) {
-		r.wrong(spot{1, 1}, "write the whole path, and each argument as an entry of its own", "notify: %q is no absolute path", f.Notify[0])
-	}
-	for _, ring := range f.Rings {
-		if !reWord.MatchString(ring.Name) {
-			r.wrong(spot{1, 1}, "", "ring %q: a name has letters, digits, dots, dashes and underscores", ring.Name)
-		}
+		r.wrong(form.of("notify"), "write the whole path, and each argument as an entry of its own", "notify: %q is no absolute path", f.Notify[0])
 	}
 	for _, h := range form.Hosts {
 		r.hosts(f, h)
@@ -91,18 +76,22 @@ func (r *reader) hosts(f *Fleet, h hostForm) {
 		for _, ring := range f.Rings {
 			rings = append(rings, ring.Name)
 		}
-		r.wrong(h.at, didYouMean(h.Ring, rings), "host %s: no ring is called %q", h.Name, h.Ring)
+		r.wrong(h.of("ring"), didYouMean(h.Ring, rings), "host %s: no ring is called %q", h.Name, h.Ring)
 	}
 	if len(names) > 1 && h.Address != "" && !strings.Contains(h.Address, "{name}") {
-		r.wrong(h.at, "use {name} in it", "hosts %s: %d hosts cannot share one address", h.Name, len(names))
+		r.wrong(h.of("address"), "use {name} in it", "hosts %s: %d hosts cannot share one address", h.Name, len(names))
 	}
 	for _, name := range names {
 		host := Host{
 			Name: name, Address: strings.ReplaceAll(h.Address, "{name}", name), Port: h.Port, User: h.User, Ring: h.Ring,
 			Labels: h.Labels, System: h.System, Hook: h.Hook, HookOn: h.HookOn, Via: Via(h.Via),
 		}
-		if says := host.wrong(); says != "" {
-			r.wrong(h.at, "", "host %s: %s", name, says)
+		if says := host.Wrong(); says != "" {
+			at := h.at
+			if reName.MatchString(name) {
+				at = h.of("address") // all else that can be wrong is seen where it is read
+			}
+			r.wrong(at, "as in 192.0.2.7, 2001:db8::7 or {name}.example.org", "host %s: %s", name, says)
 		}
 		f.Hosts = append(f.Hosts, host)
 	}
@@ -111,20 +100,21 @@ func (r *reader) hosts(f *Fleet, h hostForm) {
 
 // hook holds restart_hook and restart_on against all hosts.
 func (r *reader) hook(f *Fleet, h hostForm) {
+	if h.Hook == "" && h.HookOn == "" {
+		return
+	}
 	at, known := f.Host(h.HookOn)
 	switch covered := h.System == "" && Via(h.Via) != ViaNone; {
 	case h.Hook == "" && h.HookOn != "":
-		r.wrong(h.at, "", "hosts %s: restart_on goes with restart_hook", h.Name)
-	case h.Hook != "" && !reWord.MatchString(h.Hook):
-		r.wrong(h.at, "", "hosts %s: restart_hook %q is not the name of a hook", h.Name, h.Hook)
+		r.wrong(h.of("restart_on"), "add restart_hook: NAME", "hosts %s: restart_on goes with restart_hook", h.Name)
 	case h.Hook != "" && covered:
-		r.wrong(h.at, "it goes with system or via: none; what runs systemd is restarted by its units", "hosts %s: restart_hook is for hosts that are not covered", h.Name)
+		r.wrong(h.of("restart_hook"), "it goes with system or via: none; what runs systemd is restarted by its units", "hosts %s: restart_hook is for hosts that are not covered", h.Name)
 	case h.HookOn != "" && !known:
-		r.wrong(h.at, didYouMean(h.HookOn, f.names()), "hosts %s: restart_on names no host: %q", h.Name, h.HookOn)
+		r.wrong(h.of("restart_on"), didYouMean(h.HookOn, f.names()), "hosts %s: restart_on names no host: %q", h.Name, h.HookOn)
 	case h.HookOn != "" && at.NotCovered() != "":
-		r.wrong(h.at, "", "hosts %s: restart_on names %s, which is not covered itself", h.Name, h.HookOn)
+		r.wrong(h.of("restart_on"), "name a host that runs Linux with systemd", "hosts %s: restart_on names %s, which is not covered itself", h.Name, h.HookOn)
 	case h.Hook != "" && h.HookOn == "" && Via(h.Via) == ViaNone:
-		r.wrong(h.at, "restart_on: a covered host whose hook does it", "hosts %s: nobody can log in, so its hook cannot run there", h.Name)
+		r.wrong(h.of("restart_hook"), "restart_on: a covered host whose hook does it", "hosts %s: nobody can log in, so its hook cannot run there", h.Name)
 	}
 }
 
@@ -141,8 +131,8 @@ func (r *reader) twice(f *Fleet, h hostForm, added int) {
 	}
 }
 
-// wrong tells what is wrong with a host's own values, or "".
-func (h Host) wrong() string {
+// Wrong tells what is wrong with a host's own values, or "".
+func (h Host) Wrong() string {
 	switch {
 	case !reName.MatchString(h.Name):
 		return "a name has letters, digits, dots, dashes and underscores"
@@ -156,14 +146,17 @@ func (h Host) wrong() string {
 	return ""
 }
 
+// IsWord tells whether a text can be a label.
+func IsWord(s string) bool { return reWord.MatchString(s) }
+
 func isAddress(s string) bool {
 	_, err := netip.ParseAddr(s)
 	return err == nil
 }
 
 func (r *reader) service(f *Fleet, s serviceForm) {
-	say := func(hint, format string, args ...any) {
-		r.wrong(s.at, hint, "service "+s.Name+": "+format, args...)
+	say := func(key, hint, format string, args ...any) {
+		r.wrong(s.of(key), hint, "service "+s.Name+": "+format, args...)
 	}
 	out := Service{
 		Name: s.Name, On: s.On, Units: s.Units, Drain: s.Drain, Undrain: s.Undrain, MaxDown: s.MaxDown, Holds: s.Holds, Owner: s.Owner, Vendor: s.Vendor,
@@ -177,15 +170,11 @@ func (r *reader) service(f *Fleet, s serviceForm) {
 	if out.MaxDown == (Width{}) {
 		out.MaxDown.Hosts = 1
 	}
-	for _, unit := range s.Units {
-		if !reUnit.MatchString(unit) {
-			say("name it with its suffix, as in nginx.service", "unit %q is not a full unit name", unit)
-		}
-	}
 	if s.On == "" {
-		say("on: says which hosts it runs on", "the key on is missing")
+		say("on", "on: says which hosts it runs on", "the key on is missing")
 	} else if hosts, err := f.Select(s.On, nil); err != nil {
-		say(fault.HintOf(err), "on: %v", err)
+		says, _, _ := strings.Cut(err.Error(), "\n") // without the picture of where
+		say("on", fault.HintOf(err), "on: %s", says)
 	} else {
 		for _, h := range hosts {
 			out.Hosts = append(out.Hosts, h.Name)
@@ -195,9 +184,9 @@ func (r *reader) service(f *Fleet, s serviceForm) {
 	f.Services = append(f.Services, out)
 }
 
-func (r *reader) health(s serviceForm, say func(hint, format string, args ...any)) *Health {
+func (r *reader) health(s serviceForm, say func(key, hint, format string, args ...any)) *Health {
 	h := s.Health
-	if h == (healthForm{}) {
+	if !s.has("health") {
 		return nil
 	}
 	set := 0
@@ -207,10 +196,10 @@ func (r *reader) health(s serviceForm, say func(hint, format string, args ...any
 		}
 	}
 	if set != 1 {
-		say("", "health is exactly one of unit, tcp, url and hook, here are %d", set)
+		say("health", "as in health: {unit: nginx.service}", "health is exactly one of unit, tcp, url and hook, here are %d", set)
 	}
-	if h.Status != 0 && (h.URL == "" || h.Status < 100 || h.Status > 599) {
-		say("", "health: status is an HTTP status from 100 to 599 and goes with url")
+	if h.Status != 0 && h.URL == "" {
+		say("health", "it is what the URL must answer", "health: status goes with url")
 	}
 	if h.Within == 0 {
 		h.Within = 30 * time.Second
@@ -219,8 +208,8 @@ func (r *reader) health(s serviceForm, say func(hint, format string, args ...any
 }
 
 func (r *reader) endpoint(f *Fleet, e endpointForm) {
-	say := func(hint, format string, args ...any) {
-		r.wrong(e.at, hint, "endpoint "+e.Name+": "+format, args...)
+	say := func(key, hint, format string, args ...any) {
+		r.wrong(e.of(key), hint, "endpoint "+e.Name+": "+format, args...)
 	}
 	out := Endpoint{
 		Name: e.Name, Addresses: e.Addresses, SNI: e.SNI, StartTLS: e.StartTLS, XMPPDomain: e.XMPPDomain, Service: e.Service,
@@ -234,16 +223,11 @@ func (r *reader) endpoint(f *Fleet, e endpointForm) {
 		out.Addresses = []string{net.JoinHostPort(e.Name, "443")}
 	}
 	if len(out.Addresses) == 0 {
-		say("as in addresses: [192.0.2.1:443]", "it has no addresses")
+		say("addresses", "as in addresses: [192.0.2.1:443]", "it has no addresses")
 	}
 	for _, a := range out.Addresses {
 		if host, port, err := net.SplitHostPort(a); err != nil || !validPort(port) || !reName.MatchString(host) && !isAddress(host) {
-			say("as in 192.0.2.1:443 or [2001:db8::1]:443", "address %q is not host:port", a)
-		}
-	}
-	for _, p := range e.Pins {
-		if !reHex.MatchString(p) {
-			say("64 lower-case hex digits, as staunch probe prints spki_sha256", "pin %q is not a SHA-256", p)
+			say("addresses", "as in 192.0.2.1:443 or [2001:db8::1]:443", "address %q is not host:port", a)
 		}
 	}
 	if e.Service != "" {
@@ -252,11 +236,11 @@ func (r *reader) endpoint(f *Fleet, e endpointForm) {
 			for _, s := range f.Services {
 				names = append(names, s.Name)
 			}
-			say(didYouMean(e.Service, names), "no service is called %q", e.Service)
+			say("service", didYouMean(e.Service, names), "no service is called %q", e.Service)
 		}
 	}
 	if (e.XMPPDomain != "") != strings.HasPrefix(e.StartTLS, "xmpp-") {
-		say("", "xmpp_domain goes with starttls xmpp-client or xmpp-server, and they need it")
+		say("starttls", "as in {starttls: xmpp-client, xmpp_domain: example.org}", "xmpp_domain goes with starttls xmpp-client or xmpp-server, and they need it")
 	}
 	f.Endpoints = append(f.Endpoints, out)
 }

@@ -105,7 +105,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"hosts:\n  web1: {port: -1}\n", "port: expected a whole number", ""},
 		{"hosts:\n  web1: {}\n  web[1-2]: {}\n", "staunch.yaml:3:3: host web1 stands twice", ""},
 		{"hosts:\n  web1: {}\n  web1: {}\n", "3:3", ""},
-		{"hosts:\n  -oProxyCommand=x: {}\n", "letters, digits", ""},
+		{"hosts:\n  -oProxyCommand=x: {}\n", "neither a host name nor a pattern", "letters, digits"},
 		{"hosts:\n  web1: {address: \"-oX\"}\n", "neither a host name nor an IP address", ""},
 		{"hosts:\n  web1: {ring: prod}\n", "no ring is called \"prod\"", "production"},
 		{"hosts:\n  web[1-9999999]: {}\n", "host pattern", ""},
@@ -117,27 +117,52 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"hosts:\n  a: {}\nservices:\n  s: {on: a, health: {tcp: \"x:1\", unit: a.service}}\n", "exactly one of", ""},
 		{"endpoints:\n  a.example: {pins: [abc]}\n", "is not a SHA-256", "64"},
 		{"endpoints:\n  a.example: {starttls: xmpp-client}\n", "xmpp_domain", ""},
-		{"hosts:\n  a: {restart_hook: kick}\n", "2:3: hosts a: restart_hook is for hosts that are not covered", "units"},
+		{"hosts:\n  a: {restart_hook: kick}\n", "2:21: hosts a: restart_hook is for hosts that are not covered", "units"},
 		{"hosts:\n  a: {restart_on: b}\n", "restart_on goes with restart_hook", ""},
 		{"hosts:\n  a: {system: openbsd, restart_hook: kick, restart_on: web}\n  web1: {}\n", "restart_on names no host: \"web\"", "web1"},
 		{"hosts:\n  a: {via: none, restart_hook: kick}\n", "its hook cannot run there", "restart_on"},
 		{"hosts:\n  a: {via: none, restart_hook: kick, restart_on: b}\n  b: {system: hpux}\n", "not covered itself", ""},
 		{"hosts: &x\n  a: {}\n", "anchors", "pattern"},
-		{"hosts:\n\ta: {}\n", "staunch.yaml:", ""},
+		{"hosts:\n\ta: {}\n", "staunch.yaml:2:1: found character '\\t'", "indented by spaces"},
+		{"hosts:\n  web1: {port: 70000}\n", "staunch.yaml:2:16: port: 70000 is not from 1 to 65535", ""},
+		{"hosts:\n  web1: {port: 0}\n", "2:16: port: 0 is not from 1", ""},
+		{"hosts:\n  web1: {port: 022}\n", "2:16: port: expected a whole number from 0, found a number (022)", "plain digits"},
+		{"hosts:\n  web1: {port: 22.5}\n", "found a number (22.5)", "plain digits"},
+		{"hosts:\n  web1:\n    port:\n", "3:5: port has no value", "take the line out"},
+		{"hosts:\n  web1: {labels: web}\n", "2:18: labels: expected a mapping", "[web, db]"},
+		{"hosts: [web1]\n", "1:8: hosts: expected a mapping", "a key of its own"},
+		{"hosts:\n  web1: {ring: prod}\n", "2:16: host web1: no ring", ""},
+		{"hosts:\n  a: {via: [ssh]}\n", "2:12: via: expected text, found a list", "neither a list"},
+		{"rings:\n  \"a b\": {}\n", "2:3: rings: \"a b\" is not a word", "letters"},
+		{"rings:\n  a: {quorum: 0}\n", "2:15: quorum: 0 is not from 1", ""},
+		{"rings:\n  a: {width: 101%}\n", "2:14: width: expected how many hosts", "25%"},
+		{"alone: 5\n", "1:8: alone: expected a duration", "30s"},
+		{"alone: +5m\n", "1:8: alone: \"+5m\" is not a duration", "30s"},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, drain: ../x}\n", "4:21: drain: \"../x\" is not the name of a hook", "hooks"},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, restart: \"hook:\"}\n", "is not one of restart, reload, reboot, person, hook:NAME", "hook:NAME"},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, health: {}}\n", "4:22: service s: health is exactly one of", ""},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, health: {url: \"ftp:x\"}}\n", "4:28: url: \"ftp:x\" is not an http", "{host}"},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, health: {tcp: x}}\n", "4:28: tcp: \"x\" is not host:port", ""},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, health: {url: \"http://x\", status: 999}}\n", "999 is not from 100 to 599", ""},
+		{"hosts:\n  a: {}\nservices:\n  s: {on: a, units: [b.service, nginx]}\n", "4:33: units: \"nginx\" is not a full unit name", ""},
+		{"hosts: " + strings.Repeat("[", 3_000_000), "nested too deeply", ""},
+		{strings.Repeat("- ", 3_000_000), "nested too deeply", ""},
+		{strings.Repeat("!a ", 300_000), "nested too deeply", ""},
+		{strings.Repeat("#", fleet.MaxBytes+1), "the limit is", ""},
 		{"a: 1\n---\nb: 2\n", "2 documents", ""},
 	} {
 		_, err := fleet.Read([]byte(c.text), "staunch.yaml")
 		if err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%q: says %v, want %q", c.text, err, c.says)
+			t.Errorf("%.200q: says %v, want %q", c.text, err, c.says)
 		}
 		if c.hint != "" && !strings.Contains(fault.HintOf(err), c.hint) {
-			t.Errorf("%q: hint %q, want %q", c.text, fault.HintOf(err), c.hint)
+			t.Errorf("%.200q: hint %q, want %q", c.text, fault.HintOf(err), c.hint)
 		}
 	}
 }
 
 func TestEmptyFileIsAnEmptyFleet(t *testing.T) {
-	for _, text := range []string{"", "# nothing yet\n", "hosts:\n"} {
+	for _, text := range []string{"", "# nothing yet\n", "hosts:\n", "\ufeffhosts:\n"} {
 		if f := read(t, text); len(f.Hosts) != 0 || len(f.Rings) != 3 {
 			t.Errorf("%q: %+v", text, f)
 		}
@@ -182,9 +207,11 @@ func TestSelectorMistakes(t *testing.T) {
 		{"ring=canary2", "no host has ring=canary2", "ring=canary"},
 		{"web2 &", "ends too early", "as in"},
 		{"(web2", "ends too early", ""},
-		{"web2)", "unexpected \")\"", ""},
+		{"web2)", "unexpected \")\" (character 5)\n  web2)\n      ^", ""},
+		{"web2 & ", "ends too early (character 8)\n  web2 & \n         ^", ""},
+		{"web2 web2", "unexpected \"web2\" (character 6)\n  web2 web2\n       ^", ""},
 		{"", "ends too early", ""},
-		{"\"web2", "open quote", ""},
+		{"web2 | \"web2", "open quote (character 8)\n  web2 | \"web2\n         ^", ""},
 		{"@gone", "cannot be named here", ""},
 		{"web[2-3]", "only 1 of the 2", ""},
 		{strings.Repeat("!", 5000) + "web2", "too deeply", ""},
@@ -193,56 +220,6 @@ func TestSelectorMistakes(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(fault.HintOf(err), c.hint) {
 			t.Errorf("%.20q: %v, hint %q", c.text, err, fault.HintOf(err))
 		}
-	}
-}
-
-func TestBorrowsWhatTheTeamHas(t *testing.T) {
-	for _, c := range []struct{ name, text, hosts, web string }{
-		{"names.txt", "web1\n\n# c\nadmin@db1:2222 # main\n10.0.0.7\n", "web1 db1 10.0.0.7", ""},
-		{"config", "Host *\n  User x\nHost web1 web2 !no *.x\n  HostName 1.2.3.4\nHost github.com\n", "web1 web2", ""},
-		{"hosts", "mail ansible_host=10.1.1.1\n[web]\nweb[1:2] ansible_user=deploy\n[db]\ndb1:2022\n[all2:children]\nweb\n[web:vars]\na=b\n", "db1 mail web1 web2", "web1 web2"},
-		{"inv.yml", "all:\n  hosts:\n    mail:\n      ansible_host: 10.1.1.1\n  children:\n    web:\n      hosts:\n        web1:\n        web2: {ansible_port: 2022}\n", "mail web1 web2", "web1 web2"},
-		{"list.json", `{"_meta":{"hostvars":{"mail":{"ansible_host":"10.1.1.1"}}},"all":{"children":["ungrouped","web"]},"ungrouped":{"hosts":["mail"]},"web":{"hosts":["web1","web2"]}}`, "mail web1 web2", "web1 web2"},
-	} {
-		f, err := fleet.Borrow([]byte(c.text), c.name, fleet.Files{})
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if got := names(f.Hosts); got != c.hosts {
-			t.Errorf("%s: hosts %q, want %q", c.name, got, c.hosts)
-		}
-		if c.web != "" {
-			if web, err := f.Select("label=web", nil); err != nil || names(web) != c.web {
-				t.Errorf("%s: web is %q, %v", c.name, names(web), err)
-			}
-			if m, _ := f.Host("mail"); m.Address != "10.1.1.1" {
-				t.Errorf("%s: mail at %q", c.name, m.Address)
-			}
-		}
-		again, err := fleet.Write(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if back := read(t, string(again)); names(back.Hosts) != c.hosts {
-			t.Errorf("%s: written and read again: %q\n%s", c.name, names(back.Hosts), again)
-		}
-	}
-}
-
-func TestIncludedSSHConfiguration(t *testing.T) {
-	files := fleet.Files{
-		Glob: func(pattern string) ([]string, error) { return []string{pattern}, nil },
-		Read: func(name string) ([]byte, error) {
-			if name == "/home/a/.ssh/work" {
-				return []byte("Host web7\n"), nil
-			}
-			return nil, errors.New("unexpected " + name)
-		},
-	}
-	f, err := fleet.SSHConfig([]byte("Include work\nHost web8\n"), "/home/a/.ssh/config", files)
-	if err != nil || names(f.Hosts) != "web7 web8" {
-		t.Errorf("%q, %v", names(f.Hosts), err)
 	}
 }
 
@@ -295,19 +272,6 @@ func FuzzSelect(f *testing.F) {
 		rest, err := fl.Select("!("+s+")", nil)
 		if err != nil || len(chosen)+len(rest) != len(fl.Hosts) {
 			t.Errorf("%q takes %d of %d hosts, its opposite %d, %v", s, len(chosen), len(fl.Hosts), len(rest), err)
-		}
-	})
-}
-
-func FuzzBorrow(f *testing.F) {
-	f.Add([]byte("[a]\nb c=d\n"), "hosts")
-	f.Add([]byte("all:\n  hosts:\n    a:\n"), "x.yml")
-	f.Add([]byte(`{"a":{"hosts":["b"]}}`), "l")
-	f.Add([]byte("Host a b\n"), "config")
-	f.Fuzz(func(t *testing.T, text []byte, name string) {
-		got, err := fleet.Borrow(text, name, fleet.Files{})
-		if err == nil && got == nil {
-			t.Error("neither a fleet nor an error")
 		}
 	})
 }

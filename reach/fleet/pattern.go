@@ -9,9 +9,7 @@ import (
 )
 
 // Expand writes a host pattern out: web[01-20] keeps the zeros, db[a-c], rack[1-3,7]-node[1-2]. A name without brackets is itself.
-func Expand(pattern string) ([]string, error) { return expand(pattern, "-") }
-
-func expand(pattern, dash string) ([]string, error) {
+func Expand(pattern string) ([]string, error) {
 	if len(pattern) > 300 {
 		return nil, fault.New(fault.Usage, "host pattern %.40q... is too long", pattern)
 	}
@@ -25,7 +23,7 @@ func expand(pattern, dash string) ([]string, error) {
 		if open {
 			inside, after, closed := strings.Cut(tail, "]")
 			var err error
-			if parts, err = ranges(inside, dash); !closed || err != nil {
+			if parts, err = ranges(inside); !closed || err != nil {
 				return nil, badPattern(pattern)
 			}
 			tail = after
@@ -49,10 +47,10 @@ func badPattern(pattern string) error {
 }
 
 // ranges writes "1-3,7" out.
-func ranges(list, dash string) ([]string, error) {
+func ranges(list string) ([]string, error) {
 	var out []string
 	for item := range strings.SplitSeq(list, ",") {
-		from, to, isRange := strings.Cut(item, dash)
+		from, to, isRange := strings.Cut(item, "-")
 		if !isRange {
 			to = from
 		}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -32,6 +33,7 @@ type problem struct {
 // reader walks the syntax tree into the form and collects problems.
 type reader struct {
 	source   string
+	shapes   map[string]shape
 	problems []problem
 	known    map[string]bool // host names so far
 }
@@ -41,11 +43,12 @@ func parse(text []byte, source string) (*form, *reader, error) {
 	if len(text) > MaxBytes {
 		return nil, nil, fault.New(fault.Full, "%s has %d bytes, the limit is %d", source, len(text), MaxBytes)
 	}
-	tree, err := syntax(text, source)
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // the mark that some editors put before UTF-8
+	tree, err := Syntax(text, source)
 	if err != nil {
 		return nil, nil, err
 	}
-	r, f := &reader{source: source}, &form{Alone: AloneDelay}
+	r, f := &reader{source: source, shapes: shapes()}, &form{Alone: AloneDelay}
 	switch {
 	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil:
 		return f, r, nil
@@ -56,23 +59,36 @@ func parse(text []byte, source string) (*form, *reader, error) {
 	return f, r, r.fault()
 }
 
-// syntax parses YAML. The parser is not ours: a panic in it is the file's fault, not ours to die of.
-func syntax(text []byte, source string) (tree *ast.File, err error) {
+// Syntax parses YAML. The parser is not ours: a panic in it is the file's fault, not ours to die of.
+func Syntax(text []byte, source string) (tree *ast.File, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			tree, err = nil, fault.New(fault.Corrupt, "%s is not YAML: the parser gave up: %v", source, p)
 		}
 	}()
+	if err := shallow(text, source); err != nil {
+		return nil, err
+	}
 	tree, err = parser.ParseBytes(text, 0)
 	var bad *yaml.SyntaxError
 	switch {
 	case errors.As(err, &bad) && bad.Token != nil:
 		at := bad.Token.Position
-		return nil, fault.New(fault.Usage, "%s:%d:%d: %s", source, at.Line, at.Column, bad.Message)
+		return nil, fault.New(fault.Usage, "%s:%d:%d: %s", source, at.Line, at.Column, strings.ReplaceAll(bad.Message, "\t", `\t`)).Hinted("%s", syntaxHint(bad.Message))
 	case err != nil:
 		return nil, fault.New(fault.Usage, "%s is not YAML: %s", source, strings.ReplaceAll(err.Error(), "\n", " "))
 	}
 	return tree, nil
+}
+
+func syntaxHint(message string) string {
+	switch {
+	case strings.Contains(message, "\t"):
+		return "YAML is indented by spaces, never by tabs"
+	case strings.Contains(message, "already defined"):
+		return "every key stands once; put the two together"
+	}
+	return "from there on it is not YAML; an open bracket or quote may stand before it"
 }
 
 func (r *reader) wrong(at spot, hint, format string, args ...any) {
@@ -155,7 +171,7 @@ func (r *reader) clever(node ast.Node) bool {
 func (r *reader) pairs(node ast.Node, key string) []*ast.MappingValueNode {
 	m, ok := node.(ast.MapNode)
 	if !ok {
-		r.wrong(place(node), "", "%sexpected a mapping (key: value), found %s", prefix(key), kind(node))
+		r.wrong(place(node), mappingHint(key), "%sexpected a mapping (key: value), found %s", prefix(key), kind(node))
 		return nil
 	}
 	var pairs []*ast.MappingValueNode
@@ -175,6 +191,18 @@ func (r *reader) pairs(node ast.Node, key string) []*ast.MappingValueNode {
 		pairs = append(pairs, pair)
 	}
 	return pairs
+}
+
+func mappingHint(key string) string {
+	switch key {
+	case "labels":
+		return "as in labels: [web, db], or labels: {room: b}"
+	case "hosts":
+		return "each host is a key of its own, as in hosts: {web1: {}, web2: {}}"
+	case "":
+		return "as in hosts: {web1: {}}; docs/fleet.md has an example"
+	}
+	return "as in {key: value}, or one line each, indented by spaces"
 }
 
 func prefix(key string) string {
@@ -203,16 +231,51 @@ func (r *reader) mapping(node ast.Node, v reflect.Value, key string, depth int) 
 			r.wrong(place(pair.Key), didYouMean(name, keysOf(v.Type())), "unknown key %q%s", name, in(key))
 			continue
 		}
-		field := v.FieldByIndex(f.index)
-		if f.named {
-			r.named(pair.Value, field, name, depth+1)
-			continue
+		if e, notes := v.Addr().Interface().(interface{ note(string, spot) }); notes {
+			e.note(name, place(pair.Value))
 		}
-		before := len(r.problems)
-		r.value(pair.Value, field, name, depth+1)
-		if len(f.enum) > 0 && len(r.problems) == before && !allowed(field.String(), f.enum) {
-			r.wrong(place(pair.Value), didYouMean(field.String(), f.enum), "%s: %q is not one of %s", name, field.String(), strings.Join(f.enum, ", "))
+		r.field(pair, v.FieldByIndex(f.index), f, depth+1)
+	}
+}
+
+// field reads the value of a key that is known, and holds it to what the form says of it.
+func (r *reader) field(pair *ast.MappingValueNode, v reflect.Value, f field, depth int) {
+	if f.named {
+		r.named(pair.Value, v, f, depth)
+		return
+	}
+	if _, empty := pair.Value.(*ast.NullNode); empty && v.Kind() != reflect.Map {
+		r.wrong(place(pair.Key), "write its value, or take the line out", "%s has no value", f.key)
+		return
+	}
+	before := len(r.problems)
+	r.value(pair.Value, v, f.key, depth)
+	if len(r.problems) > before {
+		return
+	}
+	switch {
+	case len(f.enum) > 0 && !allowed(v.String(), f.enum):
+		r.wrong(place(pair.Value), strings.ReplaceAll(didYouMean(v.String(), f.enum), "*", "NAME"), "%s: %q is not one of %s", f.key, v.String(), strings.ReplaceAll(strings.Join(f.enum, ", "), "*", "NAME"))
+	case v.Kind() == reflect.Int && (int(v.Int()) < f.min || f.max > 0 && int(v.Int()) > f.max):
+		r.wrong(place(pair.Value), "", "%s: %d is not from %d to %d", f.key, v.Int(), f.min, f.max)
+	case f.shape != "":
+		r.shaped(pair.Value, v, f)
+	}
+}
+
+// shaped holds a text, or each text of a list, to its rule.
+func (r *reader) shaped(node ast.Node, v reflect.Value, f field) {
+	rule := r.shapes[f.shape]
+	if list, is := node.(*ast.SequenceNode); is {
+		for i, item := range list.Values {
+			if i < v.Len() && !rule.pattern.MatchString(v.Index(i).String()) {
+				r.wrong(place(item), rule.hint, "%s: %q %s", f.key, v.Index(i).String(), rule.says)
+			}
 		}
+		return
+	}
+	if !rule.pattern.MatchString(v.String()) {
+		r.wrong(place(node), rule.hint, "%s: %q %s", f.key, v.String(), rule.says)
 	}
 }
 
@@ -223,10 +286,10 @@ func in(key string) string {
 	return " in " + key
 }
 
-// allowed tells whether a value is in an enumeration; "hook:*" stands for any name after the colon. Nothing given is allowed.
+// allowed tells whether a value is in an enumeration; "hook:*" stands for any name of a hook after the colon. Nothing given is allowed.
 func allowed(value string, enum []string) bool {
 	for _, e := range enum {
-		if stem, open := strings.CutSuffix(e, "*"); value == e && !open || open && len(value) > len(stem) && strings.HasPrefix(value, stem) {
+		if stem, open := strings.CutSuffix(e, "*"); value == e && !open || open && strings.HasPrefix(value, stem) && reHook.MatchString(value[len(stem):]) {
 			return true
 		}
 	}
@@ -234,12 +297,17 @@ func allowed(value string, enum []string) bool {
 }
 
 // named reads a mapping from name to entry into a slice, in the file's order.
-func (r *reader) named(node ast.Node, v reflect.Value, key string, depth int) {
+func (r *reader) named(node ast.Node, v reflect.Value, f field, depth int) {
 	if _, empty := node.(*ast.NullNode); empty || r.clever(node) {
 		return
 	}
-	for _, pair := range r.pairs(node, key) {
+	rule := r.shapes[f.shape]
+	for _, pair := range r.pairs(node, f.key) {
 		name, _ := keyText(pair)
+		if !rule.pattern.MatchString(name) {
+			r.wrong(place(pair.Key), rule.hint, "%s: %q %s", f.key, name, rule.says)
+			continue
+		}
 		entry := reflect.New(v.Type().Elem()).Elem()
 		entry.FieldByName("Name").SetString(name)
 		r.value(pair.Value, entry, name, depth)
@@ -249,10 +317,6 @@ func (r *reader) named(node ast.Node, v reflect.Value, key string, depth int) {
 		v.Set(reflect.Append(v, entry))
 	}
 }
-
-func (h *hostForm) put(at spot)     { h.at = at }
-func (s *serviceForm) put(at spot)  { s.at = at }
-func (e *endpointForm) put(at spot) { e.at = at }
 
 func (r *reader) list(node ast.Node, v reflect.Value, key string, depth int) {
 	seq, ok := node.(*ast.SequenceNode)
@@ -280,7 +344,9 @@ func (r *reader) scalar(node ast.Node, v reflect.Value, key string) {
 			return
 		}
 	case *ast.IntegerNode:
-		if i, err := strconv.ParseInt(n.GetToken().Value, 10, 32); err == nil && v.Kind() == reflect.Int && i >= 0 {
+		plain := n.GetToken().Value
+		zeros := len(plain) > 1 && plain[0] == '0' // some read 022 as 18
+		if i, err := strconv.ParseInt(plain, 10, 32); err == nil && v.Kind() == reflect.Int && i >= 0 && !zeros {
 			v.SetInt(i)
 			return
 		}
@@ -290,9 +356,12 @@ func (r *reader) scalar(node ast.Node, v reflect.Value, key string) {
 			return
 		}
 	}
-	hint := ""
-	if v.Kind() == reflect.String {
-		hint = "put it in quotes"
+	hint := map[reflect.Kind]string{
+		reflect.String: "put it in quotes", reflect.Int: "plain digits without quotes, as in 22", reflect.Bool: "write true or false, without quotes",
+	}[v.Kind()]
+	switch node.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode:
+		hint = "one value, neither a list nor a mapping"
 	}
 	r.wrong(place(node), hint, "%s: expected %s, found %s", key, wanted(v.Kind()), kind(node))
 }
@@ -312,7 +381,7 @@ func kind(node ast.Node) string {
 	case *ast.StringNode:
 		return fmt.Sprintf("text (%.40q)", n.Value)
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return "a number"
+		return fmt.Sprintf("a number (%.40s)", n.GetToken().Value)
 	case *ast.BoolNode:
 		return "true or false"
 	case *ast.SequenceNode:
@@ -332,7 +401,7 @@ func (r *reader) duration(node ast.Node, v reflect.Value, key string) {
 		return
 	}
 	d, err := time.ParseDuration(s.Value)
-	if err != nil || d < 0 {
+	if err != nil || !reDuration.MatchString(s.Value) {
 		r.wrong(place(node), "write it with a unit, as in 30s, 10m or 1h", "%s: %q is not a duration", key, s.Value)
 		return
 	}
@@ -353,7 +422,7 @@ func (r *reader) width(node ast.Node, v reflect.Value, key string) {
 func parseWidth(s string) (Width, error) {
 	number, percent := strings.CutSuffix(s, "%")
 	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || percent && n > 100 || n > MaxHosts {
+	if err != nil || n > MaxHosts || !reWidth.MatchString(s) {
 		return Width{}, fault.New(fault.Usage, "%q is not a width", s)
 	}
 	if percent {
@@ -387,8 +456,8 @@ func (r *reader) labels(node ast.Node, v reflect.Value, key string) {
 	v.Set(reflect.ValueOf(labels))
 }
 
-// aliases tells whether YAML uses aliases, by which a small text can stand for an endless one.
-func aliases(tree *ast.File) bool {
+// Aliased tells whether YAML uses aliases, by which a small text can stand for an endless one.
+func Aliased(tree *ast.File) bool {
 	found := aliasFinder{}
 	for _, doc := range tree.Docs {
 		if doc.Body != nil {

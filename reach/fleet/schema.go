@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,6 +15,8 @@ type field struct {
 	key, doc string
 	named    bool
 	enum     []string
+	shape    string // a rule of shapes(), or ""
+	min, max int    // of a number; 0: not bounded
 	index    []int
 	of       reflect.Type
 }
@@ -25,13 +29,22 @@ func orderedFields(t reflect.Type) []field {
 		if key == "" || key == "-" {
 			continue
 		}
-		entry := field{key: key, doc: f.Tag.Get("doc"), named: option == "named", index: f.Index, of: f.Type}
+		entry := field{key: key, doc: f.Tag.Get("doc"), named: option == "named", index: f.Index, of: f.Type, shape: f.Tag.Get("is")}
+		entry.min, entry.max = bound(f, "min"), bound(f, "max")
 		if e := f.Tag.Get("enum"); e != "" {
 			entry.enum = strings.Split(e, ",")
 		}
 		fields = append(fields, entry)
 	}
 	return fields
+}
+
+func bound(f reflect.StructField, tag string) int {
+	n, err := strconv.Atoi(f.Tag.Get(tag))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func fieldsOf(t reflect.Type) map[string]field {
@@ -50,6 +63,9 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
+// Keys lists what may stand at the top of staunch.yaml.
+func Keys() []string { return keysOf(reflect.TypeFor[form]()) }
+
 // Schema returns the JSON schema of staunch.yaml (draft 2020-12), for editors.
 func Schema() ([]byte, error) {
 	s := object(reflect.TypeFor[form]())
@@ -64,51 +80,83 @@ func object(t reflect.Type) map[string]any {
 	for _, f := range orderedFields(t) {
 		properties[f.key] = property(f)
 	}
-	return map[string]any{"type": []string{"object", "null"}, "additionalProperties": false, "properties": properties}
+	o := map[string]any{"type": []string{"object", "null"}, "additionalProperties": false, "properties": properties}
+	maps.Copy(o, together(t))
+	return o
+}
+
+// together is what the keys of one mapping ask of each other, as far as a schema can say it.
+func together(t reflect.Type) map[string]any {
+	has := func(key string) map[string]any { return map[string]any{"required": []string{key}} }
+	switch t {
+	case reflect.TypeFor[serviceForm]():
+		return map[string]any{"type": "object", "required": []string{"on"}}
+	case reflect.TypeFor[healthForm]():
+		return map[string]any{
+			"type": "object", "oneOf": []any{has("unit"), has("tcp"), has("url"), has("hook")}, "dependentRequired": map[string]any{"status": []string{"url"}},
+		}
+	case reflect.TypeFor[hostForm]():
+		return map[string]any{"dependentRequired": map[string]any{"restart_on": []string{"restart_hook"}}}
+	case reflect.TypeFor[endpointForm]():
+		return map[string]any{"dependentRequired": map[string]any{"xmpp_domain": []string{"starttls"}}}
+	}
+	return nil
 }
 
 func property(f field) map[string]any {
 	var p map[string]any
 	switch {
 	case f.named:
-		p = map[string]any{"type": []string{"object", "null"}, "additionalProperties": object(f.of.Elem())}
+		p = map[string]any{"type": []string{"object", "null"}, "additionalProperties": object(f.of.Elem()), "propertyNames": map[string]any{"pattern": shapes()[f.shape].pattern.String()}}
 	case f.of == reflect.TypeFor[time.Duration]():
-		p = map[string]any{"type": "string", "pattern": `^([0-9.]+(ms|s|m|h))+$`}
+		p = map[string]any{"type": "string", "pattern": reDuration.String()}
 	case f.of == reflect.TypeFor[Width]():
-		p = map[string]any{"anyOf": []any{map[string]any{"type": "integer", "minimum": 1}, map[string]any{"type": "string", "pattern": "^[0-9]+%?$"}}}
+		p = map[string]any{"anyOf": []any{map[string]any{"type": "integer", "minimum": 1, "maximum": MaxHosts}, map[string]any{"type": "string", "pattern": reWidth.String()}}}
 	case f.of == reflect.TypeFor[map[string]string]():
+		word := map[string]any{"type": "string", "pattern": reWord.String()}
 		p = map[string]any{"anyOf": []any{
-			map[string]any{"type": "array", "items": map[string]any{"type": "string"}},
-			map[string]any{"type": "object", "additionalProperties": map[string]any{"type": []string{"string", "null"}}},
+			map[string]any{"type": "array", "items": word},
+			map[string]any{"type": []string{"object", "null"}, "propertyNames": word, "additionalProperties": map[string]any{"type": []string{"string", "null"}}},
 		}}
 	case f.of.Kind() == reflect.Struct:
 		p = object(f.of)
 	case f.of.Kind() == reflect.Slice:
-		p = map[string]any{"type": "array", "items": map[string]any{"type": "string"}}
+		p = map[string]any{"type": "array", "items": text(f)}
 	case f.of.Kind() == reflect.Int:
-		p = map[string]any{"type": "integer", "minimum": 0}
+		p = number(f)
 	case f.of.Kind() == reflect.Bool:
 		p = map[string]any{"type": "boolean"}
 	default:
-		p = text(f.enum)
+		p = text(f)
 	}
 	p["description"] = f.doc
 	return p
 }
 
-func text(enum []string) map[string]any {
-	if len(enum) == 0 {
-		return map[string]any{"type": "string"}
+func number(f field) map[string]any {
+	p := map[string]any{"type": "integer", "minimum": f.min}
+	if f.max > 0 {
+		p["maximum"] = f.max
 	}
+	return p
+}
+
+func text(f field) map[string]any {
+	p := map[string]any{"type": "string"}
 	var choices []string
-	open := slices.ContainsFunc(enum, func(e string) bool { return strings.HasSuffix(e, "*") })
-	for _, e := range enum {
-		choices = append(choices, strings.ReplaceAll(e, "*", ".+"))
+	open := slices.ContainsFunc(f.enum, func(e string) bool { return strings.HasSuffix(e, "*") })
+	for _, e := range f.enum {
+		choices = append(choices, strings.ReplaceAll(e, "*", "[A-Za-z0-9_][A-Za-z0-9._-]*"))
 	}
-	if open {
-		return map[string]any{"type": "string", "pattern": "^(" + strings.Join(choices, "|") + ")$"}
+	switch {
+	case open:
+		p["pattern"] = "^(" + strings.Join(choices, "|") + ")$"
+	case len(f.enum) > 0:
+		p["enum"] = f.enum
+	case f.shape != "":
+		p["pattern"] = shapes()[f.shape].pattern.String()
 	}
-	return map[string]any{"type": "string", "enum": enum}
+	return p
 }
 
 // didYouMean is a hint with the nearest of the words, or with all of them where none is near.

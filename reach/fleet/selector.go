@@ -1,9 +1,11 @@
 package fleet
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"staunch/fault"
 )
@@ -21,7 +23,9 @@ import (
 type selector struct {
 	fleet *Fleet
 	file  func(string) ([]byte, error)
-	left  []string // tokens
+	text  string
+	ats   []int    // where each token stands in text
+	left  []string // the tokens that are not read yet
 	depth int
 }
 
@@ -31,11 +35,11 @@ type set map[int]bool
 // Select returns the hosts that a selector names, in the fleet's order. A word that names nothing is an error: a typing mistake must not
 // look like an empty part of the fleet. file reads "@" files; nil refuses them.
 func (f *Fleet) Select(text string, file func(name string) ([]byte, error)) ([]Host, error) {
-	tokens, err := tokens(text)
+	tokens, ats, err := tokens(text)
 	if err != nil {
 		return nil, err
 	}
-	s := &selector{fleet: f, file: file, left: tokens}
+	s := &selector{fleet: f, file: file, text: text, ats: ats, left: tokens}
 	chosen, err := s.either()
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func (f *Fleet) Select(text string, file func(name string) ([]byte, error)) ([]H
 
 // Mentioned returns the plain host names that a selector names by themselves or in "@" files: enough to start without an inventory.
 func Mentioned(text string, file func(name string) ([]byte, error)) ([]string, error) {
-	tokens, err := tokens(text)
+	tokens, _, err := tokens(text)
 	if err != nil {
 		return nil, err
 	}
@@ -85,41 +89,51 @@ func Mentioned(text string, file func(name string) ([]byte, error)) ([]string, e
 
 const selectorHint = "as in: web, web[01-20], ring=canary, web & !db1, (web | db) & ring=production, @file"
 
-// tokens splits a selector. Quotes are taken off; a quoted word never is an operator.
-func tokens(text string) ([]string, error) {
-	if len(text) > 64<<10 {
-		return nil, fault.New(fault.Full, "the selector is too long").Hinted("put the names into a file and write @file")
+// misread says what is wrong with a selector, and shows where.
+func misread(text string, at int, format string, args ...any) error {
+	says := fmt.Sprintf(format, args...) + fmt.Sprintf(" (character %d)", at+1)
+	if len(text) < 200 && !strings.ContainsAny(text, "\r\n\t") {
+		says += "\n  " + text + "\n  " + strings.Repeat(" ", utf8.RuneCountInString(text[:at])) + "^"
 	}
-	var out []string
+	return fault.New(fault.Usage, "%s", says).Hinted(selectorHint)
+}
+
+// tokens splits a selector, and tells where each token stands. Quotes are taken off; a quoted word never is an operator.
+func tokens(text string) (out []string, ats []int, err error) {
+	if len(text) > 64<<10 {
+		return nil, nil, fault.New(fault.Full, "the selector is too long").Hinted("put the names into a file and write @file")
+	}
 	for i := 0; i < len(text); {
 		switch c := text[i]; {
 		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
 			i++
 		case strings.IndexByte("&|!(),", c) >= 0:
-			out = append(out, strings.Replace(string(c), ",", "|", 1))
+			out, ats = append(out, strings.Replace(string(c), ",", "|", 1)), append(ats, i)
 			i++
 		default:
-			word, n, err := wordAt(text[i:])
+			word, n, err := wordAt(text, i)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			out = append(out, word)
+			out, ats = append(out, word), append(ats, i)
 			i += n
 		}
 	}
-	return out, nil
+	return out, ats, nil
 }
 
-// wordAt reads one word; commas inside brackets belong to it.
-func wordAt(s string) (word string, length int, err error) {
+// wordAt reads the word that begins at a place; commas inside brackets belong to it.
+func wordAt(text string, from int) (word string, length int, err error) {
 	var b strings.Builder
-	brackets := false
+	brackets, s := false, text[from:]
+	n := len(s)
+reading:
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '"':
 			end := strings.IndexByte(s[i+1:], '"')
 			if end < 0 {
-				return "", 0, fault.New(fault.Usage, "the selector has an open quote").Hinted(selectorHint)
+				return "", 0, misread(text, from+i, "the selector has an open quote")
 			}
 			b.WriteString(s[i+1 : i+1+end])
 			i += end + 1
@@ -127,17 +141,14 @@ func wordAt(s string) (word string, length int, err error) {
 			brackets = c == '['
 			b.WriteByte(c)
 		case !brackets && strings.IndexByte(" \t\r\n&|!(),", c) >= 0:
-			return finish(b.String(), i)
+			n = i
+			break reading
 		default:
 			b.WriteByte(c)
 		}
 	}
-	return finish(b.String(), len(s))
-}
-
-func finish(word string, n int) (string, int, error) {
-	if word == "" || strings.IndexByte("&|!()", word[0]) >= 0 {
-		return "", 0, fault.New(fault.Usage, "the selector has an empty or strange word").Hinted(selectorHint)
+	if word = b.String(); word == "" || strings.IndexByte("&|!()", word[0]) >= 0 {
+		return "", 0, misread(text, from, "the selector has an empty or strange word")
 	}
 	return word, n, nil
 }
@@ -152,9 +163,9 @@ func (s *selector) next(token string) bool {
 
 func (s *selector) unexpected() error {
 	if len(s.left) == 0 {
-		return fault.New(fault.Usage, "the selector ends too early").Hinted(selectorHint)
+		return misread(s.text, len(s.text), "the selector ends too early")
 	}
-	return fault.New(fault.Usage, "the selector has an unexpected %q", s.left[0]).Hinted(selectorHint)
+	return misread(s.text, s.ats[len(s.ats)-len(s.left)], "the selector has an unexpected %q", s.left[0])
 }
 
 func (s *selector) either() (set, error) {

@@ -1,4 +1,4 @@
-package fleet_test
+package borrow_test
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"testing"
 
-	"staunch/reach/fleet"
+	"staunch/reach/fleet/borrow"
 	"staunch/testbed/real"
 )
 
@@ -19,6 +19,7 @@ func inventories() map[string]string {
 ; a comment
 [web]
 web[01:03].example.org
+odd[1:5:2]
 web9 ansible_host="10.1.1.9" # the odd one
 [web:vars]
 ansible_user=deploy
@@ -44,6 +45,7 @@ http_port=8080
         web:
           hosts:
             web[01:03].example.org:
+            odd[1:5:2]:
             web9:
               ansible_host: 10.1.1.9
           vars:
@@ -68,15 +70,15 @@ func TestAnsiblesInventoriesAreReadAsAnsibleReadsThem(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		theirs, err := fleet.Borrow(list, "list.json", fleet.Files{})
+		theirs, err := borrow.Read(list, "list.json", borrow.Files{})
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, list)
 		}
-		ours, err := fleet.Borrow([]byte(text), name, fleet.Files{})
+		ours, err := borrow.Read([]byte(text), name, borrow.Files{})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if len(ours.Hosts) != 8 {
+		if len(ours.Hosts) != 11 {
 			t.Errorf("%s: %d hosts", name, len(ours.Hosts))
 		}
 		for _, h := range theirs.Hosts {
