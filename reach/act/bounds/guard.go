@@ -1,12 +1,16 @@
 package bounds
 
 import (
+	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"staunch/reach/act/files"
+
+	"golang.org/x/sys/unix"
 )
 
 // Word is the policy's explicit permission for something delicate. Words are part of hosts' policies: never rename one.
@@ -76,15 +80,75 @@ func (p Places) forbidden() []string {
 		"/etc/sudoers", "/etc/sudoers.d", "/etc/sudo.conf", "/etc/sudo_logsrvd.conf", "/etc/doas.conf", "/etc/doas.d",
 		"/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid", "/etc/pam.d", "/etc/pam.conf", "/etc/security",
 		"/etc/polkit-1", "/usr/share/polkit-1", "/etc/ld.so.preload", "/var/lib/staunch", "/usr/lib/staunch", "/usr/local/lib/staunch",
-		"/etc/ssh/authorized_keys", "/etc/ssh/authorized_keys.d", "/proc", "/sys", "/dev",
+		"/etc/ssh/authorized_keys", "/etc/ssh/authorized_keys.d", "/proc", "/sys", "/dev", "/var/cache/staunch-host", "/var/cache/staunch",
 	}
 }
 
-// forbiddenName finds what is forbidden wherever it lies: login keys and our own programs and units.
+// forbiddenName finds what is forbidden wherever it lies: login keys, and whatever is called ours: programs, units and what is dropped
+// in beside them, caches (a forged one would make a scan say "clean"), the ledger.
 func forbiddenName(p string) bool {
 	base := path.Base(p)
-	return strings.Contains(p+"/", "/.ssh/") || strings.HasPrefix(base, "authorized_keys") || base == "allowed_signers" ||
-		base == "staunch" || strings.HasPrefix(base, "staunch-") || strings.HasPrefix(base, "staunch@") || strings.HasPrefix(base, "staunch.")
+	if strings.HasPrefix(base, "authorized_keys") || base == "allowed_signers" {
+		return true
+	}
+	return slices.ContainsFunc(strings.Split(p, "/"), func(name string) bool {
+		return name == ".ssh" || name == "staunch" || strings.HasPrefix(name, "staunch-") || strings.HasPrefix(name, "staunch@") || strings.HasPrefix(name, "staunch.")
+	})
+}
+
+// kernels tells file systems whose files are the kernel's own, wherever they are mounted.
+func kernels(real string) bool {
+	var s unix.Statfs_t
+	for ; unix.Statfs(real, &s) != nil; real = path.Dir(real) {
+		if real == "/" || real == "." {
+			return false
+		}
+	}
+	return slices.Contains([]int64{
+		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC,
+		unix.SECURITYFS_MAGIC, unix.SELINUX_MAGIC, unix.BPF_FS_MAGIC, unix.EFIVARFS_MAGIC, unix.DEVPTS_SUPER_MAGIC,
+	}, int64(s.Type)) //nolint:unconvert // the type differs between architectures
+}
+
+// maxWalked bounds the directories below forbidden ones whose identities are taken.
+const maxWalked = 2000
+
+// identities are what is forbidden under any other name: each forbidden path, the directories below it, and people's login keys.
+func (p Places) identities() map[files.Identity]string {
+	mine := map[files.Identity]string{}
+	add := func(path string) {
+		if id, there := files.Same(path); there && path != "/" {
+			mine[id] = path
+		}
+	}
+	for _, f := range append(p.forbidden(), logins()...) {
+		add(f)
+		if slices.Contains([]string{"/proc", "/sys", "/dev"}, f) { // kernels() knows those
+			continue
+		}
+		_ = filepath.WalkDir(f, func(path string, d fs.DirEntry, err error) error { // what cannot be walked is not below any other name either
+			if err == nil && d.IsDir() && len(mine) < maxWalked {
+				add(path)
+			}
+			return nil
+		})
+	}
+	return mine
+}
+
+// logins are the directories with people's login keys.
+func logins() []string {
+	text, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return []string{"/root/.ssh"}
+	}
+	var dirs []string
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Split(line, ":"); len(f) > 5 && path.IsAbs(f[5]) && f[5] != "/" {
+			dirs = append(dirs, path.Join(f[5], ".ssh"), path.Join(f[5], ".cache/staunch-host"))
+		}
+	}
+	return dirs
 }
 
 // WordOfPath tells which word writing a path needs.
@@ -136,12 +200,10 @@ func (p Places) Guard(policy Policy, name string, library bool) (real string, er
 			return "", err
 		}
 	}
-	mine := map[files.Identity]string{}
-	for _, f := range p.forbidden() {
-		if id, there := files.Same(f); there && f != "/" {
-			mine[id] = f
-		}
+	if kernels(real) {
+		return "", denied("%s is the kernel's own: never written", name)
 	}
+	mine := p.identities()
 	for _, id := range files.Identities(real) {
 		if f, hit := mine[id]; hit {
 			return "", denied("%s is %s by another name: never written", name, f)
