@@ -72,7 +72,7 @@ func Up(t testing.TB, o Options) *Server {
 	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
 	validator := va.New(quiet, o.HTTPPort, o.TLSPort, true, o.Resolver, store)
 	front := wfe.New(quiet, store, validator, authority, nil, true, false, o.RetryAfter, o.RetryAfter)
-	behind := front.Handler()
+	behind := apart(front.Handler())
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if o.Front == nil || !o.Front(w, r) {
 			behind.ServeHTTP(w, r)
