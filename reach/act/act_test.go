@@ -52,6 +52,7 @@ func examples() map[act.Kind]act.Params {
 		act.InstallLib: &act.InstallLibWith{SHA256: digest, Path: "/usr/local/lib/libssl.so.1.0.0", Links: []string{"libssl.so.1"}},
 		act.MakeKey:    &act.MakeKeyWith{Name: "shop-2", Type: "ecdsa-p256", Names: []string{"shop.example"}},
 		act.RevokeOwn:  revocation(),
+		act.BarKey:     &act.BarKeyWith{SPKI: digest},
 		act.Unseal:     &act.UnsealWith{Name: "shop-2", Sealed: "-----BEGIN AGE ENCRYPTED FILE-----", SPKI: digest},
 	}
 }

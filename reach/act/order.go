@@ -35,6 +35,7 @@ const (
 	MakeKey    Kind = "make_key"    // a key and CSR, made on the host
 	Unseal     Kind = "unseal"      // an age-encrypted bundle for this host
 	RevokeOwn  Kind = "revoke_own"  // has a CA revoke certificates of a key that lies here, signed by that key
+	BarKey     Kind = "bar_key"     // this host puts a key nowhere any more
 )
 
 // Act is one change with its parameters: the part of an order that a plan's signatures cover.

@@ -41,7 +41,7 @@ func (a Act) HookName() string {
 
 // Kinds lists the closed list in the order of its documentation.
 func Kinds() []Kind {
-	return []Kind{Upgrade, Restart, Reload, Stop, Start, Mask, Unmask, Hook, Place, Drain, Undrain, Reboot, Signal, InstallLib, MakeKey, Unseal, RevokeOwn}
+	return []Kind{Upgrade, Restart, Reload, Stop, Start, Mask, Unmask, Hook, Place, Drain, Undrain, Reboot, Signal, InstallLib, MakeKey, Unseal, RevokeOwn, BarKey}
 }
 
 // empty returns a pointer to the zero parameters of a kind, nil for a kind that is not on the list.
@@ -69,6 +69,8 @@ func empty(kind Kind) Params {
 		return new(UnsealWith)
 	case RevokeOwn:
 		return new(RevokeOwnWith)
+	case BarKey:
+		return new(BarKeyWith)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func risky(s *Step) bool {
 		return s.Kind == Deploy || s.Kind == Activate
 	}
 	switch s.Act.Kind {
-	case act.Stop, act.Mask, act.Drain, act.Undrain, act.MakeKey:
+	case act.Stop, act.Mask, act.Drain, act.Undrain, act.MakeKey, act.BarKey:
 		return false
 	}
 	return true

@@ -107,6 +107,7 @@ type host struct {
 	placed   map[string]bool
 	serves   *server
 	onPlace  func() error
+	barred   []string // old keys that it puts nowhere any more
 }
 
 func (h *host) Do(_ context.Context, w run.Work) (act.Outcome, error) {
@@ -121,6 +122,9 @@ func (h *host) Do(_ context.Context, w run.Work) (act.Outcome, error) {
 		return h.makeKey(w, p)
 	case *act.PlaceWith:
 		return h.place(p)
+	case *act.BarKeyWith:
+		h.barred = append(h.barred, p.SPKI)
+		return act.Outcome{Status: act.Done}, nil
 	}
 	return act.Outcome{}, fault.New(fault.Unsupported, "%T", p)
 }

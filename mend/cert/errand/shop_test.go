@@ -207,10 +207,16 @@ func (x *shop) plans(t *testing.T) {
 
 // do, happened and observe make the shop an executor.
 func (x *shop) Do(ctx context.Context, w run.Work) (act.Outcome, error) {
+	if w.Step.Kind == plan.Act { // the hub's own executor hands these to hosts as well
+		return x.host.Do(ctx, w)
+	}
 	return x.desk.Deeds()[w.Step.Kind].Do(ctx, w)
 }
 
 func (x *shop) Happened(ctx context.Context, w run.Work) run.Seen {
+	if w.Step.Kind == plan.Act {
+		return run.Seen{Truth: run.No}
+	}
 	return x.desk.Deeds()[w.Step.Kind].Happened(ctx, w)
 }
 

@@ -58,6 +58,9 @@ func TestTheOutageDoesNotHappen(t *testing.T) {
 	if status != "Revoked" || reason != acme.KeyCompromise {
 		t.Errorf("the old certificate is %s, reason %d", status, reason)
 	}
+	if !slices.Equal(x.host.barred, []string{cert.SPKI(x.old)}) {
+		t.Errorf("after the revocation the host may still put these back: all but %v", x.host.barred)
+	}
 }
 
 // TestNothingIsRevokedOnDoubt: an address that cannot be reached, one vote, an endpoint that was learned after the plan was made.

@@ -45,6 +45,7 @@ func (d *draft) end(s *swap, gates []string) {
 	d.overridden(s, &by)
 	d.byOwnKey(s, leaves, &by)
 	revoke := d.add(by, At{Points: s.points, Certificates: ders(leaves), Key: s.made.Name, Override: d.o.Override, From: d.o.Vantage})
+	d.bar(s, revoke)
 	d.retire(s, revoke, needs)
 	if d.o.Voters == 1 {
 		d.watch("key "+id+" will not be revoked by this plan: that takes the votes of two people, and one may vote; add a second signer, or report the key to its CA yourself when nobody serves it", ends)
@@ -84,6 +85,17 @@ func (d *draft) byOwnKey(s *swap, leaves []*x509.Certificate, step *plan.Step) {
 	step.Act = d.act(act.RevokeOwn, &act.RevokeOwnWith{SPKI: s.old.SPKI, Certificates: ders(leaves), Directory: d.o.OwnKey.Directory, Roots: d.o.OwnKey.Roots})
 	step.Targets = []plan.Target{{Host: s.hosts[0], SPKI: s.old.SPKI}}
 	step.Says += "; the old key itself asks for it, on " + s.hosts[0]
+}
+
+// bar keeps every host that had the old key from putting it back: the files that undo keeps hold it for 30 days.
+func (d *draft) bar(s *swap, revoke string) {
+	for _, h := range s.hosts {
+		d.add(plan.Step{
+			ID: word("bar", s.old.SPKI[:12], h), Kind: plan.Act, Says: "no undo and no bundle puts the old key for " + subject(s.old) + " back on " + h, Ring: d.ringOf(h),
+			Targets: []plan.Target{{Host: h}}, After: []string{revoke}, Act: d.act(act.BarKey, &act.BarKeyWith{SPKI: s.old.SPKI}), Proves: []plan.Predicate{{Kind: plan.Reachable}}, Tries: 3,
+			Undo: plan.Undo{Kind: plan.NoUndo, Says: "a revoked key stays barred"},
+		}, nil)
+	}
 }
 
 // soak is how long the old key must stay gone: an edge network changes over while one looks.

@@ -127,8 +127,11 @@ func will(b *bench.Bench, f act.File, was files.Facts) (files.Facts, error) {
 		return will, err
 	}
 	defer content.Close()
-	will.SHA256, will.Size, err = files.Sum(content)
-	return will, err
+	head := &headOf{}
+	if will.SHA256, will.Size, err = files.Sum(io.TeeReader(content, head)); err != nil {
+		return will, err
+	}
+	return will, barred(b, f.Path, head.Bytes())
 }
 
 func owners(f act.File, will *files.Facts) error {
@@ -371,6 +374,9 @@ func (p Place) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	var before files.Bundle
 	if err := json.Unmarshal(b.Before, &before); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record of before: %v", err)
+	}
+	if err := p.mayComeBack(b, before); err != nil {
+		return nil, err
 	}
 	if err := before.Restore(b.Saved()); err != nil {
 		return nil, err

@@ -40,6 +40,8 @@ func deedOf(a act.Act) (bench.Deed, error) {
 		return deed.MakeKey{With: with}, nil
 	case *act.RevokeOwnWith:
 		return deed.RevokeOwn{With: with}, nil
+	case *act.BarKeyWith:
+		return deed.BarKey{With: with}, nil
 	case *act.UnsealWith:
 		return deed.Unseal{With: with}, nil
 	}

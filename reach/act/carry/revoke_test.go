@@ -118,3 +118,37 @@ func TestAKeyAsksForItsOwnRevocation(t *testing.T) {
 		t.Errorf("a CA that nobody trusts was asked: %+v, %v", out, err)
 	}
 }
+
+// TestARevokedKeyIsPutBackByNothing: what undo keeps holds the old key still. Once that is barred, neither an undo nor a bundle puts it, or its
+// certificate, anywhere; other bundles and their undo go on.
+func TestARevokedKeyIsPutBackByNothing(t *testing.T) {
+	real.Slow(t)
+	ca := pebble.Up(t, pebble.Options{Trusting: true})
+	s := newSite(t)
+	old, leaf := certified(t, ca, "shop.example")
+	fresh, _ := certified(t, ca, "shop.example")
+	path, plain := s.write("srv/shop.pem", old, 0o600), s.write("srv/shop.conf", "one\n", 0o600)
+	place := func(id, path, text string) act.Order {
+		return newOrder(t, id, act.Place, &act.PlaceWith{Files: []act.File{{Path: path, Pieces: []act.Piece{{Text: text}}, Mode: "0600"}}})
+	}
+	rollout, other := place("rollout", path, fresh), place("other", plain, "two\n")
+	s.want(rollout, act.Done, "")
+	s.want(other, act.Done, "")
+	bar := newOrder(t, "bar", act.BarKey, &act.BarKeyWith{SPKI: spkiOf(leaf)})
+	s.want(bar, act.Done, "")
+	s.want(newOrder(t, "again", act.BarKey, &act.BarKeyWith{SPKI: spkiOf(leaf)}), act.Already, "")
+	out, err := s.Do(t.Context(), undoOf(rollout))
+	if err != nil || out.Status == act.Undone || !strings.Contains(out.Says, "which was revoked") {
+		t.Errorf("the undo: %+v, %v", out, err)
+	}
+	if s.read("srv/shop.pem") != fresh {
+		t.Error("the undo put the old key back")
+	}
+	s.want(place("byhand", path, old), act.Refused, "which was revoked")
+	chain, _, _ := strings.Cut(old, "-----BEGIN EC PRIVATE KEY")
+	s.want(place("chain", path, chain), act.Refused, "which was revoked")
+	s.want(undoOf(other), act.Undone, "")
+	if out, err := s.Do(t.Context(), undoOf(bar)); err != nil || out.Status == act.Undone {
+		t.Errorf("the bar was taken away: %+v, %v", out, err)
+	}
+}

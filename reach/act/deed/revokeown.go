@@ -88,29 +88,13 @@ func (r RevokeOwn) in(name string) crypto.Signer {
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue
 		}
-		key := signerOf(block.Bytes)
+		key := vault.Signer(block.Bytes)
 		if key == nil {
 			continue
 		}
 		if got, err := vault.SPKI(key); err == nil && got == r.With.SPKI {
 			return key
 		}
-	}
-	return nil
-}
-
-// signerOf reads the three forms in which servers keep private keys.
-func signerOf(der []byte) crypto.Signer {
-	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		if s, can := key.(crypto.Signer); can {
-			return s
-		}
-	}
-	if key, err := x509.ParseECPrivateKey(der); err == nil {
-		return key
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return key
 	}
 	return nil
 }

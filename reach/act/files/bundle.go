@@ -31,6 +31,14 @@ func (p Placed) Name() string { return filepath.Base(p.Real) }
 // kept is where the old content of file i is saved.
 func kept(dir string, i int) string { return filepath.Join(dir, strconv.Itoa(i)) }
 
+// Kept is the saved content of file i, "" where there was none.
+func (b Bundle) Kept(saved string, i int) string {
+	if !b.Files[i].Was.Exists || b.Files[i].Was.Link != "" {
+		return ""
+	}
+	return kept(saved, i)
+}
+
 // Keep saves the old contents in a directory of ours, before anything changes.
 func (b Bundle) Keep(saved string) error {
 	if err := os.MkdirAll(saved, 0o700); err != nil {
