@@ -42,11 +42,28 @@ func Verify(ctx context.Context, leaves, issuers [][]byte, accepted []acme.Accep
 		s := standing(c, i >= 0)
 		if i >= 0 && s.State != Listed {
 			s.Says += "; the CA accepted the request at " + accepted[i].At.UTC().Format("2006-01-02 15:04Z") + " and has 24 hours from then"
+			s.Says += since(c.Revocation.Updated, accepted[i].At, now)
 		}
 		s.Says += "; browsers may still accept it until " + c.NotAfter.UTC().Format(time.DateOnly)
 		out = append(out, s)
 	}
 	return out
+}
+
+// since tells a list that could not have it yet from one that should.
+func since(made *time.Time, accepted, now time.Time) string {
+	says := ""
+	switch {
+	case made == nil:
+	case made.Before(accepted):
+		says = "; what was read was made before that"
+	default:
+		says = "; what was read was made after that, at " + made.UTC().Format("2006-01-02 15:04Z")
+	}
+	if now.After(accepted.Add(24 * time.Hour)) {
+		says += "; the CA IS OVERDUE: ask it"
+	}
+	return says
 }
 
 // sameSerial compares serial numbers in hex, which some write with a leading zero.
@@ -59,6 +76,9 @@ func standing(c *chain.Certificate, asked bool) Standing {
 	switch c.Revocation.State {
 	case "revoked":
 		s.State, s.Says = Listed, c.Serial+" is on the CA's list: "+c.Revocation.Says
+		if s.Reason != acme.KeyCompromise {
+			s.Says += ", which is not keyCompromise (1): clients that go by the reason may not refuse it"
+		}
 	case "unverifiable":
 		s.State, s.Says = Unverifiable, c.Serial+" cannot be verified: "+c.Revocation.Says
 	case "good":

@@ -2,12 +2,15 @@ package chain
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -113,6 +116,69 @@ func (a *ca) respond(t testing.TB, r ocsp.Response) {
 	a.answer = der
 }
 
+// respondBy lets another certificate of the CA sign, with these usages.
+func (a *ca) respondBy(t testing.TB, r ocsp.Response, usage ...x509.ExtKeyUsage) {
+	t.Helper()
+	key := newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(5000), Subject: pkix.Name{CommonName: "some leaf"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: usage,
+	}
+	by := create(t, template, a.cert, key.Public(), a.key)
+	r.ThisUpdate, r.NextUpdate, r.Certificate = time.Now().Add(-time.Minute), time.Now().Add(time.Hour), by
+	a.respondAs(t, by, key, r)
+}
+
+func (a *ca) respondAs(t testing.TB, by *x509.Certificate, key *ecdsa.PrivateKey, r ocsp.Response) {
+	t.Helper()
+	der, err := ocsp.CreateResponse(a.cert, by, r, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.answer = der
+}
+
+// endlessList is a CRL without nextUpdate, which crypto/x509 does not write.
+func endlessList(t testing.TB, a *ca, serials ...*big.Int) []byte {
+	t.Helper()
+	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}} // ecdsa-with-SHA256
+	tbs := pkix.TBSCertificateList{Version: 1, Signature: algorithm, ThisUpdate: time.Now().Add(-time.Minute).UTC()}
+	if _, err := asn1.Unmarshal(a.cert.RawSubject, &tbs.Issuer); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range serials {
+		tbs.RevokedCertificates = append(tbs.RevokedCertificates, pkix.RevokedCertificate{SerialNumber: s, RevocationTime: time.Now().UTC()})
+	}
+	number, err := asn1.Marshal(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := asn1.Marshal(struct {
+		ID []byte `asn1:"tag:0"`
+	}{a.cert.SubjectKeyId})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tbs.Extensions = []pkix.Extension{{Id: []int{2, 5, 29, 35}, Value: id}, {Id: []int{2, 5, 29, 20}, Value: number}}
+	raw, err := asn1.Marshal(tbs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(raw)
+	signature, err := ecdsa.SignASN1(rand.Reader, a.key, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := asn1.Marshal(struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{asn1.RawValue{FullBytes: raw}, algorithm, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
 func judge(t *testing.T, root *ca, name string, change func(*Trust), chain ...*x509.Certificate) *Certificate {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -180,6 +246,7 @@ func TestRevocation(t *testing.T) {
 	withCRL := func(c *x509.Certificate) { c.CRLDistributionPoints = []string{root.url + "/crl"} }
 	withOCSP := func(c *x509.Certificate) { c.OCSPServer = []string{root.url + "/ocsp"} }
 	leaf := root.issue(t, withCRL)
+	both := root.issue(t, withCRL, withOCSP)
 	gone := x509.RevocationListEntry{SerialNumber: leaf.SerialNumber, RevocationTime: time.Now().Add(-time.Minute), ReasonCode: 1}
 	status := func(s int) ocsp.Response {
 		return ocsp.Response{Status: s, SerialNumber: big.NewInt(root.serial), RevokedAt: time.Now().Add(-time.Minute), RevocationReason: 1}
@@ -212,6 +279,48 @@ func TestRevocation(t *testing.T) {
 		}, "unknown", "does not cover"},
 		{"a CRL for this point", leaf, func(t *testing.T) { root.list(t, scope(root.url+"/crl")) }, "good", "not on its CRL"},
 		{"a CRL for another point", leaf, func(t *testing.T) { root.list(t, scope(root.url+"/crl2")) }, "unknown", "another distribution point"},
+		{"a CRL that names no end", leaf, func(t *testing.T) { root.list(t, nil); root.crl = endlessList(t, root) }, "unknown", "until when it holds"},
+		{"on a CRL that names no end", leaf, func(t *testing.T) { root.crl = endlessList(t, root, leaf.SerialNumber) }, "revoked", "on its CRL"},
+		{"a CRL that wants to be understood", leaf, func(t *testing.T) {
+			root.list(t, func(l *x509.RevocationList) {
+				l.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
+			}, gone)
+		}, "unknown", "cannot be understood"},
+		{"an entry that wants to be understood", leaf, func(t *testing.T) {
+			odd := gone
+			odd.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 29}, Critical: true, Value: []byte{0x30, 0}}} // certificateIssuer: an indirect list
+			root.list(t, nil, odd)
+		}, "unknown", "cannot be understood"},
+		{"a delta", leaf, func(t *testing.T) {
+			root.list(t, func(l *x509.RevocationList) {
+				l.ExtraExtensions = []pkix.Extension{{Id: []int{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 1}}}
+			}, gone)
+		}, "unknown", "is a delta"},
+		{"a hold that was taken back", leaf, func(t *testing.T) {
+			back := gone
+			back.ReasonCode = 8
+			root.list(t, nil, back)
+		}, "good", "not on its CRL"},
+		{"a list by LDAP alone", root.issue(t, func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"ldap://ca.example/crl"} }), func(*testing.T) {}, "unverifiable", "by no http address"},
+		{"the responder knows more than the CRL", both, func(t *testing.T) {
+			root.list(t, nil)
+			r := status(ocsp.Revoked)
+			r.SerialNumber = both.SerialNumber
+			root.respond(t, r)
+		}, "revoked", "the responder says revoked"},
+		{"the CRL knows more than the responder", both, func(t *testing.T) {
+			root.list(t, nil, x509.RevocationListEntry{SerialNumber: both.SerialNumber, RevocationTime: time.Now(), ReasonCode: 1})
+			r := status(ocsp.Good)
+			r.SerialNumber = both.SerialNumber
+			root.respond(t, r)
+		}, "revoked", "on its CRL"},
+		{"another leaf of the CA answers", nil, func(t *testing.T) { root.respondBy(t, status(ocsp.Good)) }, "unknown", "is no responder"},
+		{"a responder of the CA answers", nil, func(t *testing.T) { root.respondBy(t, status(ocsp.Good), x509.ExtKeyUsageOCSPSigning) }, "good", "responder says good"},
+		{"an old answer without an end", nil, func(t *testing.T) {
+			r := status(ocsp.Good)
+			r.ThisUpdate = time.Now().Add(-48 * time.Hour)
+			root.respondAs(t, root.cert, root.key, r)
+		}, "unknown", "not valid now"},
 		{"OCSP says good", root.issue(t, withOCSP), func(t *testing.T) { root.respond(t, status(ocsp.Good)) }, "good", "responder says good"},
 		{"OCSP says revoked", nil, func(t *testing.T) { root.respond(t, status(ocsp.Revoked)) }, "revoked", "reason 1"},
 		{"OCSP does not know", nil, func(t *testing.T) { root.respond(t, status(ocsp.Unknown)) }, "unknown", "does not know"},
@@ -227,7 +336,7 @@ func TestRevocation(t *testing.T) {
 				of = root.issue(t, withOCSP)
 			}
 			c.given(t)
-			if of.OCSPServer != nil && c.leaf != nil {
+			if of.OCSPServer != nil && c.leaf != nil && of != both {
 				r := status(ocsp.Good)
 				r.SerialNumber = of.SerialNumber
 				root.respond(t, r)
@@ -263,6 +372,55 @@ func TestFetchingIsBounded(t *testing.T) {
 	got = judge(t, root, "www.example.org", nil, root.issue(t, withCRL))
 	if got.Revocation.State != "unknown" || !strings.Contains(got.Revocation.Says, "more than") {
 		t.Errorf("%+v", got.Revocation)
+	}
+}
+
+// A list may come packed, and is read; one that would never end is not waited for, packed or slow.
+func TestListsThatArePackedHugeOrSlow(t *testing.T) {
+	root := newCA(t, "root", nil)
+	root.list(t, nil)
+	good := root.crl
+	for name, c := range map[string]struct {
+		serve func(w http.ResponseWriter)
+		state string
+		says  string
+	}{
+		"packed": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			_, _ = z.Write(good)
+			_ = z.Close()
+		}, "good", "not on its CRL"},
+		"packed, and huge": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			for zeros := make([]byte, 1<<20); ; {
+				if _, err := z.Write(zeros); err != nil {
+					return
+				}
+			}
+		}, "unknown", "more than"},
+		"slow": {func(w http.ResponseWriter) {
+			for {
+				if _, err := w.Write([]byte{0x30}); err != nil {
+					return
+				}
+				w.(http.Flusher).Flush()
+				time.Sleep(20 * time.Millisecond)
+			}
+		}, "unknown", "broke off"},
+		"cut off": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "100000")
+			_, _ = w.Write(good)
+		}, "unknown", "broke off"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.serve(w) }))
+		t.Cleanup(server.Close)
+		leaf := root.issue(t, func(c *x509.Certificate) { c.CRLDistributionPoints = []string{server.URL} })
+		got := judge(t, root, "www.example.org", func(x *Trust) { x.Fetch.client.Timeout = 2 * time.Second }, leaf)
+		if got.Revocation.State != c.state || !strings.Contains(got.Revocation.Says, c.says) {
+			t.Errorf("%s: %+v", name, got.Revocation)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"slices"
@@ -22,6 +23,8 @@ import (
 func revocation(ctx context.Context, leaf, issuer *x509.Certificate, t Trust) Revocation {
 	crls, responders := httpOnly(leaf.CRLDistributionPoints), httpOnly(leaf.OCSPServer)
 	switch {
+	case len(crls)+len(responders) == 0 && len(leaf.CRLDistributionPoints)+len(leaf.OCSPServer) > 0:
+		return Revocation{State: "unverifiable", Says: "the certificate names its CRL or responder by no http address; it ends on " + day(leaf.NotAfter)}
 	case len(crls)+len(responders) == 0:
 		return Revocation{State: "unverifiable", Says: "the certificate names no CRL and no OCSP responder; it ends on " + day(leaf.NotAfter)}
 	case t.Fetch == nil:
@@ -30,19 +33,31 @@ func revocation(ctx context.Context, leaf, issuer *x509.Certificate, t Trust) Re
 		return Revocation{State: "unknown", Says: "the issuer is not known, so no answer could be checked"}
 	}
 	var why []string
-	for _, url := range crls {
-		r, err := t.Fetch.fromCRL(ctx, url, leaf, issuer, t.Now)
-		if err == nil {
-			return r
+	var good *Revocation
+	ask := func(urls []string, from func(context.Context, string, *x509.Certificate, *x509.Certificate, time.Time) (Revocation, error)) *Revocation {
+		for _, url := range urls {
+			r, err := from(ctx, url, leaf, issuer, t.Now)
+			switch {
+			case err != nil:
+				why = append(why, err.Error())
+			case r.State == "revoked":
+				return &r
+			case good == nil:
+				good = &r
+			default:
+				good.Says += "; " + r.Says
+			}
 		}
-		why = append(why, err.Error())
+		return nil
 	}
-	for _, url := range responders {
-		r, err := t.Fetch.fromOCSP(ctx, url, leaf, issuer, t.Now)
-		if err == nil {
-			return r
+	// Lists are renewed every few hours, responders at once: a good word of the one does not stand against a bad one of the other.
+	for _, revoked := range []*Revocation{ask(crls, t.Fetch.fromCRL), ask(responders, t.Fetch.fromOCSP)} {
+		if revoked != nil {
+			return *revoked
 		}
-		why = append(why, err.Error())
+	}
+	if good != nil {
+		return *good
 	}
 	return Revocation{State: "unknown", Says: tame.Short(strings.Join(why, "; "), maxText)}
 }
@@ -67,14 +82,21 @@ func (f *Fetcher) fromCRL(ctx context.Context, url string, leaf, issuer *x509.Ce
 	}
 	r := Revocation{State: "good", Source: "crl", Says: "not on its CRL", Updated: &list.ThisUpdate, Next: when(list.NextUpdate)}
 	for _, e := range list.RevokedCertificateEntries {
-		if e.SerialNumber.Cmp(leaf.SerialNumber) == 0 {
-			at := e.RevocationTime
-			r.State, r.Reason, r.At = "revoked", e.ReasonCode, &at
-			r.Says = fmt.Sprintf("on its CRL since %s, reason %d", day(at), e.ReasonCode)
+		if e.SerialNumber.Cmp(leaf.SerialNumber) != 0 || e.ReasonCode == removeFromCRL {
+			continue
 		}
+		at := e.RevocationTime
+		r.State, r.Reason, r.At = "revoked", e.ReasonCode, &at
+		r.Says = fmt.Sprintf("on its CRL since %s, reason %d", day(at), e.ReasonCode)
+	}
+	if r.State == "good" && list.NextUpdate.IsZero() {
+		return Revocation{}, fmt.Errorf("the CRL at %s does not have it, and does not say until when it holds", tame.Short(url, maxText))
 	}
 	return r, nil
 }
+
+// removeFromCRL is the reason of an entry that takes a hold back (RFC 5280 section 5.3.1).
+const removeFromCRL = 8
 
 func when(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -95,7 +117,19 @@ func checkCRL(list *x509.RevocationList, url string, issuer *x509.Certificate, n
 	case !list.NextUpdate.IsZero() && list.NextUpdate.Before(now):
 		return fmt.Errorf("is stale since %s", day(list.NextUpdate))
 	}
+	for _, e := range list.RevokedCertificateEntries {
+		if critical(e.Extensions) {
+			return fmt.Errorf("has entries that cannot be understood")
+		}
+	}
 	return checkScope(list, url)
+}
+
+// critical tells whether there is an extension that must be understood: a list with one that is not says nothing (RFC 5280 section 5.2).
+func critical(list []pkix.Extension, known ...asn1.ObjectIdentifier) bool {
+	return slices.ContainsFunc(list, func(e pkix.Extension) bool {
+		return e.Critical && !slices.ContainsFunc(known, e.Id.Equal)
+	})
 }
 
 // issuingPoint is the extension that narrows what a CRL speaks for (RFC 5280 section 5.2.5).
@@ -110,11 +144,12 @@ type issuingPoint struct {
 
 // checkScope refuses a list that does not speak for all end-entity certificates of this distribution point.
 func checkScope(list *x509.RevocationList, url string) error {
+	delta, scope := asn1.ObjectIdentifier{2, 5, 29, 27}, asn1.ObjectIdentifier{2, 5, 29, 28}
 	for _, e := range list.Extensions {
-		if e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 27}) {
+		if e.Id.Equal(delta) {
 			return fmt.Errorf("is a delta")
 		}
-		if !e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 28}) {
+		if !e.Id.Equal(scope) {
 			continue
 		}
 		var p issuingPoint
@@ -127,6 +162,9 @@ func checkScope(list *x509.RevocationList, url string) error {
 		if len(p.Point.Bytes) > 0 && !slices.Contains(pointNames(p.Point.Bytes), url) {
 			return fmt.Errorf("is for another distribution point")
 		}
+	}
+	if critical(list.Extensions, scope) {
+		return fmt.Errorf("has an extension that cannot be understood")
 	}
 	return nil
 }
@@ -168,7 +206,10 @@ func fromResponse(body []byte, leaf, issuer *x509.Certificate, now time.Time, so
 	if err != nil {
 		return Revocation{}, fmt.Errorf("the OCSP response cannot be used: %v", err)
 	}
-	if a.ThisUpdate.After(now.Add(5*time.Minute)) || !a.NextUpdate.IsZero() && a.NextUpdate.Before(now) {
+	if err := mayAnswer(a.Certificate, issuer, now); err != nil {
+		return Revocation{}, err
+	}
+	if a.ThisUpdate.After(now.Add(5*time.Minute)) || !a.NextUpdate.IsZero() && a.NextUpdate.Before(now) || a.NextUpdate.IsZero() && a.ThisUpdate.Before(now.Add(-endless)) {
 		return Revocation{}, fmt.Errorf("the OCSP response is not valid now")
 	}
 	r := Revocation{Source: source, Updated: &a.ThisUpdate, Next: when(a.NextUpdate)}
@@ -182,6 +223,23 @@ func fromResponse(body []byte, leaf, issuer *x509.Certificate, now time.Time, so
 		return Revocation{}, fmt.Errorf("the responder does not know the certificate")
 	}
 	return r, nil
+}
+
+// endless is how long an OCSP response counts that names no end: it stands for "ask again at once" (RFC 6960 section 2.4), and who replays an old one says it as well.
+const endless = 24 * time.Hour
+
+// mayAnswer refuses a response that another certificate of the CA signed than one for responders: x/crypto/ocsp only asks for the CA's signature over it, which
+// every leaf has, the one whose key was stolen included (RFC 6960 section 4.2.2.2).
+func mayAnswer(by, issuer *x509.Certificate, now time.Time) error {
+	switch {
+	case by == nil || bytes.Equal(by.Raw, issuer.Raw):
+		return nil
+	case !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
+		return fmt.Errorf("the OCSP response is signed by %s, which is no responder", tame.Short(by.Subject.String(), maxText))
+	case now.Before(by.NotBefore) || now.After(by.NotAfter):
+		return fmt.Errorf("the OCSP response is signed by a responder whose certificate is not valid now")
+	}
+	return nil
 }
 
 // staple judges the OCSP response that came with the handshake.
