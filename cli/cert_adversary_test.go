@@ -1,0 +1,160 @@
+package cli_test
+
+import (
+	"crypto/tls"
+	"encoding/pem"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"staunch/mend/cert"
+	"staunch/testbed/pebble"
+)
+
+// rollout brings a shop to where its second plan is signed.
+func (x *shop) rollout(more ...string) {
+	x.t.Helper()
+	x.settings("")
+	x.must(0, "cert", "account", "pebble", "account.age")
+	replace := []string{"cert", "replace", "shop.example", "--drill", "--urgency", "now", "--soak", "0s"}
+	x.must(0, replace...)
+	x.voted("1.1")
+	x.must(0, "incident", "run", "1")
+	x.must(0, append(append(replace, "--incident", "1"), more...)...)
+	x.voted("1.2")
+}
+
+// ran carries the plan out; the CDN changes over when it is told to.
+func (x *shop) ran() (out string, code int) {
+	x.t.Helper()
+	done := make(chan string, 1)
+	go func() {
+		var says, err string
+		says, err, code = x.types("incident", "run", "1")
+		done <- says + err
+	}()
+	x.waits("the CDN is told to switch over", done, func() bool { _, err := os.Stat(x.path("cdn-activate.json")); return err == nil })
+	x.release()
+	return <-done, code
+}
+
+func readAll(x *shop, name string) string {
+	x.t.Helper()
+	b, err := os.ReadFile(x.path(name))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// serves is a TLS server of any configuration, beside those of the shop.
+func serves(t *testing.T, address string, config *tls.Config) string {
+	t.Helper()
+	l, err := tls.Listen("tcp", address, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer c.Close(); _, _ = io.Copy(io.Discard, c) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestAnEndpointThatThePlanDoesNotKnow: after the plan was signed the inventory learns of a server that has the old key under a name of its own, and at an
+// IPv6 address. The run holds and names it, nothing is revoked; when it serves another key, the step is tried again and revokes.
+func TestAnEndpointThatThePlanDoesNotKnow(t *testing.T) {
+	x := newShop(t, pebble.Options{})
+	x.rollout()
+	pair, err := tls.X509KeyPair([]byte(x.was), []byte(x.was))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, key := x.certified("legacy.example")
+	fresh, err := tls.X509KeyPair([]byte(other), []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows := &pair
+	at := serves(t, "[::1]:0", &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shows, nil }})
+	x.write("staunch.yaml", readAll(x, "staunch.yaml")+"  legacy: {addresses: [\""+at+"\"]}\n")
+	out, code := x.ran()
+	has(t, "the run", out, "legacy@"+at+" still serves the key")
+	if code == 0 || x.status() != "Valid" {
+		t.Fatal("it was revoked while a server of the inventory had the old key")
+	}
+	x.refuses("legacy@"+at+" still serves the key", "cert", "revoke", cert.SPKI(x.old))
+	shows = &fresh
+	x.must(0, "incident", "retry", "1", "revoke-"+cert.SPKI(x.old)[:12], cert.SPKI(x.old))
+	has(t, "tried again", x.must(0, "incident", "run", "1"), "plan 1.2: done")
+	if x.status() != "Revoked" {
+		t.Errorf("it is %s", x.status())
+	}
+}
+
+// TestAnOverrideHoweverItIsSpelt: capitals, a closing dot and blanks name the same endpoint; a name alone, another port or another SNI name none.
+func TestAnOverrideHoweverItIsSpelt(t *testing.T) {
+	x := newShop(t, pebble.Options{})
+	x.settings("")
+	x.must(0, "cert", "account", "pebble", "account.age")
+	replace := []string{"cert", "replace", "shop.example", "--drill", "--urgency", "now", "--soak", "0s"}
+	x.must(0, replace...)
+	x.voted("1.1")
+	x.must(0, "incident", "run", "1")
+	cdn := regexp.MustCompile(`cdn\.shop\.example@127\.0\.0\.3:\d+`).FindString(x.must(0, "cert", "list", "--graph"))
+	name, address, _ := strings.Cut(cdn, "@")
+	over := func(word string) []string {
+		return append(replace, "--incident", "1", "--reason", "given up", "--override", word)
+	}
+	for _, word := range []string{name, name + "@", "@" + address, name + "@127.0.0.3:1", cdn + " (other.example)", "shop.example@" + address, "*@" + address, cdn + "," + name} {
+		x.refuses("no endpoint of the key is called", over(word)...)
+	}
+	for _, word := range []string{strings.ToUpper(name) + "@" + address, name + ".@" + address, name + "@[::ffff:127.0.0.3]" + address[strings.LastIndex(address, ":"):]} {
+		has(t, word, x.must(0, append(over(word), "--anyway")...), "does not wait for "+cdn+",")
+	}
+}
+
+// TestAWatchSeesWhatHides: the old key for those who ask for no name, a chain without its middle, an address that does not answer, a name that leads nowhere.
+func TestAWatchSeesWhatHides(t *testing.T) {
+	x := newShop(t, pebble.Options{})
+	x.rollout()
+	if out, code := x.ran(); code != 0 {
+		t.Fatal(out)
+	}
+	has(t, "a quiet watch", x.must(0, "cert", "watch", "--soon", "1h"), "0 alarms, 0 not seen")
+	old, err := tls.X509KeyPair([]byte(x.was), []byte(x.was))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := []byte(readAll(x, "cdn.pem"))
+	fresh, err := tls.X509KeyPair(served, served)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := readAll(x, "staunch.yaml")
+	at := serves(t, "127.0.0.1:0", &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if h.ServerName == "" {
+			return &old, nil
+		}
+		return &fresh, nil
+	}})
+	x.write("staunch.yaml", before+"  third: {addresses: [\""+at+"\"], sni: cdn.shop.example}\n")
+	has(t, "to nobody's name", x.must(1, "cert", "watch", "--soon", "1h"), "third@"+at, "serves the old key "+cert.SPKI(x.old)[:12]+" again to those who ask for no name", "1 alarm,")
+
+	x.write("staunch.yaml", before+"  dead: {addresses: [\"127.0.0.1:1\"]}\n  nowhere: {addresses: [\"nowhere.invalid:443\"]}\n")
+	has(t, "what is not seen", x.must(3, "cert", "watch", "--soon", "1h"), "not seen: dead@127.0.0.1:1: nothing listens there", "not seen: nowhere: ", "0 alarms, 2 not seen")
+
+	x.write("staunch.yaml", before)
+	text := readAll(x, "cdn.pem")
+	block, _ := pem.Decode([]byte(text))
+	x.write("cdn.pem", string(pem.EncodeToMemory(block))+text[strings.Index(text, "-----BEGIN PRIVATE"):])
+	has(t, "a broken chain", x.must(1, "cert", "watch", "--soon", "1h"), "ALARM cdn.shop.example@127.0.0.3", "1 alarm,")
+}
