@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
@@ -131,6 +132,11 @@ func (o *replacing) run(ctx context.Context, d *desk, c *certsFile, f *certFlags
 	list, err := o.chosen(g.Catalogue, what)
 	if err != nil {
 		return err
+	}
+	if roots, err := x509.SystemCertPool(); err == nil && o.drill {
+		if err := rehearsed(list, g.Issuers, roots, d.Now()); err != nil {
+			return err
+		}
 	}
 	if o.incident == "" { // an incident is only opened for what can be planned at all
 		try, err := d.certOptions(ctx, c, g, &incident.Incident{Opened: incident.Opened{ID: "0"}}, o.drill)
@@ -370,7 +376,11 @@ func (d *desk) revokeByHand(ctx context.Context, c *certsFile, logs []string, wh
 		w.say("  certificate %s, issued by %s, ends %s", x.Serial, tame.Line(x.Issuer), x.NotAfter.Format(time.DateOnly))
 	}
 	known := replace.Endpoints(d.Fleet, g.points, k)
-	against := cert.Observe(ctx, known, []cert.Looker{errand.Here(d.Machine)}, lastLook()).Against(k.SPKI)
+	lookers, err := d.lookers(c)
+	if err != nil {
+		return err
+	}
+	against := cert.Observe(ctx, known, lookers, lastLook()).Against(k.SPKI)
 	for _, o := range against {
 		w.say("  against it: %s", tame.Line(o.Says))
 	}

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"staunch/fault"
 	"staunch/mend/cert"
+	"staunch/mend/cert/acme"
+	"staunch/see/probe"
 	"staunch/testbed/pebble"
 )
 
@@ -157,4 +160,48 @@ func TestAWatchSeesWhatHides(t *testing.T) {
 	block, _ := pem.Decode([]byte(text))
 	x.write("cdn.pem", string(pem.EncodeToMemory(block))+text[strings.Index(text, "-----BEGIN PRIVATE"):])
 	has(t, "a broken chain", x.must(1, "cert", "watch", "--soon", "1h"), "ALARM cdn.shop.example@127.0.0.3", "1 alarm,")
+}
+
+// TestOnePersonUnderTwoNames: a custodian stands in the list twice, with one key. Whatever is signed twice with it, the revocation has one vote.
+func TestOnePersonUnderTwoNames(t *testing.T) {
+	x := newShop(t, pebble.Options{})
+	x.settings("")
+	x.must(0, "cert", "account", "pebble", "account.age")
+	replace := []string{"cert", "replace", "shop.example", "--drill", "--urgency", "now", "--soak", "0s"}
+	x.must(0, replace...)
+	x.voted("1.1")
+	x.must(0, "incident", "run", "1")
+	list := strings.SplitAfter(readAll(x, "allowed_signers"), "\n")
+	x.write("allowed_signers", list[0]+"ben"+strings.TrimPrefix(list[0], "ada"))
+	cdn := regexp.MustCompile(`cdn\.shop\.example@127\.0\.0\.3:\d+`).FindString(x.must(0, "cert", "list", "--graph"))
+	has(t, "the plan", x.must(0, append(replace, "--incident", "1", "--override", cdn, "--reason", "given up")...), "will not be revoked by this plan: that takes the votes of two people")
+	for range 2 {
+		_, _, _ = x.types("approve", "1.2", "--key", x.path("ada.key")) // the second time it is no news
+	}
+	out, says, code := x.types("incident", "run", "1")
+	if code == 0 || x.status() != "Valid" {
+		t.Errorf("exit %d, and the certificate is %s: %s%s", code, x.status(), out, says)
+	}
+}
+
+// TestWhoLooksFromAnotherPlace: a host that certs.yaml selects cannot be reached. A revocation by hand and the watch name it, and are not content.
+func TestWhoLooksFromAnotherPlace(t *testing.T) {
+	x := newShop(t, pebble.Options{})
+	x.rollout()
+	if out, code := x.ran(); code != 0 {
+		t.Fatal(out)
+	}
+	x.write("certs.yaml", readAll(x, "certs.yaml")+"vantage: [web2]\n")
+	has(t, "a quiet watch", x.must(0, "cert", "watch", "--soon", "1h"), "0 alarms, 0 not seen")
+	x.sees = map[string]func() ([]probe.Result, error){"web2": func() ([]probe.Result, error) { return nil, fault.New(fault.Unreachable, "the line is cut") }}
+	has(t, "the watch", x.must(3, "cert", "watch", "--soon", "1h"), "from web2: the line is cut")
+	leaf, err := acme.Leaf([]byte(readAll(x, "cdn.pem")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.refuses(" still serves the key (seen from ", "cert", "revoke", cert.SPKI(leaf))
+	out, _, _ := x.types("cert", "revoke", cert.SPKI(leaf))
+	has(t, "what stands against it", out, "against it: ", "seen from ")
+	x.sees["web2"] = func() ([]probe.Result, error) { return []probe.Result{{Keys: []string{cert.SPKI(x.old)}}}, nil }
+	has(t, "the watch", x.must(1, "cert", "watch", "--soon", "1h"), "ALARM shop.example@127.0.0.1", "serves the old key "+cert.SPKI(x.old)[:12]+" again", "seen from web2")
 }

@@ -256,8 +256,8 @@ func (w anyOf) Revoke(ctx context.Context, leaf *x509.Certificate) (acme.Accepte
 	kind := fault.Denied
 	for _, err := range all {
 		says = append(says, err.Error())
-		if k := fault.KindOf(err); k == fault.Unreachable || k == fault.Full || k == fault.Unsure {
-			kind = k
+		if k := fault.KindOf(err); kind != fault.Unsure && (k == fault.Unreachable || k == fault.Full || k == fault.Unsure) {
+			kind = k // that one of them may have taken it is never forgotten over another's silence
 		}
 	}
 	return acme.Accepted{}, fault.New(kind, "%s", strings.Join(says, "; "))

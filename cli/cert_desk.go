@@ -54,7 +54,7 @@ func (d *desk) errands(c *certsFile, sealed *plan.Sealed, list *mandate.Signers,
 	drill := strings.HasPrefix(sealed.Plan().Title, "drill: ")
 	e := &errand.Desk{
 		Shelf: certShelf{d.Store}, Hosts: hosts, Put: d.putPayload, Edge: c.edge, Open: c.openFor, Now: d.Now,
-		Lookers: []cert.Looker{errand.Here(d.Machine)}, Vantage: d.vantage, Watch: lastLook(),
+		Lookers: []cert.Looker{errand.Here(d.Machine)}, Vantage: d.vantage, Watch: lastLook(), Again: []time.Duration{10 * time.Second, 30 * time.Second, time.Minute},
 		Program: func(issuer string) (string, bool) {
 			a, known := c.authority(issuer)
 			return a.Hook, known && a.Hook != "" && a.Drill == drill

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"strings"
 	"time"
 
 	"staunch/fault"
 	"staunch/ledger"
+	"staunch/mend/cert"
 	"staunch/mend/cert/errand"
 	"staunch/steer/plan"
 	"staunch/steer/run"
@@ -32,6 +34,29 @@ func newCertDrill(env *Env, f *certFlags) *cobra.Command {
 			})
 		},
 	}
+}
+
+// rehearsed refuses a drill with what the world trusts: it would put a test CA's certificate in its place, and every client would be turned away.
+func rehearsed(list []cert.Key, issuers [][]byte, roots *x509.CertPool, now time.Time) error {
+	between := x509.NewCertPool()
+	for _, der := range issuers {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(c)
+		}
+	}
+	for _, k := range list {
+		for _, one := range k.Certificates {
+			c, err := x509.ParseCertificate(one.DER)
+			if err != nil {
+				continue // not seen whole: nobody can tell whom it is trusted by
+			}
+			if _, err := c.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now}); err == nil {
+				return fault.New(fault.Denied, "key %.12s has a certificate that every client trusts (%s, until %s): a drill would put a test CA's in its place", k.SPKI, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly)).
+					Hinted("drill with an inventory of test hosts: `--config test-hosts.yaml`")
+			}
+		}
+	}
+	return nil
 }
 
 // drilled reads a run's events: when each step began and was proven, and which points were seen with the old key when somebody looked.

@@ -29,6 +29,7 @@ import (
 	"staunch/reach/here"
 	"staunch/reach/host"
 	"staunch/see/keys"
+	"staunch/see/probe"
 	"staunch/testbed/pebble"
 	"staunch/testbed/real"
 
@@ -41,6 +42,7 @@ type shop struct {
 	ca    *pebble.Server
 	proof int // the port at which the CA looks for proofs
 	hosts map[string]*here.Machine
+	sees  map[string]func() ([]probe.Result, error) // hosts that meet something else than there is
 	old   *x509.Certificate
 	was   string // the old chain and key, as a host back from the dead has them
 }
@@ -160,9 +162,25 @@ func (x *shop) newHost(name string) {
 }
 
 // unclosed lets one host part serve many commands.
-type unclosed struct{ *here.Machine }
+type unclosed struct {
+	*here.Machine
+	sees func() ([]probe.Result, error) // what it meets when it looks at an endpoint; nil: what there is
+}
 
 func (unclosed) Close() error { return nil }
+
+// Look may be another place's.
+func (u unclosed) Look(ctx context.Context, q host.Question, p func(host.Progress)) (host.Answer, error) {
+	if u.sees == nil || q.Probe == nil {
+		return u.Machine.Look(ctx, q, p)
+	}
+	met, err := u.sees()
+	if err != nil {
+		return host.Answer{}, err
+	}
+	b, err := json.Marshal(met)
+	return host.Answer{Probe: b}, err
+}
 
 // listen serves what a file holds at the moment of each handshake.
 func (x *shop) listen(ip, file string) string {
@@ -210,7 +228,9 @@ func (x *shop) types(args ...string) (out, err string, code int) {
 			}
 			return ""
 		},
-		Reach: func(_ context.Context, h fleet.Host) (host.Host, error) { return unclosed{x.hosts[h.Name]}, nil },
+		Reach: func(_ context.Context, h fleet.Host) (host.Host, error) {
+			return unclosed{x.hosts[h.Name], x.sees[h.Name]}, nil
+		},
 	})
 	return stdout.String(), stderr.String(), code
 }

@@ -12,6 +12,7 @@ import (
 	"staunch/fault"
 	"staunch/mend/cert"
 	"staunch/mend/cert/acme"
+	"staunch/mend/cert/errand"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/see/probe"
@@ -31,6 +32,16 @@ func (d *desk) vantage(name string) cert.Looker {
 		defer at.Close() // a look changes nothing
 		return keysFrom(ctx, at, p)
 	}}
+}
+
+// lookers are this machine and the hosts that certs.yaml selects.
+func (d *desk) lookers(c *certsFile) ([]cert.Looker, error) {
+	out := []cert.Looker{errand.Here(d.Machine)}
+	hosts, err := c.from(d.Fleet)
+	for _, h := range hosts {
+		out = append(out, d.vantage(h))
+	}
+	return out, err
 }
 
 func keysFrom(ctx context.Context, at host.Host, p cert.Point) ([]string, error) {

@@ -98,6 +98,9 @@ func (w *watching) round(ctx context.Context, d *desk, c *certsFile, logs []stri
 	if err != nil {
 		return err
 	}
+	if err := w.elsewhere(ctx, d, c, served, old, r); err != nil {
+		return err
+	}
 	for _, s := range served {
 		for _, says := range alarmsAt(ctx, s, chain.Trust{Name: askedFor(s.Point), Now: d.Now(), Roots: roots}, old, w.soon) {
 			r.alarm(s.Point.String(), says)
@@ -135,6 +138,29 @@ func (w *watching) seen(ctx context.Context, d *desk, c *certsFile, old map[stri
 		}
 	}
 	return slices.DeleteFunc(served, func(s cert.Served) bool { return s.Unseen != "" }), nil
+}
+
+// elsewhere looks for old keys from the hosts that certs.yaml selects: another place may meet another server.
+func (w *watching) elsewhere(ctx context.Context, d *desk, c *certsFile, served []cert.Served, old map[string]string, r *watched) error {
+	lookers, err := d.lookers(c)
+	if err != nil || len(old) == 0 || len(lookers) == 1 {
+		return err
+	}
+	var all []cert.Point
+	for _, s := range served {
+		all = append(all, s.Point)
+	}
+	for _, g := range cert.Observe(ctx, all, lookers[1:], cert.Watch{Times: 1, Timeout: 20 * time.Second}).Sightings() {
+		if g.Unseen != "" {
+			r.unseen = append(r.unseen, cert.Unseen{Where: g.Point.String() + " from " + g.From, Why: g.Unseen})
+		}
+		for _, k := range g.Keys {
+			if by := old[k]; by != "" {
+				r.alarm(g.Point.String(), fmt.Sprintf("serves the old key %.12s again, which %s replaced, seen from %s", k, by, g.From))
+			}
+		}
+	}
+	return nil
 }
 
 // onHosts looks at what lies in files.

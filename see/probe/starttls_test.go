@@ -1,7 +1,10 @@
 package probe_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
@@ -106,6 +109,10 @@ func meetsStartTLS(t *testing.T, a *authority, l leaf, protocol string, port int
 	}
 	if r.Grade == nil || r.Grade.Letter == "F" || r.Grade.Letter == "T" {
 		t.Errorf("%s: grade %+v", protocol, r.Grade)
+	}
+	keys, err := probe.ServesAnyone(t.Context(), probe.Endpoint{Address: netip.MustParseAddr("127.0.0.1"), Port: uint16(port), SNI: "localhost", StartTLS: protocol, Domain: "localhost"})
+	if want := sha256.Sum256(l.cert.RawSubjectPublicKeyInfo); err != nil || len(keys) != 1 || keys[0] != hex.EncodeToString(want[:]) {
+		t.Errorf("%s: keys %v, %v", protocol, keys, err)
 	}
 	if !strings.Contains(offered(r), "TLS1.2") && !strings.Contains(offered(r), "TLS1.3") {
 		t.Errorf("%s: offered %q", protocol, offered(r))

@@ -38,6 +38,7 @@ type Options struct {
 // Server is a running CA.
 type Server struct {
 	Directory  string
+	Behind     http.Handler   // the CA itself, behind a Front
 	Roots      *x509.CertPool // of its HTTPS
 	Issuers    *x509.CertPool // that its certificates chain to
 	IssuersPEM []byte         // the same, for programs that read a file
@@ -78,7 +79,7 @@ func Up(t testing.TB, o Options) *Server {
 			behind.ServeHTTP(w, r)
 		}
 	})
-	s := &Server{api: serve(t, o.Address, handler), manage: httptest.NewTLSServer(front.ManagementHandler())}
+	s := &Server{Behind: behind, api: serve(t, o.Address, handler), manage: httptest.NewTLSServer(front.ManagementHandler())}
 	t.Cleanup(s.api.Close)
 	t.Cleanup(s.manage.Close)
 	s.Directory = s.api.URL + wfe.DirectoryPath

@@ -29,6 +29,8 @@ type Accepted struct {
 // Revoke asks for revocation with reason keyCompromise, signed by the account, or by the certificate's own key where one is given
 // (RFC 8555 section 7.6). A CA that learns of a compromise this way may revoke every certificate of the key.
 //
+// Faults: Denied and Full where the CA said no, Unsure where it may have taken the request.
+//
 // Nothing but the revocation step of a signed plan calls this: see mend/cert.
 func (c *Client) Revoke(ctx context.Context, leaf *x509.Certificate, own crypto.Signer) (Accepted, error) {
 	a := Accepted{CA: c.CA.Name, Serial: leaf.SerialNumber.Text(16), SPKI: spkiOf(leaf.RawSubjectPublicKeyInfo), By: "account"}
@@ -44,7 +46,11 @@ func (c *Client) Revoke(ctx context.Context, leaf *x509.Certificate, own crypto.
 		a.Already = true
 		return a, nil
 	}
-	return Accepted{}, c.failed("revoking "+a.Serial, err)
+	why := c.failed("revoking "+a.Serial, err)
+	if fault.Is(why, fault.Unreachable) { // the connection ended, or the CA has trouble of its own: it may have taken it all the same
+		why = fault.New(fault.Unsure, "%v; whether it took the request is not known", why).Hinted("asking again does no more than asking once")
+	}
+	return Accepted{}, why
 }
 
 // Window is when a CA wants a certificate replaced (RFC 9773).

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"staunch/fault"
 	"staunch/mend/cert"
@@ -67,15 +68,21 @@ func ready(t *testing.T) (*shop, *plan.Sealed, tls.Certificate) {
 	old := *x.origin.serves.Load()
 	x.cdn.release()
 	sealed := x.rollout()
+	x.deployed(sealed)
+	return x, sealed, old
+}
+
+// deployed carries out what brings the new key to where it is served.
+func (x *shop) deployed(sealed *plan.Sealed) {
+	x.t.Helper()
 	for i := range sealed.Plan().Steps {
 		s := &sealed.Plan().Steps[i]
 		if s.Kind == plan.Deploy || s.Kind == plan.Activate {
-			if _, err := x.Do(t.Context(), run.Work{Plan: sealed.Plan(), Step: s, Target: s.Targets[0]}); err != nil {
-				t.Fatal(err)
+			if _, err := x.Do(x.t.Context(), run.Work{Plan: sealed.Plan(), Step: s, Target: s.Targets[0]}); err != nil {
+				x.t.Fatal(err)
 			}
 		}
 	}
-	return x, sealed, old
 }
 
 // TestPlacesWhereAnOldKeyHides: each of them serves the new key to whoever looks once, and the old one to somebody else. The last wall holds and names it;
@@ -170,13 +177,7 @@ func TestWhoLooksFromElsewhere(t *testing.T) {
 	made := x.certified()
 	x.opts.ID, x.opts.Vantage = "1.2", []string{"far"}
 	sealed := x.seal(replace.RollOut(x.keys, made, x.opts))
-	for i := range sealed.Plan().Steps {
-		if s := &sealed.Plan().Steps[i]; s.Kind == plan.Deploy || s.Kind == plan.Activate {
-			if _, err := x.Do(t.Context(), run.Work{Plan: sealed.Plan(), Step: s, Target: s.Targets[0]}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	x.deployed(sealed)
 	says := func(keys []string, err error) func(string) cert.Looker {
 		return func(host string) cert.Looker {
 			return cert.Looker{From: host, See: func(context.Context, cert.Point) ([]string, error) { return keys, err }}
@@ -376,5 +377,72 @@ func TestTwoRunnersRevokeAtOnce(t *testing.T) {
 	list, err := x.desk.Accepted(t.Context(), cert.SPKI(x.old))
 	if err != nil || len(list) != 1 || x.status() != "Revoked" {
 		t.Errorf("%+v, %v, %s", list, err, x.status())
+	}
+}
+
+// TestAnOverrideOfAnotherKey: a plan for two keys carries an override of one of them. It opens no gate of the other one, though it names its endpoint.
+func TestAnOverrideOfAnotherKey(t *testing.T) {
+	x := newShop(t)
+	made := x.certified()
+	x.opts.ID = "1.2"
+	x.opts.Override = &cert.Override{SPKI: strings.Repeat("ab", 32), Points: []string{x.points[0].String(), x.points[1].String()}, Reason: "another key", Until: time.Now().Add(time.Hour), Custodians: []string{"ann", "ben"}}
+	sealed := x.seal(replace.RollOut(x.keys, made, x.opts))
+	asked := 0
+	for i := range sealed.Plan().Steps {
+		s := &sealed.Plan().Steps[i]
+		for _, p := range s.Proves {
+			for _, target := range s.Targets {
+				if on := p.On(target); on.Kind == plan.NotServed || on.Kind == plan.Serves {
+					asked++
+					if got := x.Observe(t.Context(), on, run.Work{Plan: sealed.Plan(), Step: s, Target: target}); got.Truth != run.No {
+						t.Errorf("%s: %s, %s", on, got.Truth, got.Says)
+					}
+				}
+			}
+		}
+	}
+	if asked < 3 {
+		t.Errorf("%d gates were asked", asked)
+	}
+	x.held("the revocation", sealed)
+}
+
+// TestALineThatBreaksForAMoment: at the last look one endpoint is silent, and answers again soon after. The step does not wait for a person; where the old key
+// is served it does, at once. A look that was broken off is no refusal.
+func TestALineThatBreaksForAMoment(t *testing.T) {
+	x, sealed, _ := ready(t)
+	var looks atomic.Int64
+	shows := atomic.Pointer[string]{}
+	fresh, bad := "new", cert.SPKI(x.old)
+	shows.Store(&fresh)
+	ctx, cancel := context.WithCancel(t.Context())
+	x.desk.Watch, x.desk.Again = cert.Watch{Times: 1}, []time.Duration{time.Millisecond, time.Millisecond}
+	x.desk.Lookers = append(x.desk.Lookers, cert.Looker{From: "elsewhere", See: func(context.Context, cert.Point) ([]string, error) {
+		switch n := looks.Add(1); {
+		case *shows.Load() == bad:
+			return []string{bad}, nil
+		case n <= 2*int64(len(x.points)): // two whole looks
+			return nil, fault.New(fault.Timeout, "no answer")
+		}
+		return []string{fresh}, nil
+	}})
+	shows.Store(&bad)
+	x.held("the old key", sealed, "still serves the key")
+	if n := looks.Load(); n != int64(len(x.points)) {
+		t.Errorf("%d looks at what serves the old key", n)
+	}
+	shows.Store(&fresh)
+	looks.Store(0)
+	cancel()
+	for i := range sealed.Plan().Steps {
+		if s := &sealed.Plan().Steps[i]; s.Kind == plan.Revoke {
+			if _, err := x.Do(ctx, run.Work{Plan: sealed.Plan(), Step: s, Target: s.Targets[0]}); !fault.Is(err, fault.Unsure) {
+				t.Errorf("broken off: %v", err)
+			}
+		}
+	}
+	looks.Store(0)
+	if err := x.byHand(sealed); err != nil || x.status() != "Revoked" || looks.Load() != 3*int64(len(x.points)) {
+		t.Errorf("%v, %s, %d looks", err, x.status(), looks.Load())
 	}
 }

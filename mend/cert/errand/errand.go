@@ -53,6 +53,8 @@ type Desk struct {
 	Lookers []cert.Looker
 	Vantage func(host string) cert.Looker
 	Watch   cert.Watch
+	// Again are pauses: after each of them the last look is made once more, where all that stood against a revocation was that something could not be seen.
+	Again []time.Duration
 	// Points tells every endpoint known now that may serve a key: what was learned after the plan was made counts as well.
 	Points func(ctx context.Context, spki string) ([]cert.Point, error)
 	// Addresses tells where an endpoint's name leads at this moment: a CDN names other addresses from minute to minute. May be nil.

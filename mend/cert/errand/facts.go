@@ -47,7 +47,11 @@ func (d *Desk) serves(ctx context.Context, p plan.Predicate, w run.Work) run.See
 	if all {
 		return yes(p.Endpoint + " serves the new key")
 	}
-	return d.judged(ctx, w, p.Endpoint, at, against)
+	spki := at.Old
+	if at.Override != nil && spki == "" {
+		spki = at.Override.SPKI // plans of before named the old key there alone
+	}
+	return d.judged(ctx, w, p.Endpoint, spki, at, against)
 }
 
 // notServed: every look shows something else. What cannot be seen is unknown, and unknown holds the gate, unless the plan carries an override
@@ -65,7 +69,7 @@ func (d *Desk) notServed(ctx context.Context, p plan.Predicate, w run.Work) run.
 	if against = append(against, elsewhere...); len(against) == 0 {
 		return yes(p.Endpoint + " serves another key, seen from " + strings.Join(proof.From(), ", "))
 	}
-	return d.judged(ctx, w, p.Endpoint, at, against)
+	return d.judged(ctx, w, p.Endpoint, p.SPKI, at, against)
 }
 
 // elsewhere looks at addresses that the endpoint's name leads to by now and that the plan does not know. The first point of a name does it for all. What was
@@ -114,12 +118,12 @@ func joined(known, more []cert.Point) []cert.Point {
 	return known
 }
 
-// judged words what stands against a point. An override that names it lets the plan go on.
-func (d *Desk) judged(ctx context.Context, w run.Work, endpoint string, at replace.At, against []cert.Obstacle) run.Seen {
+// judged words what stands against a point. An override of this old key that names it lets the plan go on.
+func (d *Desk) judged(ctx context.Context, w run.Work, endpoint, spki string, at replace.At, against []cert.Obstacle) run.Seen {
 	if len(against) == 0 {
 		return unknown("nobody looked")
 	}
-	if o := at.Override; o != nil && !slices.ContainsFunc(against, func(a cert.Obstacle) bool { return !o.Covers(o.SPKI, a, d.now()) }) {
+	if o := at.Override; o != nil && !slices.ContainsFunc(against, func(a cert.Obstacle) bool { return !o.Covers(spki, a, d.now()) }) {
 		return yes("OVERRIDDEN (" + o.Reason + "): " + against[0].Says)
 	}
 	for _, o := range against {

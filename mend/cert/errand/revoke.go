@@ -43,7 +43,7 @@ func (d *Desk) revoke(ctx context.Context, w run.Work) (act.Outcome, error) {
 	if err := ruled(w, at); err != nil {
 		return act.Outcome{}, err
 	}
-	right, proof, err := d.right(ctx, spki, leaves, at)
+	right, proof, err := d.patiently(ctx, spki, leaves, at)
 	if err != nil {
 		return act.Outcome{}, d.refused(ctx, spki, err)
 	}
@@ -84,8 +84,28 @@ func ruled(w run.Work, at replace.At) error {
 	return plan.Refuse(plan.LintEnd(w.Plan, w.Step.ID, world))
 }
 
+// patiently asks for the right again where all that stood against it was that something could not be seen: lines break for a moment, and a step that was
+// refused waits for a person.
+func (d *Desk) patiently(ctx context.Context, spki string, leaves []*x509.Certificate, at replace.At) (*cert.Revocation, cert.Serving, error) {
+	for tries := 0; ; tries++ {
+		right, proof, err := d.right(ctx, spki, leaves, at)
+		serves := slices.ContainsFunc(proof.Against(spki), func(o cert.Obstacle) bool { return o.Kind != "unseen" })
+		if err == nil || serves || tries >= len(d.Again) {
+			return right, proof, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, proof, err
+		case <-time.After(d.Again[tries]):
+		}
+	}
+}
+
 // refused is why there is no right to revoke. Where CAs were asked before, and what they said was lost in a crash, it says so: the key may be revoked already.
 func (d *Desk) refused(ctx context.Context, spki string, why error) error {
+	if ctx.Err() != nil {
+		return fault.New(fault.Unsure, "the last look before the revocation was broken off; nobody was asked")
+	}
 	kind, hint := fault.Denied, fault.HintOf(why)
 	var e ended
 	if had, err := d.load(ctx, revokedDoc(spki), &e); had && err == nil && !e.Asked.IsZero() && len(e.Accepted) == 0 {

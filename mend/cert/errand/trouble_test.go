@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -271,5 +272,54 @@ func TestTwoCertificatesOnOneKey(t *testing.T) {
 		if status, _ := x.ca.Status(t, c); status != "Revoked" {
 			t.Errorf("%s is %s", c, status)
 		}
+	}
+}
+
+// TestACAInTroubleWhenItIsAskedToRevoke: down, limited, or gone after it took the request. What is known is told; asked again it is done once, and in doubt
+// nobody says that nothing happened.
+func TestACAInTroubleWhenItIsAskedToRevoke(t *testing.T) {
+	for name, c := range map[string]struct {
+		trouble func(w http.ResponseWriter, behind func())
+		doubt   bool
+		already bool
+	}{
+		"limited": {trouble: func(w http.ResponseWriter, _ func()) { problem(w, http.StatusTooManyRequests, "rateLimited") }},
+		"down":    {trouble: func(w http.ResponseWriter, _ func()) { problem(w, http.StatusServiceUnavailable, "serverInternal") }, doubt: true},
+		"its answer is lost": {trouble: func(_ http.ResponseWriter, behind func()) {
+			behind()
+			panic(http.ErrAbortHandler)
+		}, doubt: true, already: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ca counter
+			x := shopAt(t, pebble.Options{Front: ca.front})
+			x.cdn.release()
+			sealed := x.rollout()
+			x.deployed(sealed)
+			var met atomic.Int64
+			ca.meets(func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasPrefix(r.URL.Path, "/revoke-cert") {
+					return false
+				}
+				met.Add(1)
+				c.trouble(w, func() { x.ca.Behind.ServeHTTP(httptest.NewRecorder(), r) })
+				return true
+			})
+			err := x.byHand(sealed)
+			if err == nil || met.Load() == 0 || c.doubt == fault.Is(err, fault.Denied) {
+				t.Errorf("in trouble: %v", err)
+			}
+			if asked, askedErr := x.desk.Asked(t.Context(), cert.SPKI(x.old)); askedErr != nil || asked.IsZero() {
+				t.Errorf("nobody knows that it was asked: %v", askedErr)
+			}
+			ca.meets(func(http.ResponseWriter, *http.Request) bool { return false })
+			if err := x.byHand(sealed); err != nil || x.status() != "Revoked" {
+				t.Errorf("asked again: %v, %s", err, x.status())
+			}
+			list, err := x.desk.Accepted(t.Context(), cert.SPKI(x.old))
+			if err != nil || len(list) != 1 || list[0].Already != c.already {
+				t.Errorf("%+v, %v", list, err)
+			}
+		})
 	}
 }

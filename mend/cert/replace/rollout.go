@@ -214,7 +214,7 @@ func (d *draft) seen(s *swap, id, ring string, points []cert.Point, after []stri
 	return d.add(plan.Step{
 		ID: id, Kind: plan.Gate, Says: fmt.Sprintf(says, len(points), which, subject(s.old)), Ring: ring, Targets: targets, After: after,
 		Proves: proves, SoakMS: soak, DeadlineMS: day.Milliseconds(), Public: true,
-	}, At{Points: points, Key: s.made.Name, Override: d.o.Override, From: d.o.Vantage})
+	}, At{Points: points, Key: s.made.Name, Old: s.old.SPKI, Override: d.o.Override, From: d.o.Vantage})
 }
 
 // onHost brings one key to one host: sealed to its store, then the bundle with a check of the configuration, then a reload.
