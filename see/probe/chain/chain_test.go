@@ -141,12 +141,16 @@ func (a *ca) respondAs(t testing.TB, by *x509.Certificate, key *ecdsa.PrivateKey
 func endlessList(t testing.TB, a *ca, serials ...*big.Int) []byte {
 	t.Helper()
 	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}} // ecdsa-with-SHA256
-	tbs := pkix.TBSCertificateList{Version: 1, Signature: algorithm, ThisUpdate: time.Now().Add(-time.Minute).UTC()}
-	if _, err := asn1.Unmarshal(a.cert.RawSubject, &tbs.Issuer); err != nil {
-		t.Fatal(err)
-	}
+	tbs := struct {
+		Version    int
+		Signature  pkix.AlgorithmIdentifier
+		Issuer     asn1.RawValue
+		ThisUpdate time.Time
+		Revoked    []pkix.RevokedCertificate `asn1:"optional,omitempty"`
+		Extensions []pkix.Extension          `asn1:"tag:0,explicit"`
+	}{Version: 1, Signature: algorithm, Issuer: asn1.RawValue{FullBytes: a.cert.RawSubject}, ThisUpdate: time.Now().Add(-time.Minute).UTC()}
 	for _, s := range serials {
-		tbs.RevokedCertificates = append(tbs.RevokedCertificates, pkix.RevokedCertificate{SerialNumber: s, RevocationTime: time.Now().UTC()})
+		tbs.Revoked = append(tbs.Revoked, pkix.RevokedCertificate{SerialNumber: s, RevocationTime: time.Now().UTC()})
 	}
 	number, err := asn1.Marshal(1)
 	if err != nil {
