@@ -20,7 +20,7 @@ What this host's own policy (/etc/staunch/policy.json) does not allow is refused
 needs a signed plan; root on the machine itself may still stop, mask, drain, restart and upgrade without one.
 
 Exit codes: 0 done, or nothing to do, or previewed; 1 refused or failed; 2 the request makes no sense; 3 begun, and its end was
-not seen: look before you order it again.`
+not seen: staunch do repeat asks the hosts again.`
 
 const doExamples = `  staunch do upgrade libssl3=3.0.17-1~deb12u3 --preview     what would happen, changing nothing
   staunch do upgrade libssl3=3.0.17-1~deb12u3 --yes
@@ -72,7 +72,7 @@ func newDo(env *Env) *cobra.Command {
 	} {
 		cmd.AddCommand(d.units(kind, short))
 	}
-	cmd.AddCommand(d.undo(), d.confirmed(), d.list(), d.order(), d.selfUndo())
+	cmd.AddCommand(d.undo(), d.confirmed(), d.repeat(), d.list(), d.order(), d.selfUndo())
 	for _, sub := range cmd.Commands() {
 		sub.MarkFlagsMutuallyExclusive("preview", "yes")
 		if !sub.Hidden {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"staunch/tame"
 
 	"github.com/google/uuid"
+	"github.com/spf13/cobra"
 )
 
 // round is one act for many hosts: kept before it begins, so that it can be undone or confirmed on all of them.
@@ -154,7 +156,12 @@ func (d *doing) carryRound(ctx context.Context, r round, hosts []fleet.Host) err
 	if err := r.keep(d.env); err != nil {
 		return err
 	}
-	outcomes := d.doAll(ctx, r, willing)
+	return d.begin(ctx, r, willing, previews, code)
+}
+
+// begin gives the round's orders, hears how they ended, and tells.
+func (d *doing) begin(ctx context.Context, r round, willing []fleet.Host, previews []told[act.Preview], code int) error {
+	outcomes := d.settle(ctx, r, d.doAll(ctx, r, willing))
 	for _, o := range outcomes { // a failure outweighs an end that was not seen
 		if c := outcomeCode(o.Got.Status, o.Err); code != ExitFound && c != ExitClean {
 			code = c
@@ -162,7 +169,7 @@ func (d *doing) carryRound(ctx context.Context, r round, hosts []fleet.Host) err
 	}
 	if d.format == "text" {
 		printOutcomes(d.env.Stdout, outcomes)
-		fmt.Fprintf(d.env.Stdout, "orders %s; staunch do undo %s takes back what can be undone\n", r.ID, r.ID)
+		printWays(d.env.Stdout, r, outcomes)
 	}
 	return d.told(previews, outcomes, code)
 }
@@ -222,6 +229,74 @@ func (d *doing) doAll(ctx context.Context, r round, hosts []fleet.Host) []told[a
 	})
 }
 
+// settle asks again where the end of an order was not seen: the machine was to reboot, or the connection was lost. The same order is
+// answered by the host's journal, never done twice.
+func (d *doing) settle(ctx context.Context, r round, outcomes []told[act.Outcome]) []told[act.Outcome] {
+	for end := time.Now().Add(max(d.deadline, 2*time.Minute)); time.Now().Before(end) && ctx.Err() == nil; {
+		var open []fleet.Host
+		for _, o := range outcomes {
+			if fault.Is(o.Err, fault.Unsure) || r.Act.Kind == act.Reboot && (fault.Is(o.Err, fault.Unreachable) || fault.Is(o.Err, fault.Timeout) || o.Got.Status == act.Unknown) {
+				open = append(open, o.Host)
+			}
+		}
+		if len(open) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Second):
+		}
+		for _, o := range d.doAll(ctx, r, open) {
+			i := slices.IndexFunc(outcomes, func(was told[act.Outcome]) bool { return was.Host.Name == o.Host.Name })
+			if !fault.Is(o.Err, fault.Conflict) { // not asked: another host failed meanwhile
+				outcomes[i] = o
+			}
+		}
+	}
+	return outcomes
+}
+
+// printWays says what can be done about a round from here.
+func printWays(w io.Writer, r round, outcomes []told[act.Outcome]) {
+	says := "orders " + r.ID
+	if slices.ContainsFunc(outcomes, func(o told[act.Outcome]) bool { return o.Got.CanUndo }) {
+		says += "; staunch do undo " + r.ID + " takes back what can be undone"
+	}
+	if slices.ContainsFunc(outcomes, func(o told[act.Outcome]) bool { return o.Err != nil || o.Got.Status == act.Unknown }) {
+		says += "; staunch do repeat " + r.ID + " asks again how it ended, and begins where it was not begun"
+	}
+	fmt.Fprintln(w, says)
+}
+
+// repeat gives the orders of a round once more: what was done is answered, not repeated.
+func (d *doing) repeat() *cobra.Command {
+	return &cobra.Command{
+		Use: "repeat ORDERS", Short: "Ask the hosts of a round (--on) again how it ended; what never began is done now", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := readRound(d.env, args[0])
+			if err != nil {
+				return err
+			}
+			_, hosts, err := d.reach.hosts(d.env, "name="+strings.Join(r.Hosts, "|name="))
+			if err != nil {
+				return err
+			}
+			if d.preview {
+				return fault.New(fault.Usage, "repeat has no preview of its own").Hinted("what was done is answered from each host's journal; what never began is done now")
+			}
+			if d.format == "text" {
+				fmt.Fprintf(d.env.Stdout, "%s on %s, ordered %s\n", r.Act.Kind, ink.Few(r.Hosts, 8), r.Made.Local().Format(time.DateTime))
+			}
+			if !d.yes {
+				if err := d.agree(); err != nil {
+					return err
+				}
+			}
+			return d.begin(cmd.Context(), r, hosts, make([]told[act.Preview], 0), ExitClean)
+		},
+	}
+}
+
 func outcomeCode(s act.Status, err error) int {
 	switch {
 	case fault.Is(err, fault.Unsure) || err == nil && s == act.Unknown:
@@ -243,13 +318,14 @@ func (d *doing) told(previews []told[act.Preview], outcomes []told[act.Outcome],
 	if d.format == "json" {
 		lines := []line{}
 		for _, p := range previews {
-			l := line{Host: p.Host.Name, Preview: &p.Got, Error: fault.From(p.Err, fault.Unreachable)}
-			for _, o := range outcomes {
-				if o.Host.Name == p.Host.Name {
-					l.Outcome, l.Error = &o.Got, fault.From(o.Err, fault.Unreachable)
-				}
+			lines = append(lines, line{Host: p.Host.Name, Preview: &p.Got, Error: fault.From(p.Err, fault.Unreachable)})
+		}
+		for _, o := range outcomes {
+			i := slices.IndexFunc(lines, func(l line) bool { return l.Host == o.Host.Name })
+			if i < 0 {
+				i, lines = len(lines), append(lines, line{Host: o.Host.Name})
 			}
-			lines = append(lines, l)
+			lines[i].Outcome, lines[i].Error = &o.Got, fault.From(o.Err, fault.Unreachable)
 		}
 		if err := printJSON(d.env.Stdout, lines); err != nil {
 			return err

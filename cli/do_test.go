@@ -42,7 +42,7 @@ func newNight(t *testing.T, n int) night {
 func (n night) types(want int, line string) string {
 	n.t.Helper()
 	args := strings.Fields(line)
-	if strings.Contains(line, "--on") || args[1] == "undo" || args[1] == "confirm" {
+	if strings.Contains(line, "--on") || args[1] == "undo" || args[1] == "confirm" || args[1] == "repeat" {
 		args = append(args, "--ssh-config", n.hosts[0].SSHConfig, "--host-parts", n.parts)
 	}
 	var out, errs bytes.Buffer
@@ -112,5 +112,20 @@ func TestOneActOnManyHosts(t *testing.T) {
 	out = n.types(cli.ExitFound, "do restart tallyd --on st-1,st-2 --yes --host-timeout 10s")
 	if !strings.Contains(out, "cannot be asked") || !strings.Contains(out, "done and seen") {
 		t.Errorf("with one host cut off:\n%s", out)
+	}
+	n.hosts[1].Heal(t)
+
+	boots := n.hosts[0].Exec(t, "cut -d' ' -f22 /proc/1/stat")
+	out = n.types(cli.ExitClean, "do reboot --on st-1 --yes")
+	after := n.hosts[0].Exec(t, "cut -d' ' -f22 /proc/1/stat")
+	if after == boots || !strings.Contains(out, "done: ") {
+		t.Errorf("a reboot is not over before the machine is back:\n%s", out)
+	}
+	round = regexp.MustCompile(`orders (\S+)`).FindStringSubmatch(out)
+	if out = n.types(cli.ExitClean, "do repeat "+strings.TrimSuffix(round[1], ";")+" --yes"); !strings.Contains(out, "done: ") {
+		t.Errorf("asked again:\n%s", out)
+	}
+	if now := n.hosts[0].Exec(t, "cut -d' ' -f22 /proc/1/stat"); now != after {
+		t.Errorf("asked again it rebooted again: %s, then %s", after, now)
 	}
 }

@@ -182,5 +182,11 @@ func TestHostsListsAndChecks(t *testing.T) {
 	has(t, "a part", o.on(0, "hosts", "ring=canary"), "web1")
 	out := o.on(1, "hosts", "--check", "web1 | web2 | db1")
 	has(t, "the check", out, "web2", "not reached", "connection refused", "a right clock: it is off by -16m", "1 of 3 hosts are ready")
+	text, err := os.ReadFile(o.path("staunch.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write("staunch.yaml", strings.Replace(string(text), "services:", "  gate: {system: openbsd, via: none}\nservices:", 1))
+	has(t, "a host that is not covered lacks nothing", o.on(0, "hosts", "--check", "web1 | gate"), "gate  not covered  runs openbsd", "1 of 1 host is ready, 1 not covered")
 	has(t, "import", o.mustType("hosts", "import", o.path("staunch.yaml")), "hosts:", "web1:", "ring: canary")
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/ink"
 	"staunch/reach/fleet"
 	"staunch/reach/fleet/borrow"
 	"staunch/reach/host"
@@ -29,13 +30,14 @@ const hostsExamples = `  staunch hosts                                 every hos
 // hostList is what the flags of hosts say.
 type hostList struct {
 	reaching
+	env    *Env
 	check  bool
 	format string
 }
 
 // newHosts lists the fleet.
 func newHosts(env *Env) *cobra.Command {
-	l := &hostList{}
+	l := &hostList{env: env}
 	cmd := &cobra.Command{
 		Use: "hosts [SELECTOR]", Short: "List hosts, check what is missing to reach them, import inventories", Example: hostsExamples,
 		Long: `Lists the hosts of the inventory, or those that a selector names: web, ring=canary, 'web & !db1', web[01-20], @file
@@ -107,6 +109,8 @@ type checked struct {
 	Health  *host.Health `json:"health,omitempty"`
 	Error   *fault.Error `json:"error,omitempty"`
 	TookMS  int64        `json:"took_ms"`
+	// NotCovered says why nothing is asked of the host, and that is no fault.
+	NotCovered string `json:"not_covered,omitempty"`
 }
 
 func (l *hostList) checkAll(ctx context.Context, env *Env, hosts []fleet.Host) error {
@@ -122,8 +126,10 @@ func (l *hostList) checkAll(ctx context.Context, env *Env, hosts []fleet.Host) e
 	code, rows := ExitClean, make([]checked, len(all))
 	for i, a := range all {
 		rows[i] = a.Got
-		rows[i].Host = a.Host.Name
+		rows[i].Host, rows[i].NotCovered = a.Host.Name, a.Host.NotCovered()
 		switch {
+		case rows[i].NotCovered != "":
+			rows[i].Missing = []string{} // nothing is asked of it
 		case a.Err != nil:
 			rows[i].Error = fault.From(a.Err, fault.Bug)
 			rows[i].Missing = []string{a.Err.Error()}
@@ -145,26 +151,74 @@ func (l *hostList) printChecked(out io.Writer, rows []checked) error {
 	if l.format == "json" {
 		return indented(out, rows)
 	}
-	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
-	well := 0
-	fmt.Fprintln(w, "HOST\tSTATE\tMISSING")
+	width, name, well, covered := terminalWidth(l.env), len("HOST"), 0, 0
 	for _, r := range rows {
-		state := "ok"
-		switch {
-		case r.Error != nil:
-			state = "not reached"
-		case len(r.Missing) > 0:
-			state = "lacks"
-		default:
+		name = max(name, ink.Columns(r.Host))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-*s  %-11s  %s\n", name, "HOST", "STATE", "MISSING")
+	for _, r := range rows {
+		if r.NotCovered == "" {
+			covered++
+		}
+		state, says := r.words()
+		if state == "ok" {
 			well++
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Host, state, tame.Line(strings.Join(r.Missing, "; ")))
+		lead := fmt.Sprintf("%-*s  %-11s  ", name, r.Host, state)
+		for i, line := range says {
+			if i > 0 {
+				lead = strings.Repeat(" ", ink.Columns(lead))
+			}
+			ink.Hang(&b, width, lead, tame.Line(line))
+		}
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	fmt.Fprintf(&b, "\n%d of %s ready", well, ink.Count(covered, "host is", "hosts are"))
+	if covered < len(rows) {
+		fmt.Fprintf(&b, ", %d not covered", len(rows)-covered)
 	}
-	_, err := fmt.Fprintf(out, "\n%d of %d hosts are ready\n", well, len(rows))
+	b.WriteString("\n")
+	toDo(&b, width, rows)
+	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// words are a row's state, and what it says, a line each.
+func (r checked) words() (state string, says []string) {
+	switch {
+	case r.NotCovered != "":
+		return "not covered", []string{strings.TrimPrefix(r.NotCovered, "not covered: ")}
+	case r.Error != nil:
+		return "not reached", []string{strings.TrimPrefix(r.Error.What, r.Host+": ")}
+	case len(r.Missing) > 0:
+		return "lacks", r.Missing
+	}
+	return "ok", []string{""}
+}
+
+// toDo names each way out once, with the hosts that it is for.
+func toDo(b *strings.Builder, width int, rows []checked) {
+	hosts := map[string][]string{}
+	var order []string
+	for _, r := range rows {
+		hint := ""
+		switch {
+		case r.Error != nil && r.NotCovered == "":
+			hint = r.Error.Hint
+		case r.Health != nil && !r.Health.Root:
+			hint = "if sudo there asks for a password: --ask-sudo-password; else let this user run sudo, or log in as root"
+		}
+		if hint == "" {
+			continue
+		}
+		if hosts[hint] == nil {
+			order = append(order, hint)
+		}
+		hosts[hint] = append(hosts[hint], r.Host)
+	}
+	for _, hint := range order {
+		ink.Wrap(b, width, "", ink.Few(hosts[hint], 8)+": "+tame.Line(hint))
+	}
 }
 
 // What --check asks of a host.
@@ -177,7 +231,7 @@ const (
 func missing(h *host.Health, asked time.Time, took time.Duration) []string {
 	lacks := []string{}
 	if !h.Root {
-		lacks = append(lacks, "root rights (no sudo without a password: try --ask-sudo-password): processes of others are not seen, nothing can be changed")
+		lacks = append(lacks, "root rights: processes of others are not seen, nothing can be changed")
 	}
 	var full []string
 	for dir, free := range h.DiskFree {

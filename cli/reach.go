@@ -156,6 +156,7 @@ func readPassword(env *Env, prompt string) (string, error) {
 		return string(b), nil
 	}
 	text, err := bufio.NewReader(io.LimitReader(env.Stdin, 4096)).ReadString('\n')
+	fmt.Fprintln(env.Stderr)
 	if err != nil && !(errors.Is(err, io.EOF) && text != "") {
 		return "", fault.New(fault.Usage, "no password on stdin")
 	}

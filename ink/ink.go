@@ -51,6 +51,26 @@ func Wrap(b *strings.Builder, width int, indent, text string) {
 	fmt.Fprintln(b, strings.TrimRight(line, " "))
 }
 
+// Hang writes text behind a lead, and what does not fit in the width below it, as far in as the lead is wide.
+func Hang(b *strings.Builder, width int, lead, text string) {
+	indent := Columns(lead)
+	room := max(width-indent, 20)
+	line := lead
+	used := 0
+	for _, word := range strings.Split(text, " ") {
+		n := Columns(word)
+		if used > 0 && used+1+n > room {
+			fmt.Fprintln(b, strings.TrimRight(line, " "))
+			line, used = strings.Repeat(" ", indent), 0
+		}
+		if used > 0 {
+			line, used = line+" ", used+1
+		}
+		line, used = line+word, used+n
+	}
+	fmt.Fprintln(b, strings.TrimRight(line, " "))
+}
+
 // Columns is how many columns a text takes; our own colours take none.
 func Columns(text string) int {
 	n := utf8.RuneCountInString(text)

@@ -39,3 +39,12 @@ func TestWordsThatCount(t *testing.T) {
 		}
 	}
 }
+
+func TestHangKeepsTheColumn(t *testing.T) {
+	var b strings.Builder
+	ink.Hang(&b, 34, "web1  lacks  ", "room on /boot: 10 MB are left")
+	ink.Hang(&b, 34, "web2  ok     ", "")
+	if want := "web1  lacks  room on /boot: 10 MB\n             are left\nweb2  ok\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}

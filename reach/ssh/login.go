@@ -101,12 +101,13 @@ func (d *Dialer) once(ctx context.Context, t target) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	client, err := d.connect(ctx, t)
 	release(err != nil && refusedEarly(err))
 	if ctx.Err() != nil && err != nil && !fault.Is(err, fault.Denied) {
-		return nil, fault.New(fault.Timeout, "%s (%s) did not answer within %v", t.name, t.address(), t.timeout).Caused(ctx.Err())
+		return nil, fault.New(fault.Timeout, "%s (%s) did not answer within %v", t.name, t.address(), time.Since(began).Round(100*time.Millisecond)).Caused(ctx.Err())
 	}
 	return client, err
 }

@@ -217,6 +217,7 @@ func TestHooksRunByNameWithDeclaredParametersOnly(t *testing.T) {
 		"not executable": {hook("2", "plain", nil), "not executable"},
 		"undeclared":     {hook("3", "rotate", map[string]string{"OTHER": "x"}), "does not declare"},
 		"wrong value":    {hook("4", "rotate", map[string]string{"SERVICE": "a; rm -rf /"}), "does not match"},
+		"not given":      {hook("6", "rotate", nil), "needs the parameter SERVICE"},
 		"wrong lines":    {hook("5", "rotate", map[string]string{"SERVICE": "shop\nx"}), "does not match"},
 	} {
 		t.Run(name, func(t *testing.T) { site{t, s.Engine, s.dir}.want(c.order, act.Refused, c.says) })

@@ -57,7 +57,7 @@ func (r Reboot) Verify(_ context.Context, b *bench.Bench) (any, error) {
 		return nil, err
 	}
 	if now == before {
-		return now, fault.New(fault.Unsure, "the machine is going down, or not yet: order it again to hear that it came back")
+		return now, fault.New(fault.Unsure, "the machine is going down, or not yet: the same order again hears that it came back")
 	}
 	return now, nil
 }

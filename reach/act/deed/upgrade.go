@@ -85,7 +85,7 @@ func (u Upgrade) Check(ctx context.Context, b *bench.Bench) (act.Preview, error)
 			err = packages.Allowed(seen.Changes, want, also, seen.Packages)
 		}
 		if err != nil && !u.With.Refresh {
-			return p, fault.From(err, fault.Conflict).Hinted("%s", cmp.Or(fault.HintOf(err), "are the package sources up to date? refresh reads them again first"))
+			return p, fault.From(err, fault.Conflict).Hinted("%s", cmp.Or(fault.HintOf(err), wayOut(err)))
 		}
 		unknown = err
 	}
@@ -101,6 +101,13 @@ func (u Upgrade) Check(ctx context.Context, b *bench.Bench) (act.Preview, error)
 		p.Warns = append(p.Warns, "as the package sources stand now this cannot be done: "+unknown.Error()+"; they are read again first, and it is refused if that stays so")
 	}
 	return p, nil
+}
+
+func wayOut(err error) string {
+	if strings.Contains(strings.ToLower(err.Error()), "downgrade") {
+		return "a wanted version is older than the installed one: --downgrade says that it is meant"
+	}
+	return "are the package sources up to date? refresh reads them again first"
 }
 
 // offers notes which versions could be had, so that a plan may name one that exists.

@@ -65,15 +65,22 @@ func (h Hook) declared(b *bench.Bench) (declaration, error) {
 	return d, h.fits(d)
 }
 
+// fits holds the parameters against what the hook declares. One that is not given is an empty text: where its pattern does not take
+// that, the hook does not run without it.
 func (h Hook) fits(d declaration) error {
-	for name, value := range h.Params {
-		pattern, declared := d.Params[name]
-		if !declared {
+	for name := range h.Params {
+		if _, declared := d.Params[name]; !declared {
 			return bench.Denied("hook %s does not declare the parameter %s", h.Name, name)
 		}
+	}
+	for name, pattern := range d.Params {
+		value, given := h.Params[name]
 		re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
 		if err != nil {
 			return bench.Denied("hook %s: the pattern of %s is not understood", h.Name, name)
+		}
+		if !given && !re.MatchString("") {
+			return bench.Denied("hook %s needs the parameter %s (%s)", h.Name, name, pattern)
 		}
 		if !re.MatchString(value) {
 			return bench.Denied("hook %s: %s=%.80q does not match %s", h.Name, name, value, pattern)

@@ -63,11 +63,11 @@ func (u Units) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 			continue
 		}
 		p.Already = false
-		p.Says = append(p.Says, fmt.Sprintf("%s %s (now %s, %s, %d processes)", u.Kind, s.Unit, s.Active, s.Sub, len(s.Processes)))
+		p.Says = append(p.Says, fmt.Sprintf("%s %s (now %s, %s, %s)", u.Kind, s.Unit, s.Active, s.Sub, counted(len(s.Processes), "process", "processes")))
 		p.Warns = append(p.Warns, u.warns(s)...)
 	}
 	if n := len(seen.Stale); n > 0 && u.Kind == act.Restart {
-		p.Says = append(p.Says, fmt.Sprintf("%d mapped files of old code leave memory, first %s in process %d", n, tame.Short(seen.Stale[0].Path, 1000), seen.Stale[0].PID))
+		p.Says = append(p.Says, fmt.Sprintf("%s of old code leave memory, first %s in process %d", counted(n, "mapped file", "mapped files"), tame.Short(seen.Stale[0].Path, 1000), seen.Stale[0].PID))
 	}
 	if u.With.ConfirmMS > 0 {
 		p.Says = append(p.Says, fmt.Sprintf("undoes itself after %v unless confirmed", time.Duration(u.With.ConfirmMS)*time.Millisecond))
@@ -350,4 +350,11 @@ func goneFrom(ctx context.Context, seen unitsSeen, ids []string) error {
 		}
 	}
 	return nil
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
