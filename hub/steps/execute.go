@@ -126,7 +126,7 @@ func (x *Executor) Happened(ctx context.Context, w run.Work) run.Seen {
 	if deed := x.Deeds[w.Step.Kind]; deed != nil {
 		return deed.Happened(ctx, w)
 	}
-	proven, asked := true, w
+	proven, asked := len(w.Step.Proves) > 0, w // what proves nothing is asked about below
 	asked.Began = time.Time{} // nothing that is only believed because the act was answered counts here: it was not
 	for _, p := range w.Step.Proves {
 		seen := x.Observe(ctx, p.On(w.Target), believing(p, w, asked))
