@@ -52,7 +52,7 @@ func TestStepsOnARealHost(t *testing.T) {
 	up := step(t, "upgrade", act.Upgrade, &act.UpgradeWith{Packages: []act.Package{{Name: "libtally1", Version: testbed.New}}, Refresh: true}, h.Name)
 	up.Proves = []plan.Predicate{{Kind: plan.Installed, Package: "libtally1", Version: testbed.New}}
 	b := over(t, f, func(ctx context.Context, to fleet.Host) (host.Host, error) { return d.Dial(ctx, to) }, up,
-		step(t, "restart", act.Restart, units, h.Name), step(t, "stop", act.Stop, units, h.Name), step(t, "drain", act.Drain, &act.DrainWith{Service: "tally", Hook: "balancer"}, h.Name))
+		step(t, "restart", act.Restart, units, h.Name), step(t, "stop", act.Stop, units, h.Name), step(t, "mask", act.Mask, units, h.Name), step(t, "drain", act.Drain, &act.DrainWith{Service: "tally", Hook: "balancer"}, h.Name))
 	here := func(kind plan.Fact) plan.Predicate { return plan.Predicate{Kind: kind, Host: h.Name} }
 	daemon := func(kind plan.Fact) plan.Predicate { p := here(kind); p.Unit = "tallyd.service"; return p }
 	of := func(kind plan.Fact, service string) plan.Predicate { p := here(kind); p.Service = service; return p }
@@ -99,8 +99,8 @@ func TestStepsOnARealHost(t *testing.T) {
 
 	stop := b.work("stop", h.Name, 1)
 	b.does(stop, act.Done)
-	b.sees(run.No, daemon(plan.Stopped), stop) // it would start at the next boot
-	h.Exec(t, "systemctl disable tallyd.service")
+	b.sees(run.No, daemon(plan.Stopped), stop) // it can still be started
+	b.does(b.work("mask", h.Name, 1), act.Done)
 	b.sees(run.Yes, daemon(plan.Stopped), stop)
 	b.sees(run.No, daemon(plan.Running), stop)
 	b.sees(run.No, of(plan.Healthy, "tally"), stop)

@@ -27,6 +27,9 @@ func File(name string) (*fleet.Fleet, error) {
 		return nil, fault.New(fault.Denied, "the inventory: %v", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fault.New(fault.Usage, "the inventory %s is a directory", name).Hinted("name a file in it, or what this prints: ansible-inventory -i %s --list", name)
+	}
 	return Stream(f, name)
 }
 

@@ -2,9 +2,12 @@ package borrow_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"staunch/fault"
 	"staunch/reach/fleet"
 	"staunch/reach/fleet/borrow"
 )
@@ -98,6 +101,24 @@ func TestTheKindIsToldByTheContent(t *testing.T) {
 		case err == nil && names(f.Hosts) != c.hosts:
 			t.Errorf("%.80q as %s: hosts %q, want %q", c.text, c.name, names(f.Hosts), c.hosts)
 		}
+	}
+}
+
+func TestFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := borrow.File(dir); !fault.Is(err, fault.Usage) || !strings.Contains(fault.HintOf(err), "ansible-inventory -i "+dir+" --list") {
+		t.Errorf("a directory: %v", err)
+	}
+	if _, err := borrow.File(filepath.Join(dir, "gone")); !fault.Is(err, fault.NotFound) {
+		t.Errorf("no file: %v", err)
+	}
+	endless, err := os.Open("/dev/zero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer endless.Close()
+	if _, err := borrow.Stream(endless, "zero"); !fault.Is(err, fault.Full) {
+		t.Errorf("an endless file: %v", err)
 	}
 }
 
