@@ -127,7 +127,7 @@ func (x *Executor) Happened(ctx context.Context, w run.Work) run.Seen {
 		return deed.Happened(ctx, w)
 	}
 	proven, asked := len(w.Step.Proves) > 0, w // what proves nothing is asked about below
-	asked.Began = time.Time{} // nothing that is only believed because the act was answered counts here: it was not
+	asked.Began = time.Time{}                  // nothing that is only believed because the act was answered counts here: it was not
 	for _, p := range w.Step.Proves {
 		seen := x.Observe(ctx, p.On(w.Target), believing(p, w, asked))
 		if seen.Silent {

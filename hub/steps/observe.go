@@ -247,6 +247,9 @@ func unitFact(r *scan.Report, p plan.Predicate, began time.Time) run.Seen {
 		}
 		return yes("%s has no process on %s", p.Unit, r.Host)
 	}
+	if n == 1 {
+		return yes("the one process of %s is new", p.Unit)
+	}
 	return yes("all %d processes of %s are new", n, p.Unit)
 }
 

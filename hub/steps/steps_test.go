@@ -203,8 +203,14 @@ func TestSilenceIsNeverAnAnswer(t *testing.T) {
 	b.lab.Trouble(lab.Trouble{Host: "db2", On: "do", Way: lab.Lies})
 	w := b.work("upgrade", "web1", 1)
 	for _, f := range []plan.Predicate{
-		{Kind: plan.Clean, Advisory: tallyBug}, {Kind: plan.Reachable}, {Kind: plan.Running, Unit: "ssh.service"}, {Kind: plan.Stopped, Unit: "nothing.service"},
-		{Kind: plan.Installed, Package: "libtally1", Version: lab.Fixed}, {Kind: plan.Booted}, {Kind: plan.OldWorkersGone, Unit: "ssh.service"}, {Kind: plan.Healthy, Service: "proxy"},
+		{Kind: plan.Clean, Advisory: tallyBug},
+		{Kind: plan.Reachable},
+		{Kind: plan.Running, Unit: "ssh.service"},
+		{Kind: plan.Stopped, Unit: "nothing.service"},
+		{Kind: plan.Installed, Package: "libtally1", Version: lab.Fixed},
+		{Kind: plan.Booted},
+		{Kind: plan.OldWorkersGone, Unit: "ssh.service"},
+		{Kind: plan.Healthy, Service: "proxy"},
 	} {
 		f.Host = "web1"
 		if seen := b.sees(run.Unknown, f, w); !seen.Silent || seen.Final {
@@ -244,7 +250,9 @@ func TestOthersCarryOutWhatNoHostDoes(t *testing.T) {
 	ca := &office{}
 	b.Deeds = map[plan.Kind]steps.Deed{plan.Revoke: ca}
 	b.Facts = map[plan.Fact]func(context.Context, plan.Predicate, run.Work) run.Seen{
-		plan.Revoked: func(_ context.Context, p plan.Predicate, _ run.Work) run.Seen { return run.Seen{Truth: run.Yes, Says: p.SPKI} },
+		plan.Revoked: func(_ context.Context, p plan.Predicate, _ run.Work) run.Seen {
+			return run.Seen{Truth: run.Yes, Says: p.SPKI}
+		},
 	}
 	b.does(b.work("revoke", "", 1), act.Done)
 	if seen := b.Happened(t.Context(), b.work("revoke", "", 1)); ca.asked != 2 || seen.Says != "the office knows" {
