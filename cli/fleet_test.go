@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"staunch/cli"
 	"staunch/reach/lab"
 	"staunch/see/scan"
 	"staunch/testbed/real"
@@ -189,4 +191,32 @@ func TestHostsListsAndChecks(t *testing.T) {
 	o.write("staunch.yaml", strings.Replace(string(text), "services:", "  gate: {system: openbsd, via: none}\nservices:", 1))
 	has(t, "a host that is not covered lacks nothing", o.on(0, "hosts", "--check", "web1 | gate"), "gate  not covered  runs openbsd", "1 of 1 host is ready, 1 not covered")
 	has(t, "import", o.mustType("hosts", "import", o.path("staunch.yaml")), "hosts:", "web1:", "ring: canary")
+}
+
+// TestWithoutAnInventoryWhatThereIsWillDo: in an emergency the hosts of the ssh configuration are a fleet, and names are.
+func TestWithoutAnInventoryWhatThereIsWillDo(t *testing.T) {
+	home := t.TempDir()
+	t.Chdir(home)
+	lists := func(args ...string) (out, errs string) {
+		var o, e bytes.Buffer
+		env := map[string]string{"HOME": home, "XDG_CONFIG_HOME": home}
+		if code := cli.Run(t.Context(), cli.Env{Args: append([]string{"hosts"}, args...), Stdin: strings.NewReader(""), Stdout: &o, Stderr: &e, Getenv: func(k string) string { return env[k] }}); code != 0 {
+			t.Errorf("hosts %v: exit %d, %s", args, code, e.String())
+		}
+		return o.String(), e.String()
+	}
+	if out, says := lists(); strings.Count(out, "\n") != 2 || !strings.Contains(says, "this machine alone") {
+		t.Errorf("without anything:\n%s%s", out, says)
+	}
+	if err := os.MkdirAll(home+"/.ssh", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(home+"/.ssh/config", []byte("Host web1 web2\nHost *\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, says := lists()
+	has(t, "all of the ssh configuration", out, "web1", "web2")
+	has(t, "where they come from", says, home+"/.ssh/config, as there is no staunch.yaml")
+	out, _ = lists("web2 | 10.0.0.7")
+	has(t, "a name that nobody wrote down", out, "10.0.0.7", "web2")
 }

@@ -54,8 +54,11 @@ Exit codes: 0 all well; 1 something is missing; 2 could not look; 3 a host could
 			if err != nil {
 				return err
 			}
-			if len(hosts) == 0 {
+			switch {
+			case len(hosts) == 0:
 				fmt.Fprintf(env.Stderr, "note: %s names no host yet\n", known.Source)
+			case strings.Contains(known.Source, "there is no "+fleet.FileName):
+				fmt.Fprintf(env.Stderr, "note: from %s\n", known.Source)
 			}
 			if l.check {
 				return l.checkAll(cmd.Context(), env, hosts)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,12 +169,18 @@ func (r *reaching) hosts(env *Env, selector string) (*fleet.Fleet, []fleet.Host,
 	if err := r.check(); err != nil {
 		return nil, nil, err
 	}
-	f, err := r.fleet(env, selector)
+	f, err := r.fleet(env, cmp.Or(selector, "all"))
+	if selector == "" {
+		if err == nil && len(f.Hosts) == 0 && r.config == "" { // no ssh configuration either: this machine
+			f, err = r.fleet(env, "")
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		return f, f.Hosts, nil
+	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if selector == "" {
-		return f, f.Hosts, nil
 	}
 	chosen, err := f.Select(selector, os.ReadFile)
 	if err != nil {

@@ -108,6 +108,21 @@ func forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused(t *testing.T, 
 	m.want(m.do(signedOrders(t, restart.Act, false, time.Now().Add(-time.Minute), []string{me}, who...)), act.Refused, "expired")
 	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{"other"}, who...)), act.Refused, "is for host other")
 
+	third, line := people(t, "carol")
+	m.Write(t, "/etc/staunch/policy.json", `{"schema":1,"quorum":3}`, 0o644)
+	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{me}, who...)), act.Refused, "2 of 3") // the host's own word, not the plan's
+	m.Exec(t, "rm /etc/staunch/policy.json")
+	left := signedOrders(t, restart.Act, false, soon, []string{me}, who[0], third[0])
+	m.Write(t, "/etc/staunch/allowed_signers", signers+line, 0o644)
+	if p := m.check(left); p.Refused != "" {
+		t.Errorf("while carol is on the list: %+v", p)
+	}
+	m.Write(t, "/etc/staunch/allowed_signers", signers, 0o644)
+	m.want(m.do(left), act.Refused, "not among the allowed signers") // she has left
+	m.Write(t, "/etc/staunch/allowed_signers", strings.Replace(signers, "bob ", `bob namespaces="git" `, 1), 0o644)
+	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{me}, who...)), act.Refused, "not allowed for")
+	m.Write(t, "/etc/staunch/allowed_signers", signers, 0o644)
+
 	good := signedOrders(t, restart.Act, false, soon, []string{me, "other"}, who...)
 	forged := good
 	forged.Act = stopped.Act
