@@ -146,7 +146,7 @@ func TestApkFromTranscripts(t *testing.T) {
 }
 
 func FuzzTranscripts(f *testing.F) {
-	for _, s := range []string{aptTranscript, apkTranscript, dnfTranscript, zypperTranscript} {
+	for _, s := range []string{aptTranscript, apkTranscript, dnfTranscript, zypperTranscript, "Remov:\n0 x86_64 0: 0 0"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -1,6 +1,7 @@
 package packages
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"path/filepath"
@@ -43,7 +44,7 @@ func rpmInstalled(ctx context.Context, run Run, names, held []string) ([]Install
 	var found []Installed
 	for _, line := range lines {
 		if f := strings.Fields(line); len(f) == 3 {
-			p := Installed{Package: Package{f[0], strings.TrimPrefix(f[1], "0:"), f[2]}}
+			p := Installed{Package: Package{f[0], noEpoch(f[1]), f[2]}}
 			for _, lock := range held {
 				p.Held = p.Held || lockNames(lock, f[0])
 			}
@@ -128,7 +129,7 @@ func parseDnf(lines []string) []Change {
 	var changes []Change
 	for name, text := range sections {
 		for _, m := range reDnf.FindAllStringSubmatch(strings.Join(strings.Fields(text), " ")+" ", -1) {
-			version := strings.TrimPrefix(m[3], "0:")
+			version := noEpoch(m[3])
 			if strings.HasPrefix(name, "Remov") {
 				changes = append(changes, Change{Name: m[1], Arch: m[2], From: version})
 			} else {
@@ -138,6 +139,9 @@ func parseDnf(lines []string) []Change {
 	}
 	return changes
 }
+
+// noEpoch leaves the epoch 0 out, which rpm does not write. What is no version without it stays as it was said: it equals nothing that is wanted.
+func noEpoch(version string) string { return cmp.Or(strings.TrimPrefix(version, "0:"), version) }
 
 func dnfSays(lines []string, err error) error {
 	for _, line := range lines {
@@ -295,7 +299,7 @@ func parseZypper(lines []string) ([]Change, error) {
 			if s.Type != "package" {
 				continue
 			}
-			c := Change{Name: s.Name, Arch: s.Arch, From: strings.TrimPrefix(s.From, "0:"), To: strings.TrimPrefix(s.To, "0:")}
+			c := Change{Name: s.Name, Arch: s.Arch, From: noEpoch(s.From), To: noEpoch(s.To)}
 			if group.XMLName.Local == "to-remove" {
 				c.From, c.To = c.To, ""
 			}
