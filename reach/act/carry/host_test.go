@@ -103,7 +103,7 @@ func undoOf(o act.Order) act.Order {
 func TestOnRealHosts(t *testing.T) {
 	hosts := machines(t, 8, testbed.With("dnf", "zypper", "createrepo-c", "rpm", "needrestart", "unattended-upgrades"))
 	for name, stories := range map[string][]func(*testing.T, machine){
-		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, killedMidAct, cutOffMidAct, rebootedMidAct, rebootedByOrder},
+		"trouble":   {aHeldLockIsWaitedForOrRefused, aFullDiskLosesNothing, aFullDiskInTheMiddleOfAnUpgradeIsToldAndMended, killedMidAct, cutOffMidAct, rebootedMidAct, rebootedByOrder},
 		"upgrade":   {upgradeAndRestartMoveEveryProcessToTheNewObjectAndUndoBringsTheOldBack},
 		"units":     {units, aReloadThatFailsBringsTheOldFilesBack},
 		"kill":      {killedAtEveryPoint},

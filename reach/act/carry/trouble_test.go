@@ -89,6 +89,27 @@ func aFullDiskLosesNothing(t *testing.T, m machine) {
 	m.Exec(t, "umount /var/lib/staunch-host /srv/small")
 }
 
+// aFullDiskInTheMiddleOfAnUpgradeIsToldAndMended fills the disk under dpkg's own records: the manager itself runs out of room.
+func aFullDiskInTheMiddleOfAnUpgradeIsToldAndMended(t *testing.T, m machine) {
+	m.Exec(t, `cp -a /var/lib/dpkg /root/dpkg && mount -t tmpfs -o mode=755,size=$(($(du -sk /root/dpkg | cut -f1) + 4096))k tiny /var/lib/dpkg && cp -a /root/dpkg/. /var/lib/dpkg/ && { head -c 1G /dev/zero >/var/lib/dpkg/filler 2>/dev/null; true; }`)
+	o := newOrder(t, "no-room-for-dpkg", act.Upgrade, libtally(testbed.New))
+	out := m.do(o)
+	if said := out.Says + strings.Join(out.Log, "\n"); out.Status != act.Failed && out.Status != act.Refused || !strings.Contains(said, "o space left") && !strings.Contains(said, "no room") {
+		t.Errorf("without room: %s, %s\n%s", out.Status, out.Says, strings.Join(out.Log, "\n"))
+	}
+	if again := m.do(o); again.Status != out.Status || !again.Repeat {
+		t.Errorf("asked again: %+v", again)
+	}
+	m.Exec(t, `rm /var/lib/dpkg/filler; cp -a /var/lib/dpkg /root/dpkg.now && umount /var/lib/dpkg && rm -rf /var/lib/dpkg /root/dpkg && mv /root/dpkg.now /var/lib/dpkg`)
+	second := o
+	second.ID = "no-room-for-dpkg/1"
+	m.want(m.do(second), act.Done, "")
+	if got := m.Exec(t, "dpkg --audit | wc -l; dpkg-query -W -f '${Version} ${db:Status-Status}' libtally1; ls /usr/sbin/policy-rc.d 2>/dev/null | wc -l"); got != "0\n"+testbed.New+" installed\n0" {
+		t.Errorf("after the second attempt: %q", got)
+	}
+	m.want(m.do(undoOf(second)), act.Undone, "")
+}
+
 func killedMidAct(t *testing.T, m machine) {
 	o := began(t, m, "killed")
 	m.Exec(t, "kill -9 $(pgrep -x carry); sleep 0.3; pgrep -x carry | wc -l")
