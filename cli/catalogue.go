@@ -50,9 +50,7 @@ func storeDir(env *Env) (string, error) {
 }
 
 // loadRules loads only what a scan has to ask the objects.
-func loadRules(env *Env) (*advisory.Catalogue, error) {
-	return loadCatalogue(env, nil, "")
-}
+func loadRules(env *Env) *advisory.Catalogue { return loadInto(env, advisory.BuiltinRules(), nil, "") }
 
 // loadCatalogue loads the built-in catalogue and, of what was fetched or added, only what speaks about the wanted things, and the one asked about.
 // A broken source is said on stderr and left out.
@@ -61,6 +59,10 @@ func loadCatalogue(env *Env, keys []advisory.Key, id string) (*advisory.Catalogu
 	if err != nil {
 		return nil, err
 	}
+	return loadInto(env, set, keys, id), nil
+}
+
+func loadInto(env *Env, set advisory.Set, keys []advisory.Key, id string) *advisory.Catalogue {
 	store := advisoryStore(env)
 	var ids []string
 	if id != "" {
@@ -78,19 +80,21 @@ func loadCatalogue(env *Env, keys []advisory.Key, id string) (*advisory.Catalogu
 	}
 	c := advisory.NewCatalogue(append([]advisory.Set{set}, sets...)...)
 	store.Mark(c)
-	return c, nil
+	return c
 }
 
 // completeBuiltin offers the names and ids that are built in.
 func completeBuiltin(cmd *cobra.Command) {
-	set, err := advisory.Builtin()
-	if err != nil {
-		return // completion is a comfort; the verb itself reports a broken catalogue
-	}
-	var words []string
-	for _, a := range set.Advisories {
-		words = append(words, a.ID)
-		words = append(words, a.Names...)
-	}
-	complete(cmd, "advisory", words)
+	completeWith(cmd, "advisory", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		set, err := advisory.Builtin()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp // completion is a comfort; the verb itself reports a broken catalogue
+		}
+		var words []string
+		for _, a := range set.Advisories {
+			words = append(words, a.ID)
+			words = append(words, a.Names...)
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp
+	})
 }

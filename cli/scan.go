@@ -104,8 +104,11 @@ func (f *scanFlags) define(cmd *cobra.Command) {
 }
 
 func complete(cmd *cobra.Command, flag string, words []string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-	if err != nil {
+	completeWith(cmd, flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func completeWith(cmd *cobra.Command, flag string, words cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, words); err != nil {
 		panic(err) // the flag is defined above: a mistake of ours, seen by every test
 	}
 }
@@ -158,12 +161,8 @@ func runScan(ctx context.Context, env *Env, f scanFlags) error {
 
 // scanOnce looks, loads what the components need, and judges.
 func scanOnce(ctx context.Context, env *Env, f scanFlags) (*verdict.Document, error) {
-	rules, err := loadRules(env)
-	if err != nil {
-		return nil, err
-	}
 	q := f.question
-	q.Anchors = rules.Anchors()
+	q.Anchors = loadRules(env).Anchors()
 	if err := scan.BeIdle(); err != nil {
 		fmt.Fprintf(env.Stderr, "note: reading from disks with the usual priority: %v\n", err)
 	}

@@ -52,12 +52,8 @@ func runFleetScan(ctx context.Context, env *Env, f scanFlags) error {
 }
 
 func scanFleet(ctx context.Context, env *Env, f scanFlags, known *fleet.Fleet, hosts []fleet.Host) (*tell.Fleet, error) {
-	rules, err := loadRules(env)
-	if err != nil {
-		return nil, err
-	}
 	q := f.question
-	q.Anchors = rules.Anchors()
+	q.Anchors = loadRules(env).Anchors()
 	covered := slices.DeleteFunc(slices.Clone(hosts), func(h fleet.Host) bool { return h.NotCovered() != "" })
 	all := each(ctx, env, &f.reach, covered, func(ctx context.Context, h host.Host, p func(host.Progress)) (*scan.Report, error) {
 		a, err := h.Look(ctx, host.Question{Scan: &q}, p)

@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"syscall"
 	"time"
 
 	"staunch/fault"
+	"staunch/pattern"
 	"staunch/reach/act"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
@@ -33,8 +33,8 @@ const usage = `staunch-host is run by staunch over ssh, not by people.
 `
 
 var (
-	reNonce = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
-	reName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
+	reNonce = pattern.New(`^[0-9a-f]{16,64}$`)
+	reName  = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
 )
 
 func main() {

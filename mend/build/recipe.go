@@ -7,10 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"staunch/fault"
+	"staunch/pattern"
 	"staunch/reach/act"
 )
 
@@ -55,8 +55,8 @@ const (
 )
 
 var (
-	reHex     = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	rePackage = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,199}$`)
+	reHex     = pattern.New(`^[0-9a-f]{64}$`)
+	rePackage = pattern.New(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,199}$`)
 )
 
 // Read reads a recipe strictly and says what is wrong with it.

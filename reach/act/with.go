@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"staunch/fault"
 	"staunch/mandate"
+	"staunch/pattern"
 )
 
 // Params are the typed parameters of one kind of act. Each kind has exactly one struct (see empty).
@@ -213,15 +213,15 @@ type UnsealWith struct {
 func IsUnit(name string) bool { return reUnit.MatchString(name) }
 
 var (
-	reHex     = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	reUnit    = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|slice|scope|automount|swap|device)$`)
-	rePackage = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,199}$`)
-	reVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+.:~_^-]{0,199}$`)
-	reName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
-	reParam   = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,49}$`)
-	reMode    = regexp.MustCompile(`^0[0-7]{3}$`)
-	reUser    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}\$?$`)
-	reSoname  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,254}$`)
+	reHex     = pattern.New(`^[0-9a-f]{64}$`)
+	reUnit    = pattern.New(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|slice|scope|automount|swap|device)$`)
+	rePackage = pattern.New(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,199}$`)
+	reVersion = pattern.New(`^[A-Za-z0-9][A-Za-z0-9+.:~_^-]{0,199}$`)
+	reName    = pattern.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+	reParam   = pattern.New(`^[A-Z][A-Z0-9_]{0,49}$`)
+	reMode    = pattern.New(`^0[0-7]{3}$`)
+	reUser    = pattern.New(`^[a-z_][a-z0-9_-]{0,31}\$?$`)
+	reSoname  = pattern.New(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,254}$`)
 )
 
 func usage(format string, args ...any) error { return fault.New(fault.Usage, format, args...) }
@@ -379,7 +379,7 @@ func (w *DrainWith) Validate() error {
 	return hookParams(w.Hook, w.Params)
 }
 
-var reBoot = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+var reBoot = pattern.New(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 // Validate wants a boot id.
 func (w *RebootWith) Validate() error {

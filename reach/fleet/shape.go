@@ -10,18 +10,18 @@ type shape struct {
 
 var (
 	// reName starts with a letter or digit, so that no name can be taken for an option of another program.
-	reName     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
-	rePattern  = regexp.MustCompile(`^[A-Za-z0-9_\[][A-Za-z0-9_.,\[\]-]{0,299}$`)
-	reWord     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}$`)
-	reVisible  = regexp.MustCompile(`^[^\x00-\x20\x7f]{1,253}$`)
-	reUser     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._@\\-]{0,63}$`)
-	reHook     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
-	reUnit     = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|slice|scope)$`)
-	reHostPort = regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9._-]*|\{host\}|\[[0-9A-Fa-f:.]+\]):([1-9][0-9]{0,4})$`)
-	reURL      = regexp.MustCompile(`^https?://[^\x00-\x20\x7f]+$`)
-	reHex      = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	reWidth    = regexp.MustCompile(`^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)$`)
-	reDuration = regexp.MustCompile(`^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$`)
+	reName     = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
+	rePattern  = pattern.New(`^[A-Za-z0-9_\[][A-Za-z0-9_.,\[\]-]{0,299}$`)
+	reWord     = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}$`)
+	reVisible  = pattern.New(`^[^\x00-\x20\x7f]{1,253}$`)
+	reUser     = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9._@\\-]{0,63}$`)
+	reHook     = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
+	reUnit     = pattern.New(`^[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|timer|path|mount|slice|scope)$`)
+	reHostPort = pattern.New(`^([A-Za-z0-9_][A-Za-z0-9._-]*|\{host\}|\[[0-9A-Fa-f:.]+\]):([1-9][0-9]{0,4})$`)
+	reURL      = pattern.New(`^https?://[^\x00-\x20\x7f]+$`)
+	reHex      = pattern.New(`^[0-9a-f]{64}$`)
+	reWidth    = pattern.New(`^([1-9][0-9]{0,5}|([1-9][0-9]?|100)%)$`)
+	reDuration = pattern.New(`^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$`)
 )
 
 // shapes lists the rules that the tags of the form name. Their patterns are read alike by Go and by JSON schema.

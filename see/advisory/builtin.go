@@ -1,32 +1,21 @@
 package advisory
 
-import (
-	_ "embed"
-	"encoding/json"
-	"time"
-
-	"staunch/fault"
-)
-
-// opensslFacts is made from the OpenSSL project's CVE-JSON records by the test that is named in docs/advisories.md; facts only.
-//
-//go:embed openssl.json
-var opensslFacts []byte
+import "time"
 
 // builtinDate is when the built-in catalogue was last checked against its sources.
 func builtinDate() time.Time { return time.Date(2026, 6, 9, 14, 0, 0, 0, time.UTC) }
 
 // Builtin returns the advisories that staunch knows without any network: every OpenSSL CVE and the hand-made rules.
 func Builtin() (Set, error) {
-	var openssl []Advisory
-	if err := json.Unmarshal(opensslFacts, &openssl); err != nil {
-		return Set{}, fault.New(fault.Bug, "the built-in catalogue is broken: %v", err)
-	}
-	for i := range openssl {
-		openssl[i].Source = "openssl"
+	openssl, err := readFacts(opensslFacts, "openssl")
+	if err != nil {
+		return Set{}, err
 	}
 	return Set{Date: builtinDate(), Advisories: append(openssl, rules()...)}, nil
 }
+
+// BuiltinRules returns of them only what has to be asked of objects: the hand-made rules.
+func BuiltinRules() Set { return Set{Date: builtinDate(), Advisories: rules()} }
 
 // rules are the advisories with conditions beyond ranges, and the distributions' fixed versions that are public and certain.
 func rules() []Advisory {

@@ -132,7 +132,8 @@ func (c *Catalogue) For(key Key) []*Advisory { return c.byKey[key] }
 // All returns every advisory in the order of their sources. The slice must not be changed.
 func (c *Catalogue) All() []*Advisory { return c.all }
 
-// Anchors returns every anchor of every rule: what a scan has to ask the objects. Order is stable.
+// Anchors returns every anchor of every rule: what a scan has to ask the objects. They are in the order of their ids, so that the same
+// anchors are the same question whatever else is loaded.
 func (c *Catalogue) Anchors() []elf.Anchor {
 	var list []elf.Anchor
 	for _, a := range c.all {
@@ -140,5 +141,6 @@ func (c *Catalogue) Anchors() []elf.Anchor {
 			list = append(list, slices.Concat(a.Rule.Presence, a.Rule.Fix, a.Rule.Flags)...)
 		}
 	}
+	slices.SortStableFunc(list, func(a, b elf.Anchor) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }

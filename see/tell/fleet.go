@@ -6,13 +6,13 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"staunch/fault"
 	"staunch/ink"
+	"staunch/pattern"
 	"staunch/see/verdict"
 	"staunch/tame"
 )
@@ -323,7 +323,7 @@ func (m Silent) reason() string {
 }
 
 // reAddress is "192.0.2.1:22: " and " (192.0.2.1:22)", as errors of connections have them.
-var reAddress = regexp.MustCompile(`^[0-9A-Za-z.\[\]:-]+:\d+: |^ \([^ ()]+:\d+\)`)
+var reAddress = pattern.New(`^[0-9A-Za-z.\[\]:-]+:\d+: |^ \([^ ()]+:\d+\)`)
 
 // fleetMute is one reason with its hosts.
 func (t Table) fleetMute(b *strings.Builder, g []Silent) {

@@ -8,10 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"staunch/fault"
+	"staunch/pattern"
 	"staunch/reach/act"
 	"staunch/reach/act/files"
 	"staunch/reach/act/journal"
@@ -26,7 +26,7 @@ const (
 	payloadDays = 7
 )
 
-var reSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var reSum = pattern.New(`^[0-9a-f]{64}$`)
 
 // Put takes a payload by its content: it lies there under its SHA-256 when Put returns without an error, whole, or not at all.
 func (e *Engine) Put(ctx context.Context, sum string, r io.Reader) error {

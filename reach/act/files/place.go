@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 
 	"staunch/fault"
+	"staunch/pattern"
 
 	"golang.org/x/sys/unix"
 )
@@ -212,7 +212,7 @@ func (d *Dir) Sweep() error {
 	return nil
 }
 
-var reStaged = regexp.MustCompile(`^\.staunch-[0-9a-f]{16}$`)
+var reStaged = pattern.New(`^\.staunch-[0-9a-f]{16}$`)
 
 // Swap gives a staged file its real name, atomically, and makes the change durable.
 func (d *Dir) Swap(staged, name string) error {

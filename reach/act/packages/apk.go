@@ -2,10 +2,10 @@ package packages
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"staunch/fault"
+	"staunch/pattern"
 )
 
 // Doubt says what a person should know before trusting a manager, "" for those that are tested on real hosts.
@@ -22,7 +22,7 @@ type apk struct {
 	root string
 }
 
-var reApk = regexp.MustCompile(`^\(\d+/\d+\) (Installing|Upgrading|Downgrading|Replacing|Reinstalling|Purging) (\S+) \(([^ )]+)(?: -> ([^ )]+))?\)`)
+var reApk = pattern.New(`^\(\d+/\d+\) (Installing|Upgrading|Downgrading|Replacing|Reinstalling|Purging) (\S+) \(([^ )]+)(?: -> ([^ )]+))?\)`)
 
 // Installed reads apk's own list: "NAME-VERSION ARCH {ORIGIN} (LICENCE) [installed]".
 func (a apk) Installed(ctx context.Context, names []string) ([]Installed, error) {

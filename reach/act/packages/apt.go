@@ -5,11 +5,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"staunch/fault"
+	"staunch/pattern"
 )
 
 type apt struct {
@@ -52,8 +52,8 @@ func (a apt) Installed(ctx context.Context, names []string) ([]Installed, error)
 }
 
 var (
-	reInst = regexp.MustCompile(`^Inst (\S+)(?: \[([^\]]+)\])? \((\S+) .*?\[([a-z0-9-]+)\]\)`)
-	reRemv = regexp.MustCompile(`^(?:Remv|Purg) (\S+)(?: \[([^\]]+)\])?`)
+	reInst = pattern.New(`^Inst (\S+)(?: \[([^\]]+)\])? \((\S+) .*?\[([a-z0-9-]+)\]\)`)
+	reRemv = pattern.New(`^(?:Remv|Purg) (\S+)(?: \[([^\]]+)\])?`)
 )
 
 func aptArgs(downgrade bool) []string {

@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/xml"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"staunch/fault"
+	"staunch/pattern"
 )
 
 // dnf is for Fedora, RHEL and their kin. Versions are spelled [EPOCH:]VERSION-RELEASE; epoch 0 is left out.
@@ -63,7 +63,7 @@ func lockNames(line, name string) bool {
 	return line == name || strings.HasPrefix(line, name+"-") && len(line) > len(name)+1 && (line[len(name)+1] >= '0' && line[len(name)+1] <= '9' || line[len(name)+1] == '*')
 }
 
-var reDnf = regexp.MustCompile(`(\S+) (noarch|x86_64|aarch64|i[3-6]86|ppc64le|s390x|riscv64) (\S+) (\S+) [0-9.]+ (?:[kMGT]?i?B?)(?:\s|$)`)
+var reDnf = pattern.New(`(\S+) (noarch|x86_64|aarch64|i[3-6]86|ppc64le|s390x|riscv64) (\S+) (\S+) [0-9.]+ (?:[kMGT]?i?B?)(?:\s|$)`)
 
 // Simulate reads the table that dnf prints before it asks, and answers no.
 func (d dnf) Simulate(ctx context.Context, want []Package, downgrade bool) ([]Change, error) {

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"staunch/fault"
+	"staunch/pattern"
 	"staunch/reach/fleet"
 )
 
@@ -229,7 +229,7 @@ func (a *ansible) add(group, pattern string, vars map[string]any) error {
 	return nil
 }
 
-var reRange = regexp.MustCompile(`\[([0-9]+|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]`)
+var reRange = pattern.New(`\[([0-9]+|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]`)
 
 // dashed writes Ansible's ranges in our way: web[01:20] as web[01-20]; one with a step, web[1:9:2], as web[1,3,5,7,9].
 func dashed(pattern string) (string, error) {

@@ -9,11 +9,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"staunch/fault"
+	"staunch/pattern"
 	"staunch/reach/fleet"
 )
 
@@ -114,10 +114,10 @@ func isGroup(value any) bool {
 }
 
 var (
-	looksYAML  = regexp.MustCompile(`(?m)^("?[A-Za-z0-9_-]+"?):[ \t]*(#.*)?\n[ \t]+\S+:`)
-	looksGroup = regexp.MustCompile(`(?m)^[A-Za-z0-9_-]+:[ \t]*(#.*)?\n\s+(hosts|children|vars):`)
-	looksSSH   = regexp.MustCompile(`(?mi)^\s*(host|match)\s+\S`)
-	looksINI   = regexp.MustCompile(`(?m)^\s*(\[[^\]]+\]\s*(#.*)?$|\S+\s+\S+=\S)`)
+	looksYAML  = pattern.New(`(?m)^("?[A-Za-z0-9_-]+"?):[ \t]*(#.*)?\n[ \t]+\S+:`)
+	looksGroup = pattern.New(`(?m)^[A-Za-z0-9_-]+:[ \t]*(#.*)?\n\s+(hosts|children|vars):`)
+	looksSSH   = pattern.New(`(?mi)^\s*(host|match)\s+\S`)
+	looksINI   = pattern.New(`(?m)^\s*(\[[^\]]+\]\s*(#.*)?$|\S+\s+\S+=\S)`)
 )
 
 // Disk is this machine's files.

@@ -2,11 +2,12 @@ package version
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
+
+	"staunch/pattern"
 )
 
-var alpineForm = regexp.MustCompile(`^(\d+(?:\.\d+)*)([a-z]?)((?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)\d*)*)(~[0-9a-f]+)?(?:-r(\d+))?$`)
+var alpineForm = pattern.New(`^(\d+(?:\.\d+)*)([a-z]?)((?:_(?:alpha|beta|pre|rc|cvs|svn|git|hg|p)\d*)*)(~[0-9a-f]+)?(?:-r(\d+))?$`)
 
 // Alpine orders versions as apk does: numbers, a letter, suffixes (_alpha < _beta < _pre < _rc < none < _cvs < _svn < _git < _hg < _p), -r revision.
 // A leading zero in a part after the first makes both sides compare as fractions, as apk does.

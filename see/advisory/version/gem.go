@@ -2,12 +2,13 @@ package version
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
+
+	"staunch/pattern"
 )
 
-var gemForm = regexp.MustCompile(`^[0-9]+(\.[0-9a-zA-Z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
+var gemForm = pattern.New(`^[0-9]+(\.[0-9a-zA-Z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
 
 // Gem orders versions as RubyGems does: numbers above words, so that any word marks a pre-release; trailing zeros do not count.
 func Gem(a, b string) (int, bool) {

@@ -2,11 +2,12 @@ package version
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
+
+	"staunch/pattern"
 )
 
-var pypiForm = regexp.MustCompile(`^v?(?:(\d+)!)?(\d+(?:\.\d+)*)` +
+var pypiForm = pattern.New(`^v?(?:(\d+)!)?(\d+(?:\.\d+)*)` +
 	`(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?` +
 	`(-\d+|[-_.]?(?:post|rev|r)[-_.]?\d*)?` +
 	`([-_.]?dev[-_.]?\d*)?` +

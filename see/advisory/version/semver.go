@@ -2,11 +2,12 @@ package version
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
+
+	"staunch/pattern"
 )
 
-var semverForm = regexp.MustCompile(`^[=vV]*(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]*)?$`)
+var semverForm = pattern.New(`^[=vV]*(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]*)?$`)
 
 // Semver orders versions of npm and crates.io: three numbers, then a pre-release that sorts below the release; build data is ignored.
 func Semver(a, b string) (int, bool) {
@@ -67,7 +68,7 @@ func Go(a, b string) (int, bool) {
 	return Semver(x, y)
 }
 
-var goToolchain = regexp.MustCompile(`^(?:go)?(\d+\.\d+)(?:\.(\d+))?(?:(rc|beta)(\d+))?$`)
+var goToolchain = pattern.New(`^(?:go)?(\d+\.\d+)(?:\.(\d+))?(?:(rc|beta)(\d+))?$`)
 
 func goForm(s string) (string, bool) {
 	s, _, _ = strings.Cut(s, " ")

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
 
 	"staunch/fault"
+	"staunch/pattern"
 )
 
 // Limits bound what one archive may cost, however it was made.
@@ -143,7 +143,7 @@ func (j *jarReader) pom(f *zip.File, name string) {
 }
 
 // versioned splits file names such as log4j-core-2.14.1.jar.
-var versioned = regexp.MustCompile(`^(.+?)[-_]v?(\d[A-Za-z0-9._+\-]*)$`)
+var versioned = pattern.New(`^(.+?)[-_]v?(\d[A-Za-z0-9._+\-]*)$`)
 
 // byName is the weakest evidence: the manifest's title, or the file's name.
 func (j *jarReader) byName(name string, manifest map[string]string) {

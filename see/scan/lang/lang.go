@@ -2,8 +2,9 @@
 package lang
 
 import (
-	"regexp"
 	"strings"
+
+	"staunch/pattern"
 )
 
 // Found is one component in a file that a process has open, mapped or on its class path.
@@ -42,4 +43,4 @@ func clean(s string) string {
 	return s
 }
 
-var plainText = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._:+~@/\-]*$`)
+var plainText = pattern.New(`^[A-Za-z0-9@][A-Za-z0-9._:+~@/\-]*$`)

@@ -6,8 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
+
+	"staunch/pattern"
 )
 
 // maxMetadata bounds one metadata file; honest ones are below 300 KB.
@@ -54,7 +55,7 @@ func nodeModule(root fs.FS, name string) (Found, bool) {
 }
 
 // gemDir matches .../gems/nokogiri-1.13.10-x86_64-linux/... and .../extensions/x86_64-linux/3.1.0/nokogiri-1.13.10/...
-var gemDir = regexp.MustCompile(`^(.*)/(?:gems|extensions/[^/]+/[^/]+)/([A-Za-z0-9_.\-]+?)-(\d[A-Za-z0-9.]*)(-[A-Za-z0-9_\-]+)?/`)
+var gemDir = pattern.New(`^(.*)/(?:gems|extensions/[^/]+/[^/]+)/([A-Za-z0-9_.\-]+?)-(\d[A-Za-z0-9.]*)(-[A-Za-z0-9_\-]+)?/`)
 
 // gem takes name and version from the directory, as RubyGems itself does, and the specification beside it as proof.
 func gem(root fs.FS, name string) (Found, bool) {
@@ -155,7 +156,7 @@ func pythonMeta(root fs.FS, file string) (name, version string) {
 	return name, version
 }
 
-var separators = regexp.MustCompile(`[-_.]+`)
+var separators = pattern.New(`[-_.]+`)
 
 // read returns a small file of the process's own root.
 func read(root fs.FS, name string) ([]byte, error) {
