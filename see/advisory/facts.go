@@ -24,7 +24,7 @@ func readFacts(text, source string) ([]Advisory, error) {
 	list := make([]Advisory, 0, strings.Count(text, "\n"))
 	affected := make([]Affected, cap(list)) // one piece of memory for all
 	for line := range strings.Lines(text) {
-		a := Advisory{Source: source, Affects: affected[len(list):len(list):len(list)+1]}
+		a := Advisory{Source: source, Affects: affected[len(list) : len(list) : len(list)+1]}
 		if err := a.readFact(strings.TrimSuffix(line, "\n")); err != nil {
 			return nil, err
 		}

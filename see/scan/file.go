@@ -17,6 +17,8 @@ import (
 type file struct {
 	key  fileKey
 	name string // the path, for people: without " (deleted)" and escapes
+	// inTree tells that it lies where a language keeps its modules
+	inTree bool
 
 	mu         sync.Mutex
 	resolved   bool

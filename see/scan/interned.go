@@ -13,14 +13,25 @@ import (
 
 // files are all files of a look, each once.
 type files struct {
-	mu  sync.Mutex
-	all map[fileKey]*file
+	mu   sync.Mutex
+	all  map[fileKey]*file
+	shut bool
+}
+
+// close ends taking in, so that a process that answers too late changes nothing that is being read.
+func (fs *files) close() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.shut = true
 }
 
 // intern returns the file of a mapping; fresh tells that the caller is the first to show it and has to resolve it.
 func (fs *files) intern(root *root, m proc.Mapping, c candidate) (f *file, fresh bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	if fs.shut {
+		return &file{}, false
+	}
 	// written out, so that the compiler looks it up without making a string of the path
 	if f, ok := fs.all[fileKey{root, m.Dev, m.Inode, string(m.Path)}]; ok {
 		if len(f.candidates) < maxCandidates {
@@ -30,6 +41,7 @@ func (fs *files) intern(root *root, m proc.Mapping, c candidate) (f *file, fresh
 	}
 	key := fileKey{root, m.Dev, m.Inode, string(m.Path)}
 	f = &file{key: key, name: displayName(key.path)}
+	f.inTree = inTree(f.name)
 	fs.all[key] = f
 	return f, true
 }

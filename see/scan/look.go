@@ -41,6 +41,7 @@ type look struct {
 	nets      *nets
 	dead      dead
 	archives  archives
+	trees     trees
 	marks     []lang.Mark
 	catalogue *catalogue
 	cache     *cache.Cache
@@ -133,6 +134,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.files.all = map[fileKey]*file{}
 	l.marks = marksOf(q.Anchors)
 	l.archives.all, l.archives.turn = map[cache.ArchiveKey]*archive{}, make(chan struct{}, 1)
+	l.trees.all = map[treeKey][]lang.Found{}
 	l.places.all = map[string]container.Place{}
 	l.nets = newNets()
 	cacheDir := env.Cache
@@ -177,41 +179,40 @@ func (l *look) running() ([]*seen, error) {
 				Hinted("staunch scan needs a mounted procfs")
 		}
 	}
-	all := make([]*seen, len(pids))
 	var done atomic.Int64
-	each(l.ctx, l.workers, len(pids), func(i int) {
-		all[i] = l.one(pids[i])
-		l.progress(Progress{Says: "looking at processes", Done: done.Add(1), Total: int64(len(pids))})
+	all := each(l.ctx, crew[*seen]{
+		workers: l.workers, limit: l.limit, n: len(pids),
+		first: func(i int) *seen { return l.readProcess(pids[i]) },
+		late:  func(i int) *seen { return l.hanging(pids[i]) },
+		then: func(r *seen) {
+			l.filesOf(r)
+			l.progress(Progress{Says: "looking at processes", Done: done.Add(1), Total: int64(len(pids))})
+		},
 	})
+	l.files.close()
 	l.retry()
-	var running []*seen
-	for _, r := range all {
-		if r != nil && !r.gone {
-			running = append(running, r)
-		}
-	}
-	return running, nil
+	return slices.DeleteFunc(all, func(r *seen) bool { return r == nil || r.gone }), nil
 }
 
-// one looks at one process: first at procfs within one deadline, then at its files, each within its own.
-func (l *look) one(pid int) *seen {
-	r, ok := within(l.limit, func() seen { return l.readProcess(pid) })
-	if !ok {
-		return &seen{process: Process{PID: pid}, unseen: []Unseen{{
-			PID: pid, Name: l.nameOf(pid),
-			Reason: fmt.Sprintf("no answer within %v: something holds it (a locked memory map, a dead file server)", l.limit),
-		}}}
-	}
-	if r.dir != nil {
-		defer r.dir.Close()
+// filesOf looks at the files of a process, each within its own deadline.
+func (l *look) filesOf(r *seen) {
+	if r.dir == nil {
+		return
 	}
 	if !r.gone {
-		l.resolveAll(&r)
-		s := l.scratch.Get()
-		l.findModules(&r, s)
-		l.scratch.Put(s)
+		l.resolveAll(r)
+		l.findModules(r)
 	}
-	return &r
+	r.dir.Close()
+	r.dir = nil
+}
+
+// hanging is what is known of a process that gave no answer within its deadline.
+func (l *look) hanging(pid int) *seen {
+	return &seen{process: Process{PID: pid}, unseen: []Unseen{{
+		PID: pid, Name: l.nameOf(pid),
+		Reason: fmt.Sprintf("no answer within %v: something holds it (a locked memory map, a dead file server)", l.limit),
+	}}}
 }
 
 // nameOf asks for the name of a process that hangs; comm does not touch its memory.

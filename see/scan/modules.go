@@ -1,11 +1,13 @@
 package scan
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
@@ -20,13 +22,24 @@ type opened struct {
 }
 
 // carries tells paths that are worth a look from all the others that a process has open.
-func carries(name string) bool {
-	name = strings.TrimSuffix(name, deletedMark)
-	return lang.IsJar(name) || inTree(name)
+func carries(path []byte) bool {
+	path = bytes.TrimSuffix(path, []byte(deletedMark))
+	if at := bytes.LastIndexByte(path, '.'); at >= 0 && len(path)-at < 8 && lang.IsJar(string(path[at:])) {
+		return true
+	}
+	for _, dir := range treeDirs {
+		if bytes.Contains(path, []byte(dir)) {
+			return true
+		}
+	}
+	return false
 }
 
+// treeDirs are the directories that modules of languages lie in.
+var treeDirs = [...]string{"/node_modules/", "/site-packages/", "/dist-packages/", "/gems/", "/extensions/"}
+
 func inTree(name string) bool {
-	for _, dir := range []string{"/node_modules/", "/site-packages/", "/dist-packages/", "/gems/", "/extensions/"} {
+	for _, dir := range treeDirs {
 		if strings.Contains(name, dir) {
 			return true
 		}
@@ -35,9 +48,9 @@ func inTree(name string) bool {
 }
 
 // findModules looks at the jars, wheels, gems and Node modules that the process holds open, maps, or has on its class path.
-func (l *look) findModules(r *seen, s *proc.Scratch) {
-	root, err := l.rootOf(r.dir, s)
-	if err != nil || root.dir == nil {
+func (l *look) findModules(r *seen) {
+	root := r.root
+	if root == nil || root.dir == nil {
 		return // the process ended; its mappings said so already
 	}
 	had := map[string]bool{}
@@ -60,7 +73,7 @@ func (l *look) findModules(r *seen, s *proc.Scratch) {
 		}
 	}
 	for _, u := range r.uses {
-		if inTree(u.name) {
+		if u.inTree {
 			add(l.treeModule(root, u.name))
 		}
 	}
@@ -94,7 +107,7 @@ const maxArchives = 10_000
 
 // readLaunch reads how a Java virtual machine was started: its arguments, and of its environment only what names code to load.
 func (l *look) readLaunch(r *seen, s *proc.Scratch) {
-	jvm := path.Base(r.exe) == "java" || slices.ContainsFunc(r.uses, func(f *file) bool { return path.Base(f.name) == "libjvm.so" })
+	jvm := path.Base(r.exe) == "java" || slices.ContainsFunc(r.uses, func(f *file) bool { return strings.HasSuffix(f.name, "/libjvm.so") })
 	if !jvm {
 		return
 	}
@@ -161,17 +174,37 @@ func expand(root *root, classPath []string) []string {
 	return out
 }
 
+// trees remembers what lies in the directories of languages: many processes have the same module.
+type trees struct {
+	mu  sync.Mutex
+	all map[treeKey][]lang.Found
+}
+
+type treeKey struct {
+	root *root
+	name string
+}
+
 func (l *look) treeModule(root *root, name string) []lang.Found {
-	name = strings.TrimSuffix(displayName(name), deletedMark)
+	key := treeKey{root, strings.TrimSuffix(displayName(name), deletedMark)}
+	l.trees.mu.Lock()
+	found, known := l.trees.all[key]
+	l.trees.mu.Unlock()
+	if known {
+		return found
+	}
 	found, ok := within(l.limit, func() []lang.Found {
-		if f, ok := lang.Module(inRoot{root.dir}, name); ok {
+		if f, ok := lang.Module(inRoot{root.dir}, key.name); ok {
 			return []lang.Found{f}
 		}
 		return nil
 	})
 	if !ok {
-		l.note("a language module could not be read in time: " + name)
+		l.note("a language module could not be read in time: " + key.name)
 	}
+	l.trees.mu.Lock()
+	defer l.trees.mu.Unlock()
+	l.trees.all[key] = found
 	return found
 }
 

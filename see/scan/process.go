@@ -19,6 +19,7 @@ type seen struct {
 	process Process
 	start   uint64 // ticks
 	place   container.Place
+	root    *root
 	dir     *proc.Dir // held open until the process's files are resolved
 	exe     string    // raw target of its exe link
 	uses    []*file
@@ -26,8 +27,7 @@ type seen struct {
 	sockets []uint64
 	open    []opened     // files it holds open that may carry a component of its language
 	launch  *lang.Launch // of a Java virtual machine
-	net     uint64
-	gone    bool // it ended, or never ran a program
+	gone    bool         // it ended, or never ran a program
 	unseen  []Unseen
 }
 
@@ -38,8 +38,8 @@ type use struct {
 }
 
 // readProcess reads everything that /proc tells of one process. It touches no file of any file system but procfs.
-func (l *look) readProcess(pid int) seen {
-	r := seen{process: Process{PID: pid}}
+func (l *look) readProcess(pid int) *seen {
+	r := &seen{process: Process{PID: pid}}
 	dir, err := proc.Open(l.proc, pid)
 	if err != nil {
 		r.fail(err, "its directory")
@@ -48,23 +48,23 @@ func (l *look) readProcess(pid int) seen {
 	r.dir = dir
 	s := l.scratch.Get()
 	defer l.scratch.Put(s)
-	if err := l.readStat(&r, s); err != nil || r.gone {
+	if err := l.readStat(r, s); err != nil || r.gone {
 		r.fail(err, "its state")
 		return r
 	}
-	l.readPlace(&r, s)
-	if !l.asked(&r) {
+	l.readPlace(r, s)
+	if !l.asked(r) {
 		r.gone = true
 		return r
 	}
-	if err := l.readMaps(&r, s); err != nil {
+	if err := l.readMaps(r, s); err != nil {
 		r.fail(err, "its memory map")
 		return r
 	}
-	l.readSockets(&r, s)
-	l.readLaunch(&r, s)
+	l.readSockets(r, s)
+	l.readLaunch(r, s)
 	if l.q.Args {
-		l.readArgs(&r, s)
+		l.readArgs(r, s)
 	}
 	return r
 }
@@ -148,39 +148,31 @@ func (l *look) readMaps(r *seen, s *proc.Scratch) error {
 		return err
 	}
 	r.exe = exe
-	root, err := l.rootOf(r.dir, s)
+	if r.root, err = l.rootOf(r.dir, s); err != nil {
+		return err
+	}
+	r.process.Root = r.root.name()
+	bad, err := l.collect(r, s)
 	if err != nil {
 		return err
 	}
-	r.process.Root = root.name()
-	net, err := r.dir.Link(s, "ns/net")
-	if err != nil {
-		return err
-	}
-	r.net = namespaceID(net)
-	text, err := r.dir.Read(s, "maps", maxMaps)
-	if err != nil {
-		return err
-	}
-	if bad := l.collect(r, root, text); bad > 0 {
+	if bad > 0 {
 		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: strconv.Itoa(bad) + " lines of its memory map could not be understood"})
 	}
 	return nil
 }
 
-const maxMaps = 64 << 20
-
 // collect turns executable mappings into the files behind them, each once.
-func (l *look) collect(r *seen, root *root, text []byte) (bad int) {
+func (l *look) collect(r *seen, s *proc.Scratch) (bad int, err error) {
 	last, lastDev, lastIno := (*file)(nil), uint64(0), uint64(0)
-	return proc.EachExecutable(text, func(m proc.Mapping) {
+	return r.dir.EachExecutable(s, func(m proc.Mapping) {
 		if last != nil && lastDev == m.Dev && lastIno == m.Inode || proc.Kernel(m.Path) {
 			return
 		}
 		if proc.MemFile(m.Path) && string(m.Path) != r.exe {
 			return // just-in-time code and shared buffers; a program that runs from memory counts
 		}
-		f, fresh := l.files.intern(root, m, candidate{pid: r.process.PID, start: r.start, begin: m.Start, end: m.End})
+		f, fresh := l.files.intern(r.root, m, candidate{pid: r.process.PID, start: r.start, begin: m.Start, end: m.End})
 		last, lastDev, lastIno = f, m.Dev, m.Inode
 		if fresh {
 			r.fresh = append(r.fresh, use{file: f, begin: m.Start, end: m.End})
@@ -225,15 +217,19 @@ func namespaceID(link string) uint64 {
 
 func (l *look) readSockets(r *seen, s *proc.Scratch) {
 	var err error
-	r.sockets, err = r.dir.Sockets(s, nil, func(fd, path string) {
-		if carries(path) {
-			r.open = append(r.open, opened{fd: fd, path: path})
-		}
+	r.sockets, err = r.dir.Sockets(s, nil, carries, func(fd, path string) {
+		r.open = append(r.open, opened{fd: fd, path: path})
 	})
 	r.fail(err, "its open files")
-	if err == nil && len(r.sockets) > 0 {
-		l.nets.read(r.net, r.dir, s)
+	if err != nil || len(r.sockets) == 0 {
+		return
 	}
+	net, err := r.dir.Link(s, "ns/net")
+	if err != nil {
+		r.fail(err, "its network namespace")
+		return
+	}
+	l.nets.read(namespaceID(net), r.dir, s)
 }
 
 func (l *look) readArgs(r *seen, s *proc.Scratch) {

@@ -35,7 +35,7 @@ func end(t *testing.T, cmd *exec.Cmd) {
 }
 
 // begun reads a process once it runs its own program.
-func begun(t *testing.T, l *look, cmd *exec.Cmd) seen {
+func begun(t *testing.T, l *look, cmd *exec.Cmd) *seen {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestAPidThatIsUsedAgainIsNotTakenForItsFormerOwner(t *testing.T) {
 	time.Sleep(30 * time.Millisecond) // starts are told apart by 10 ms
 	second := again(t, r.process.PID)
 
-	l.resolveAll(&r)
+	l.resolveAll(r)
 	l.retry()
 	var own *file
 	for _, f := range r.uses {
@@ -135,8 +135,8 @@ func TestAFileIsShownByAnotherProcessWhenItsFirstOneEnds(t *testing.T) {
 	b := begun(t, l, second)
 	defer b.dir.Close()
 	end(t, first)
-	l.resolveAll(&a)
-	l.resolveAll(&b) // nothing is new to it
+	l.resolveAll(a)
+	l.resolveAll(b) // nothing is new to it
 	l.retry()
 	for _, f := range a.uses {
 		if f.name == first.Path && (f.memory == nil || f.state != Same) {

@@ -119,6 +119,11 @@ func (n *nets) add(net uint64, sockets []proc.Socket, widest string, notes []str
 // describe fills a process's listening and calling sockets. It is called after all tables are read.
 func (n *nets) describe(p *Process, inodes []uint64) {
 	p.Listens = []Listen{}
+	if len(inodes) == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, inode := range inodes {
 		s, ok := n.sockets[inode]
 		if !ok {

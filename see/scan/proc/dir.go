@@ -23,8 +23,9 @@ var ErrTooLarge = errors.New("larger than its limit")
 
 // Dir is one process's directory, held open: what is read through it belongs to that process and never to a later one with the same pid.
 type Dir struct {
-	PID int
-	fd  int
+	PID      int
+	fd       int
+	textOnly bool // do as on a kernel that answers no questions about mappings
 }
 
 // Open opens PID's directory below root (a mounted procfs, or a written one in tests).
@@ -40,7 +41,18 @@ func Open(root string, pid int) (*Dir, error) {
 func (d *Dir) Close() { unix.Close(d.fd) }
 
 // Scratch is a reusable buffer for reading.
-type Scratch struct{ buf []byte }
+type Scratch struct {
+	buf      []byte
+	mappings []keptMapping
+	paths    []byte
+}
+
+// room makes the buffer if there is none yet.
+func (s *Scratch) room() {
+	if len(s.buf) < 64<<10 {
+		s.buf = make([]byte, 64<<10)
+	}
+}
 
 // Scratches are shared between readers; a scratch whose reader hangs is lost, not reused.
 type Scratches struct{ pool sync.Pool }
@@ -64,9 +76,12 @@ func readAt(dirfd int, s *Scratch, name string, limit int) ([]byte, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	if s.buf == nil {
-		s.buf = make([]byte, 64<<10)
-	}
+	return readFD(fd, s, limit)
+}
+
+// readFD reads to the end.
+func readFD(fd int, s *Scratch, limit int) ([]byte, error) {
+	s.room()
 	n := 0
 	for {
 		if n == len(s.buf) {
@@ -105,9 +120,7 @@ func (d *Dir) Link(s *Scratch, name string) (string, error) {
 }
 
 func (d *Dir) link(s *Scratch, name string) ([]byte, error) {
-	if len(s.buf) < maxLink {
-		s.buf = make([]byte, 64<<10)
-	}
+	s.room()
 	n, err := unix.Readlinkat(d.fd, name, s.buf[:maxLink])
 	if err != nil {
 		return nil, err

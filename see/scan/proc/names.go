@@ -3,6 +3,7 @@ package proc
 import (
 	"bytes"
 	"encoding/binary"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,32 +41,42 @@ func eachEntry(b []byte, yield func([]byte)) {
 	}
 }
 
-// Sockets returns the inode numbers of the sockets that the process has open, and calls other with each descriptor that has a path.
-// other may be nil.
-func (d *Dir) Sockets(s *Scratch, into []uint64, other func(fd, path string)) ([]uint64, error) {
+// Sockets returns the inode numbers of the sockets that the process has open, and calls other with each descriptor whose path wants is true
+// for. The path of wants is valid until it returns. wants and other may be nil.
+func (d *Dir) Sockets(s *Scratch, into []uint64, wants func(path []byte) bool, other func(fd, path string)) ([]uint64, error) {
 	fd, err := unix.Openat(d.fd, "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return into, err
 	}
 	defer unix.Close(fd)
-	if len(s.buf) < 64<<10 {
-		s.buf = make([]byte, 64<<10)
-	}
+	s.room()
 	// the first half takes directory entries, the rest link targets
 	link := s.buf[32<<10:]
 	err = names(fd, s.buf[:32<<10], func(name []byte) {
-		n, err := unix.Readlinkat(fd, string(name), link)
+		n, err := readlinkEntry(fd, name, link)
 		if err != nil {
 			return // closed meanwhile
 		}
 		to := link[:n]
 		if inode, ok := socket(to); ok {
 			into = append(into, inode)
-		} else if other != nil && len(to) > 0 && to[0] == '/' {
+		} else if wants != nil && len(to) > 0 && to[0] == '/' && wants(to) {
 			other(string(name), string(to))
 		}
 	})
 	return into, err
+}
+
+// readlinkEntry is readlinkat of a name that getdents wrote, where a zero follows it: no copy is made of it.
+func readlinkEntry(fd int, name, link []byte) (int, error) {
+	if len(name) == 0 || cap(name) == len(name) || name[:len(name)+1][len(name)] != 0 {
+		return unix.Readlinkat(fd, string(name), link)
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&link[0])), uintptr(len(link)), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 // socket reads "socket:[123]".

@@ -71,18 +71,17 @@ func cheapPart(stat []byte) uint64 {
 
 // codeOf hashes which files a process has mapped to run; 0 where that may not be read.
 func codeOf(dir *proc.Dir, s *proc.Scratch) uint64 {
-	text, err := dir.Read(s, "maps", maxMaps)
-	if err != nil {
-		return 0
-	}
 	var h fnv
-	proc.EachExecutable(text, func(m proc.Mapping) {
+	_, err := dir.EachExecutable(s, func(m proc.Mapping) {
 		if !proc.Kernel(m.Path) && !proc.MemFile(m.Path) {
 			h.number(m.Dev)
 			h.number(m.Inode)
 			h.add(m.Path)
 		}
 	})
+	if err != nil {
+		return 0
+	}
 	return h.sum() | 1
 }
 
