@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
-	"io"
-
 	"staunch/ink"
 	"staunch/see/tell"
 	"staunch/see/verdict"
@@ -31,11 +28,4 @@ func scanFormatNames() []string {
 
 func newTable(env *Env, f scanFlags) tell.Table {
 	return tell.Table{Width: min(terminalWidth(env), 140), Paint: ink.Paint(colour(env)), Advisory: f.advisory, Verbose: f.verbose, Still: f.still()}
-}
-
-func indented(w io.Writer, v any) error {
-	out := json.NewEncoder(w)
-	out.SetEscapeHTML(false)
-	out.SetIndent("", " ")
-	return out.Encode(v)
 }

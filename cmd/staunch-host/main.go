@@ -38,6 +38,7 @@ var (
 )
 
 func main() {
+	scan.CollectLate()
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"staunch/cli"
+	"staunch/see/scan"
 
 	"github.com/spf13/cobra"
 )
@@ -16,6 +17,7 @@ import (
 var version = "devel"
 
 func main() {
+	scan.CollectLate()
 	cobra.EnableCommandSorting = false // help follows the night, not the alphabet
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Env{

@@ -1,6 +1,6 @@
 package fleet
 
-import "regexp"
+import "staunch/pattern"
 
 // shape is what a text must look like: for the reader, and as a pattern for the published schema.
 type shape struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sync"
 
 	"staunch/see/scan/elf/sieve"
 )
@@ -30,9 +31,10 @@ type Analyser struct {
 	code    map[string]codeSet
 	shapes  map[string][]compiledShape // anchor id to shapes
 	wanted  *wanted
+	ready   func() error // compiles what every object is asked, for the first one: a look that the cache answers asks none
 }
 
-// New compiles the built-in component rules and the anchors. An error names the anchor that cannot be asked.
+// New compiles the anchors. An error names the anchor that cannot be asked.
 func New(anchors []Anchor, opt Options) (*Analyser, error) {
 	if opt.MaxBytes == 0 {
 		opt.MaxBytes = 2 << 30
@@ -40,13 +42,25 @@ func New(anchors []Anchor, opt Options) (*Analyser, error) {
 	if opt.MaxInstructions == 0 {
 		opt.MaxInstructions = 20 << 20
 	}
-	a := &Analyser{opt: opt, rules: rules(), anchors: anchors}
-	for _, compile := range []func() error{a.compileTexts, a.compileCode, a.compileShapes, a.compilePatterns, a.compileSymbols} {
-		if err := compile(); err != nil {
-			return nil, err
+	a := &Analyser{opt: opt, anchors: anchors}
+	if err := all(a.checkTexts, a.compileCode, a.compileShapes); err != nil {
+		return nil, err
+	}
+	a.ready = sync.OnceValue(func() error {
+		a.rules = rules()
+		return all(a.compileTexts, a.compilePatterns, a.compileSymbols)
+	})
+	return a, nil
+}
+
+// all does one thing after the other, up to the first error.
+func all(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // Analyse tells what the object in r (size bytes) is and what it holds. It reads r in pieces and never maps it.
@@ -56,6 +70,9 @@ func New(anchors []Anchor, opt Options) (*Analyser, error) {
 // the context ended or reading failed; it wraps that cause.
 func (a *Analyser) Analyse(ctx context.Context, r io.ReaderAt, size int64) (Object, error) {
 	o := Object{Size: size, Components: []Component{}}
+	if err := a.ready(); err != nil {
+		return o, err
+	}
 	if size > a.opt.MaxBytes {
 		o.Unknown = fmt.Sprintf("too large: %d bytes, the limit is %d", size, a.opt.MaxBytes)
 		return o, nil

@@ -158,6 +158,18 @@ func printable(b []byte, at int) []byte {
 	return b[from:to]
 }
 
+// checkTexts refuses anchors whose text would match nearly everywhere.
+func (a *Analyser) checkTexts() error {
+	for _, n := range a.anchors {
+		for _, s := range n.Strings {
+			if len(s) < 4 {
+				return fmt.Errorf("anchor %s: the text %q is too short", n.ID, s)
+			}
+		}
+	}
+	return nil
+}
+
 // compileTexts gathers every text to look for: the rules', the anchors', Go's and the packer's marks.
 func (a *Analyser) compileTexts() error {
 	var patterns []sieve.Pattern
@@ -180,9 +192,6 @@ func (a *Analyser) compileTexts() error {
 	}
 	for i, n := range a.anchors {
 		for _, s := range n.Strings {
-			if len(s) < 4 {
-				return fmt.Errorf("anchor %s: the text %q is too short", n.ID, s)
-			}
 			add(textOwner{rule: -1, version: -1, anchor: i, text: s})
 		}
 	}
