@@ -136,7 +136,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.archives.all, l.archives.turn = map[cache.ArchiveKey]*archive{}, make(chan struct{}, 1)
 	l.trees.all = map[treeKey][]lang.Found{}
 	l.places.all = map[string]container.Place{}
-	l.nets = newNets()
+	l.nets = newNets(l.proc)
 	cacheDir := env.Cache
 	if q.NoCache {
 		cacheDir = ""

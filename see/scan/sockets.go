@@ -2,6 +2,7 @@ package scan
 
 import (
 	"net/netip"
+	"os"
 	"sort"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 // nets are the sockets of every network namespace that some process lives in. Socket inode numbers are unique across namespaces,
 // so a socket is also found when a process of another namespace holds it.
 type nets struct {
+	own     uint64 // the namespace that this program lives in; 0 when that is not known
 	mu      sync.Mutex
 	begun   map[uint64]bool
 	sockets map[uint64]ofNet
@@ -31,11 +33,15 @@ type listenKey struct {
 	port  uint16
 }
 
-func newNets() *nets {
-	return &nets{
+func newNets(procfs string) *nets {
+	n := &nets{
 		begun: map[uint64]bool{}, sockets: map[uint64]ofNet{}, widest: map[uint64]string{},
 		ports: map[listenKey]struct{}{}, notes: map[string]struct{}{},
 	}
+	if self, err := os.Readlink(procfs + "/self/ns/net"); err == nil {
+		n.own = namespaceID(self)
+	}
+	return n
 }
 
 // tables are the socket tables of a namespace, below net/.
@@ -70,6 +76,9 @@ func (n *nets) read(net uint64, d *proc.Dir, s *proc.Scratch) {
 	if begun {
 		return
 	}
+	if net == n.own && n.ask(net, d, s) {
+		return
+	}
 	var sockets []proc.Socket
 	var notes []string
 	used := inUse(d, s)
@@ -85,6 +94,16 @@ func (n *nets) read(net uint64, d *proc.Dir, s *proc.Scratch) {
 		proc.ParseSockets(t.proto, text, func(x proc.Socket) { sockets = append(sockets, x) })
 	}
 	n.add(net, sockets, widestOf(d, s), notes)
+}
+
+// ask has the kernel list the sockets of our own namespace; false where it does not.
+func (n *nets) ask(net uint64, d *proc.Dir, s *proc.Scratch) bool {
+	var sockets []proc.Socket
+	if proc.AskSockets(func(x proc.Socket) { sockets = append(sockets, x) }) != nil {
+		return false
+	}
+	n.add(net, sockets, widestOf(d, s), nil)
+	return true
 }
 
 // widestOf tells how far a wildcard address reaches. When the addresses cannot be read, it counts as public: the cautious answer.

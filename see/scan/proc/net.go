@@ -47,13 +47,18 @@ func ParseSockets(proto string, text []byte, yield func(Socket)) (bad int) {
 			continue
 		}
 		s := Socket{Proto: proto, Local: local, Remote: remote, Inode: inode}
-		s.Listen = proto == "tcp" && state == listening || proto == "udp" && state == closed
-		s.Peer = state == established && remote.Port() != 0
-		if inode != 0 && (s.Listen || s.Peer) {
+		if s.classify(uint64(state)) {
 			yield(s)
 		}
 	}
 	return bad
+}
+
+// classify tells by a socket's state what it does, and whether that is of any interest.
+func (s *Socket) classify(state uint64) bool {
+	s.Listen = s.Proto == "tcp" && state == listening || s.Proto == "udp" && state == closed
+	s.Peer = state == established && s.Remote.Port() != 0
+	return s.Inode != 0 && (s.Listen || s.Peer)
 }
 
 // NoneInUse tells whether the text of net/sockstat or sockstat6 says surely that a namespace has no sockets of a kind: "UDP6: inuse 0".
