@@ -14,48 +14,48 @@ import (
 // maxOwn is how many of the component's own evidences a finding repeats.
 const maxOwn = 4
 
-// finding writes down what was decided for one process.
-func (j *judge) finding(p *scan.Process, s *subject, v *verdict, h *held) Finding {
+// write writes down what was decided for one process.
+func (j *judge) write(p *pending, f *Finding) {
+	s, v := p.subject, p.verdict
 	if v.base == nil || v.baseOf != s.path {
 		b := base(s, v)
 		b.Evidence = slices.Clip(b.Evidence)
 		v.base, v.baseOf = &b, s.path
 	}
-	f := *v.base
-	f.PID, f.Process, f.Unit, f.Container = p.PID, p.Name, p.Unit, p.Container
-	f.Exposure = exposure(p)
-	if j.public != nil && j.public(p) {
-		f.Exposure.In = "public"
-	}
-	for i, other := range h.subjects {
-		if other != s && (other.path != s.path || other.component.Name != s.component.Name) {
+	*f = *v.base
+	f.PID, f.Process, f.Unit, f.Container = p.process.PID, p.process.Name, p.process.Unit, p.process.Container
+	f.Exposure = p.exposure
+	for _, other := range *p.held {
+		if o := other.subject; o != s && (o.path != s.path || o.component.Name != s.component.Name) {
 			f.Evidence = append(f.Evidence, elf.Evidence{
-				Kind: "also", Says: fmt.Sprintf("also in this process: %s in %s: %s", name(other), path.Base(other.path), words(h.verdicts[i].state)), Detail: other.path,
+				Kind: "also", Says: fmt.Sprintf("also in this process: %s in %s: %s", name(o), path.Base(o.path), words(other.verdict.state)), Detail: o.path,
 			})
 		}
 	}
-	f.Fix = j.fixOf(p, s, v)
+	f.Fix = *p.fix
 	if f.Fix.Kind == FixOff && f.Minor(j.report.Taken) {
 		f.Fix.What = fmt.Sprintf("no fixed %s in %s's data: nothing to install, it can wait", v.fix.pkg, v.fix.data)
 	}
-	return f
 }
 
-// fixOf says what to do once per process and cure: dozens of advisories about one component have the same.
-func (j *judge) fixOf(p *scan.Process, s *subject, v *verdict) Fix {
-	key := fixKey{p, s, v.fix}
-	f, known := j.fixes[key]
-	if !known {
-		f = v.fix.forProcess(p, s)
-		j.fixes[key] = f
-	}
-	return f
-}
+// cures remember what to do in one process: dozens of advisories about one component have the same.
+type cures []cure
 
-type fixKey struct {
-	process *scan.Process
+type cure struct {
 	subject *subject
 	remedy  remedy
+	fix     *Fix
+}
+
+func (c *cures) of(p *scan.Process, s *subject, r remedy) *Fix {
+	for _, known := range *c {
+		if known.subject == s && known.remedy == r {
+			return known.fix
+		}
+	}
+	fix := r.forProcess(p, s)
+	*c = append(*c, cure{s, r, &fix})
+	return &fix
 }
 
 func name(s *subject) string { return strings.TrimSpace(s.component.Name + " " + s.version) }
@@ -105,9 +105,11 @@ func (j *judge) dormant(d *scan.Dormant) {
 		j.unanalysed(p)
 	}
 	keep := func(v *verdict) bool { return still || j.asked != nil || v.state == Affected }
-	for _, h := range j.gather(p, d.Path, still, keep) {
-		at := h.worst()
-		v, s := h.verdicts[at], h.subjects[at]
+	g := j.gather(j.subjects(p), still && j.asked == nil, keep)
+	j.tell(g, p.PID, d.Path)
+	for _, h := range g.held {
+		worst := h.worst()
+		v, s := worst.verdict, worst.subject
 		if !j.wants(v) {
 			continue
 		}

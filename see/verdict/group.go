@@ -103,15 +103,20 @@ type bare struct {
 // maxNamed bounds the packages that a finding names.
 const maxNamed = 400
 
-func (u unloaded) add(ecosystem string, s *subject, pid int, process string) {
-	one := u[ecosystem]
+func (u unloaded) add(l *lacking, pid int, process string) {
+	one := u[l.ecosystem]
 	if one == nil {
 		one = &bare{pids: map[int]bool{}, names: map[string]bool{}, packages: map[string]bool{}}
-		u[ecosystem] = one
+		u[l.ecosystem] = one
 	}
 	one.pids[pid], one.names[process] = true, true
-	if len(one.packages) < maxNamed {
-		one.packages[s.pkg.Name+" "+s.pkg.Version] = true
+	if l.told {
+		return
+	}
+	for _, s := range l.subjects {
+		if len(one.packages) < maxNamed {
+			one.packages[s.pkg.Name+" "+s.pkg.Version] = true
+		}
 	}
 }
 

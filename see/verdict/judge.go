@@ -2,8 +2,8 @@ package verdict
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
-	"strings"
 
 	"staunch/see/advisory"
 	"staunch/see/scan"
@@ -36,16 +36,11 @@ func Judge(report *scan.Report, catalogue *advisory.Catalogue, options Options) 
 		j.dormant(&report.Dormant[i])
 	}
 	rest := slices.Concat(j.findings, j.groups.findings(), j.unloaded.findings(), j.opaque.findings(j.asked))
-	doc := Document{Report: *report, CatalogueDate: catalogue.Date(), Findings: make([]Finding, 0, len(j.pending)+len(rest))}
-	for _, f := range j.pending {
-		doc.Findings = append(doc.Findings, j.finding(f.process, f.subject, f.verdict, f.held))
-	}
-	doc.Findings = append(doc.Findings, rest...)
+	doc := Document{Report: *report, CatalogueDate: catalogue.Date(), Findings: j.written(rest)}
 	doc.Coverage = Coverage{
 		ProcessesSeen: report.Sight.ProcessesSeen, ProcessesKnown: report.Sight.ProcessesKnown,
 		Components: len(j.components), ComponentsWithoutData: j.withoutData(),
 	}
-	doc.Findings = ordered(doc.Findings)
 	return doc
 }
 
@@ -64,24 +59,28 @@ type judge struct {
 	unloaded   unloaded
 	opaque     opaque
 	probes     []Probe
-	fixes      map[fixKey]Fix
+	shared     map[uint64][]*alike // processes that map the same objects, by a hash of them
+	seed       maphash.Seed
 	pending    []pending // of processes: written down when their number is known, because findings are large
 	findings   []Finding // of what can start
 }
 
 // pending is a finding that is decided, and not yet written down.
 type pending struct {
-	process *scan.Process
-	subject *subject
-	verdict *verdict
-	held    *held
+	process  *scan.Process
+	exposure Exposure
+	subject  *subject
+	verdict  *verdict
+	held     *held
+	fix      *Fix // shared by all findings of one process and cure
 }
 
 func newJudge(report *scan.Report, catalogue *advisory.Catalogue, options Options) *judge {
 	j := &judge{
 		report: report, catalogue: catalogue, probes: options.Probes, public: options.Public, findings: []Finding{},
 		objects: make(map[string]*scan.Object, len(report.Objects)), memo: map[subjectKey]*weighed{}, covered: map[coverKey]covered{},
-		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{}, opaque: opaque{}, fixes: map[fixKey]Fix{},
+		components: map[componentKey]bool{}, groups: groups{}, unloaded: unloaded{}, opaque: opaque{},
+		shared: map[uint64][]*alike{}, seed: maphash.MakeSeed(),
 	}
 	for i := range report.Objects {
 		j.objects[report.Objects[i].ID] = &report.Objects[i]
@@ -135,43 +134,22 @@ func (j *judge) process(p *scan.Process) {
 		return
 	}
 	j.unanalysed(p)
-	for _, h := range j.gather(p, p.Name, true, func(*verdict) bool { return true }) {
-		if v, s := j.probed(h, p.PID); j.wants(v) {
-			j.pending = append(j.pending, pending{p, s, v, h})
+	a := j.alikeOf(p)
+	if a.gathered == nil {
+		a.gathered = j.gather(a.subjects, j.asked == nil, nil)
+	}
+	j.tell(a.gathered, p.PID, p.Name)
+	next := pending{process: p, exposure: exposure(p)}
+	if j.public != nil && j.public(p) {
+		next.exposure.In = "public"
+	}
+	var cures cures
+	for _, next.held = range a.gathered.held {
+		if next.verdict, next.subject = j.probed(next.held, p.PID); j.wants(next.verdict) {
+			next.fix = cures.of(p, next.subject, next.verdict.fix)
+			j.pending = append(j.pending, next)
 		}
 	}
-}
-
-// gather weighs everything in a process and joins what one advisory says of several objects, in a stable order. With grouping, unknowns
-// that share a cause go into their groups, under the label, instead.
-func (j *judge) gather(p *scan.Process, label string, grouping bool, keep func(*verdict) bool) []*held {
-	grouping = grouping && j.asked == nil
-	best := map[*advisory.Advisory]*held{}
-	var order []*held
-	for _, s := range j.subjects(p) {
-		w := j.weigh(s)
-		if grouping && w.unloaded != "" {
-			j.unloaded.add(w.unloaded, s, p.PID, label)
-		}
-		for i := range w.verdicts {
-			v := &w.verdicts[i]
-			if grouping && v.grouped != "" {
-				j.groups.add(s, v, p.PID, label)
-				continue
-			}
-			if !keep(v) {
-				continue
-			}
-			h := best[v.advisory]
-			if h == nil {
-				h = &held{}
-				best[v.advisory] = h
-				order = append(order, h)
-			}
-			h.add(s, v)
-		}
-	}
-	return order
 }
 
 // unanalysed notes objects of which nothing could be learned.
@@ -184,36 +162,27 @@ func (j *judge) unanalysed(p *scan.Process) {
 }
 
 // held is everything in one process that one advisory speaks about.
-type held struct {
-	subjects []*subject
-	verdicts []*verdict
-}
-
-func (h *held) add(s *subject, v *verdict) {
-	h.subjects = append(h.subjects, s)
-	h.verdicts = append(h.verdicts, v)
-}
+type held []joined
 
 // worst picks what decides for the process: the worst state, of equals the one with the strongest evidence, of those a component rather
 // than a package that was judged by its name alone.
-func (h *held) worst() int {
-	at := 0
-	for i, v := range h.verdicts {
-		best := h.verdicts[at]
+func (h held) worst() joined {
+	best := h[0]
+	for _, next := range h[1:] {
 		if cmp.Or(
-			cmp.Compare(v.state.badness(), best.state.badness()), cmp.Compare(v.rank, best.rank),
-			cmp.Compare(truth(h.subjects[i].component.Kind != "package"), truth(h.subjects[at].component.Kind != "package")),
+			cmp.Compare(next.verdict.state.badness(), best.verdict.state.badness()), cmp.Compare(next.verdict.rank, best.verdict.rank),
+			cmp.Compare(truth(next.subject.component.Kind != "package"), truth(best.subject.component.Kind != "package")),
 		) > 0 {
-			at = i
+			best = next
 		}
 	}
-	return at
+	return best
 }
 
 // probed adds what live probes said to the verdict that decides.
 func (j *judge) probed(h *held, pid int) (*verdict, *subject) {
-	at := h.worst()
-	v, s := h.verdicts[at], h.subjects[at]
+	worst := h.worst()
+	v, s := worst.verdict, worst.subject
 	var extra []clue
 	for _, p := range j.probes {
 		if p.PID != pid {
@@ -263,63 +232,6 @@ func (s State) badness() int {
 		return 1
 	}
 	return 0
-}
-
-// Sort puts findings in the order in which a tired person should read them: bad first, exposed and known-exploited first.
-func Sort(list []Finding) { copy(list, ordered(list)) }
-
-func ordered(list []Finding) []Finding {
-	type place struct { // findings are large: small things are sorted, each finding is moved only once
-		rank uint64
-		epss float64
-		at   int
-	}
-	order := make([]place, len(list))
-	for i := range list {
-		order[i] = place{list[i].rank(), list[i].EPSS, i}
-	}
-	slices.SortFunc(order, func(a, b place) int {
-		if a.rank != b.rank {
-			return cmp.Compare(b.rank, a.rank)
-		}
-		if a.epss != b.epss {
-			return cmp.Compare(b.epss, a.epss)
-		}
-		if c := compare(&list[a.at], &list[b.at]); c != 0 {
-			return c
-		}
-		return a.at - b.at
-	})
-	sorted := make([]Finding, len(list))
-	for to, from := range order {
-		sorted[to] = list[from.at]
-	}
-	return sorted
-}
-
-// rank packs what decides first into one number, the most urgent highest.
-func (f *Finding) rank() uint64 {
-	return uint64(f.State.badness())<<24 | uint64(f.Exposure.rank())<<16 | uint64(truth(f.KnownExploited))<<8 | uint64(f.Severity.Rank())
-}
-
-// compare decides between findings of one rank and one chance of being exploited.
-func compare(a, b *Finding) int {
-	if a.Candidates != b.Candidates {
-		return b.Candidates - a.Candidates
-	}
-	if c := truth(a.Object == "") - truth(b.Object == ""); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Unit, b.Unit); c != 0 {
-		return c
-	}
-	if a.PID != b.PID {
-		return a.PID - b.PID
-	}
-	if c := strings.Compare(a.Advisory, b.Advisory); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Path, b.Path)
 }
 
 func truth(b bool) int {

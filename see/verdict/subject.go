@@ -3,6 +3,7 @@ package verdict
 import (
 	"path"
 	"strings"
+	"sync"
 
 	"staunch/see/advisory"
 	"staunch/see/scan"
@@ -192,7 +193,7 @@ func ownSource(component, source string) bool {
 }
 
 // sources names source packages, up to version numbers at their end, per component: Debian's, Fedora's and Alpine's names.
-func sources() map[string][]string {
+var sources = sync.OnceValue(func() map[string][]string {
 	return map[string][]string{
 		"openssl": {"openssl", "compat-openssl", "openssl-compat"},
 		"liblzma": {"xz-utils", "xz"},
@@ -210,4 +211,4 @@ func sources() map[string][]string {
 		"libwebp": {"libwebp"},
 		"expat":   {"expat"},
 	}
-}
+})

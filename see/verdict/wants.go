@@ -16,8 +16,8 @@ func Wants(report *scan.Report) []advisory.Key {
 			list = append(list, key)
 		}
 	}
-	each := func(p *scan.Process) {
-		for _, s := range j.subjects(p) {
+	each := func(subjects []*subject) {
+		for _, s := range subjects {
 			if s.component.Kind != "package" {
 				want(s.upstreamKey())
 			}
@@ -27,10 +27,13 @@ func Wants(report *scan.Report) []advisory.Key {
 		}
 	}
 	for i := range report.Processes {
-		each(&report.Processes[i])
+		if a := j.alikeOf(&report.Processes[i]); !a.wanted {
+			a.wanted = true
+			each(a.subjects)
+		}
 	}
 	for i := range report.Dormant {
-		each(j.asIfStarted(&report.Dormant[i]))
+		each(j.subjects(j.asIfStarted(&report.Dormant[i])))
 	}
 	return list
 }
