@@ -27,7 +27,7 @@ func carries(path []byte) bool {
 	if at := bytes.LastIndexByte(path, '.'); at >= 0 && len(path)-at < 8 && lang.IsJar(string(path[at:])) {
 		return true
 	}
-	for _, dir := range treeDirs {
+	for _, dir := range treeDirs() {
 		if bytes.Contains(path, []byte(dir)) {
 			return true
 		}
@@ -36,10 +36,12 @@ func carries(path []byte) bool {
 }
 
 // treeDirs are the directories that modules of languages lie in.
-var treeDirs = [...]string{"/node_modules/", "/site-packages/", "/dist-packages/", "/gems/", "/extensions/"}
+func treeDirs() [5]string {
+	return [...]string{"/node_modules/", "/site-packages/", "/dist-packages/", "/gems/", "/extensions/"}
+}
 
 func inTree(name string) bool {
-	for _, dir := range treeDirs {
+	for _, dir := range treeDirs() {
 		if strings.Contains(name, dir) {
 			return true
 		}

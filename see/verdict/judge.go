@@ -147,6 +147,9 @@ func (j *judge) process(p *scan.Process) {
 	for _, next.held = range a.gathered.held {
 		if next.verdict, next.subject = j.probed(next.held, p.PID); j.wants(next.verdict) {
 			next.fix = cures.of(p, next.subject, next.verdict.fix)
+			if len(j.pending) == cap(j.pending) {
+				j.pending = slices.Grow(j.pending, max(64, len(j.pending))) // they are many: twice, not a quarter more
+			}
 			j.pending = append(j.pending, next)
 		}
 	}

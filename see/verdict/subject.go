@@ -193,6 +193,8 @@ func ownSource(component, source string) bool {
 }
 
 // sources names source packages, up to version numbers at their end, per component: Debian's, Fedora's and Alpine's names.
+//
+//nolint:gochecknoglobals // made once, never written
 var sources = sync.OnceValue(func() map[string][]string {
 	return map[string][]string{
 		"openssl": {"openssl", "compat-openssl", "openssl-compat"},

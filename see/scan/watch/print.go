@@ -14,8 +14,6 @@ type print struct {
 	code  uint64 // files that it has mapped to run; 0 where they may not be read
 }
 
-const maxMaps = 64 << 20
-
 // prints reads all processes; of those that look as before, the memory map is taken as read.
 func (w *Watcher) prints(before map[int]print) (map[int]print, error) {
 	pids, err := proc.PIDs(w.root)
