@@ -151,6 +151,9 @@ func (c *catalogue) analyse(x *content) {
 	defer cancel()
 	done := make(chan analysis, 1)
 	want := x.want
+	if !want.Lazy {
+		r.summing(want.Kind)
+	}
 	go func() {
 		var a analysis
 		if a.object, a.err = c.analyser.Analyse(ctx, r, x.key.Size); a.err == nil && a.object.ID != "" && (!want.Lazy || holdsAny(a.object.Components)) {

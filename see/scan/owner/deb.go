@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,12 +41,38 @@ type debWanted struct {
 	owner    map[string]string   // wanted path to package as info/ names it: "libssl3:amd64"
 	recorded map[string]string   // wanted path to the name that the list holds
 	diverted diversions
+	likely   [1 << (likelyBits - 6)]uint64 // the last bytes of the names, hashed: most lines of most lists end otherwise
+}
+
+const likelyBits = 15
+
+// place is where a name's last bytes stand in likely; false for one that is too short to have them.
+func place(name []byte) (word, bit uint32, ok bool) {
+	if len(name) < 8 {
+		return 0, 0, false
+	}
+	tail := binary.LittleEndian.Uint64(name[len(name)-8:]) + uint64(len(name))
+	h := uint32(tail * 0x9E3779B97F4A7C15 >> (64 - likelyBits))
+	return h >> 6, h & 63, true
+}
+
+// mayWant is false for most names that nobody looks for.
+func (w *debWanted) mayWant(name []byte) bool {
+	word, bit, ok := place(name)
+	return !ok || w.likely[word]>>bit&1 != 0
 }
 
 func (w *debWanted) want(path, name string) {
-	w.names[name] = append(w.names[name], path)
+	w.add(path, name)
 	if from, ok := w.diverted.from[name]; ok { // this file is where dpkg put another one's
-		w.names[from] = append(w.names[from], path)
+		w.add(path, from)
+	}
+}
+
+func (w *debWanted) add(path, name string) {
+	w.names[name] = append(w.names[name], path)
+	if word, bit, ok := place([]byte(name)); ok {
+		w.likely[word] |= 1 << bit
 	}
 }
 
@@ -93,6 +120,9 @@ func (w *debWanted) searchList(pkg string, list []byte) {
 			line, list = list[:end], list[end+1:]
 		} else {
 			list = nil
+		}
+		if !w.mayWant(line) {
+			continue
 		}
 		for _, path := range w.names[string(line)] { // a lookup that makes no string
 			name := string(line)
