@@ -41,3 +41,11 @@ func (p *Pattern) ReplaceAllString(s, by string) string { return p.re().ReplaceA
 
 // FindStringIndex is where the first match lies; nil when there is none.
 func (p *Pattern) FindStringIndex(s string) []int { return p.re().FindStringIndex(s) }
+
+// String is the text that it was made of.
+func (p *Pattern) String() string { return p.text }
+
+// ReplaceAllStringFunc replaces every match by what by makes of it.
+func (p *Pattern) ReplaceAllStringFunc(s string, by func(string) string) string {
+	return p.re().ReplaceAllStringFunc(s, by)
+}

@@ -4,7 +4,7 @@ import "staunch/pattern"
 
 // shape is what a text must look like: for the reader, and as a pattern for the published schema.
 type shape struct {
-	pattern    *regexp.Regexp
+	pattern    *pattern.Pattern
 	says, hint string
 }
 
