@@ -427,7 +427,7 @@ func (d *desk) certOptions(ctx context.Context, c *certsFile, g *gathered, s *in
 		Routes: c.routes(drill, before.past), Ordered: before.ordered, Issuers: c.issuers(drill), Custodians: c.people(), Edges: c.edges(), Hooks: c.Validators, Drill: drill,
 	}
 	for _, u := range g.Unseen {
-		if _, host := d.Fleet.Host(u.Where); host {
+		if _, host := d.Fleet.Host(cmp.Or(u.Host, u.Where)); host {
 			o.Silent = append(o.Silent, u)
 		}
 	}

@@ -79,6 +79,8 @@ type Exposure struct {
 type Unseen struct {
 	Where string `json:"where"`
 	Why   string `json:"why"`
+	// Host has a key that is encrypted at rest: it may be any. "" for everything else.
+	Host string `json:"host,omitempty"`
 }
 
 // Served is one look at one point with the chain that came with it.
@@ -177,12 +179,12 @@ func (g *gatherer) host(found keys.Found, affected []Affected) {
 		if u.Path != "" {
 			where += ":" + u.Path
 		}
-		g.unseen = append(g.unseen, Unseen{where, u.Reason})
+		g.unseen = append(g.unseen, Unseen{Where: where, Why: u.Reason})
 	}
 	for _, k := range found.Keys {
 		if k.SPKI == "" {
 			for _, f := range k.Files {
-				g.unseen = append(g.unseen, Unseen{found.Host + ":" + f.Path, "a private key that is encrypted at rest: which one it is cannot be told without its passphrase"})
+				g.unseen = append(g.unseen, Unseen{Where: found.Host + ":" + f.Path, Host: found.Host, Why: "a private key that is encrypted at rest: which one it is cannot be told without its passphrase"})
 			}
 			continue
 		}
@@ -253,11 +255,11 @@ func (k *Key) exposed(host string, readers []keys.Reader, affected []Affected) {
 
 func (g *gatherer) served(s Served) {
 	if s.Unseen != "" {
-		g.unseen = append(g.unseen, Unseen{s.Point.String(), s.Unseen})
+		g.unseen = append(g.unseen, Unseen{Where: s.Point.String(), Why: s.Unseen})
 		return
 	}
 	if s.Partly != "" {
-		g.unseen = append(g.unseen, Unseen{s.Point.String(), s.Partly})
+		g.unseen = append(g.unseen, Unseen{Where: s.Point.String(), Why: s.Partly})
 	}
 	for _, spki := range s.Keys {
 		k := g.key(spki)
@@ -285,7 +287,7 @@ func (g *gatherer) nameless(s Served) {
 func (g *gatherer) certificate(der []byte, from string) {
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
-		g.unseen = append(g.unseen, Unseen{from, "a certificate that cannot be read: " + err.Error()})
+		g.unseen = append(g.unseen, Unseen{Where: from, Why: "a certificate that cannot be read: " + err.Error()})
 		return
 	}
 	names := slices.Clone(c.DNSNames)

@@ -1,15 +1,17 @@
 package replace
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
+	"staunch/mend/cert"
 	"staunch/reach/act"
 )
 
 // bundle makes the files of one host: the new content under the old paths, so that no configuration has to change. What staunch cannot
 // write (keystores, DER) becomes a person's step, and the host counts as not done.
-func (d *draft) bundle(s *swap, host string) (files []act.File, units []string, validator string, ok bool) {
+func (d *draft) bundle(s *swap, host string) (files []act.File, byHand []cert.FileAt) {
 	chain := act.Piece{SHA256: s.made.Payload()}
 	key := act.Piece{Key: s.made.Name}
 	for _, f := range s.old.Files {
@@ -17,7 +19,7 @@ func (d *draft) bundle(s *swap, host string) (files []act.File, units []string, 
 			continue
 		}
 		if f.Format != "" && f.Format != "pem" || f.Holds == "keystore" {
-			d.byHand(s, host, f.Path, f.Format)
+			byHand = append(byHand, f)
 			continue
 		}
 		var pieces []act.Piece
@@ -35,18 +37,51 @@ func (d *draft) bundle(s *swap, host string) (files []act.File, units []string, 
 			files = append(files, act.File{Path: f.Path, Pieces: pieces})
 		}
 	}
-	units, validator = d.readers(s, host)
-	return files, units, validator, len(files) > 0
+	return files, byHand
 }
 
-func (d *draft) byHand(s *swap, host, path, format string) {
-	id := word("convert", s.made.Name, host, path)
+// byHand is a person's step for a file that staunch does not write: the passwords of keystores are nobody's business but their owners'.
+func (d *draft) byHand(s *swap, f cert.FileAt, after []string) {
+	id := word("convert", s.made.Name, f.Host, f.Path)
 	if d.Step(id) != nil {
 		return
 	}
-	s.all = append(s.all, d.person(id, "bring the new key into "+path+" on "+host,
-		"it is a "+format+" keystore, which staunch reads but does not write: make it anew from the key "+s.made.Name+" in the host's store and the chain (`staunch cert chain "+s.made.Name+"`), then restart what reads it", "", s.before))
+	s.all = append(s.all, d.person(id, "bring the new key into "+f.Path+" on "+f.Host,
+		fmt.Sprintf("staunch does not write %s. As root on %s, with the chain of `staunch cert chain %s` in chain.pem:\n%s\nThen restart what reads it. The proof is from outside: nothing is revoked before every endpoint was seen without the old key; `staunch cert watch --hosts` tells where the old key still lies",
+			kindOf(f), f.Host, s.made.Name, Conversion(f.Format, s.made.Name, f.Path)), "", after))
 }
+
+func kindOf(f cert.FileAt) string {
+	if f.Holds == "keystore" {
+		return "keystores (" + f.Format + ")"
+	}
+	return "files in " + f.Format
+}
+
+// Conversion is how a person brings a key of a host's store, and its chain, into a file of another form: commands for a shell. Passwords are
+// asked for by the programs themselves. The other entries of a keystore stay; ALIAS is the old key's.
+func Conversion(format, key, path string) string {
+	from := "/var/lib/staunch-host/keys/" + key + ".pem"
+	to := quoted(path)
+	switch format {
+	case "jks", "pkcs12":
+		kind := map[string]string{"jks": "JKS", "pkcs12": "PKCS12"}[format]
+		return strings.Join([]string{
+			"umask 077; cp -a " + to + " " + quoted(path+".old"),
+			"keytool -list -keystore " + to,
+			"openssl pkcs12 -export -inkey " + from + " -in chain.pem -name ALIAS -out new.p12",
+			"cp -a " + to + " " + quoted(path+".new") + "; keytool -delete -alias ALIAS -keystore " + quoted(path+".new"),
+			"keytool -importkeystore -srckeystore new.p12 -srcstoretype PKCS12 -srcalias ALIAS -destkeystore " + quoted(path+".new") + " -deststoretype " + kind,
+			"mv " + quoted(path+".new") + " " + to + "; rm new.p12",
+		}, "\n")
+	case "der":
+		return "openssl pkcs8 -topk8 -nocrypt -in " + from + " -outform DER -out " + to + " (for a certificate: openssl x509 -in chain.pem -outform DER -out " + to + ")"
+	}
+	return "the key is " + from
+}
+
+// quoted makes one word of a path for a shell.
+func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
 // readers lists the units that use the key on a host, and the program that checks its configuration.
 func (d *draft) readers(s *swap, host string) (units []string, validator string) {

@@ -219,10 +219,11 @@ func (d *draft) seen(s *swap, id, ring string, points []cert.Point, after []stri
 
 // onHost brings one key to one host: sealed to its store, then the bundle with a check of the configuration, then a reload.
 func (d *draft) onHost(s *swap, host string, before []string) []string {
-	files, units, validator, ok := d.bundle(s, host)
-	if !ok {
+	files, byHand := d.bundle(s, host)
+	if len(files)+len(byHand) == 0 {
 		return nil
 	}
+	units, validator := d.readers(s, host)
 	ring := d.ringOf(host)
 	after := slices.Concat(before, s.before)
 	var ids []string
@@ -238,6 +239,12 @@ func (d *draft) onHost(s *swap, host string, before []string) []string {
 			Undo: plan.Undo{Kind: plan.NoUndo, Says: "a key is never thrown away; unused it does no harm"},
 		}, nil)
 		ids, after = append(ids, id), []string{id}
+	}
+	for _, f := range byHand {
+		d.byHand(s, f, after)
+	}
+	if len(files) == 0 {
+		return ids
 	}
 	reload, restart := d.howToReload(host, units)
 	a := d.act(act.Place, &act.PlaceWith{Files: files, Validator: validator, Reload: reload})
@@ -292,6 +299,9 @@ func (d *draft) howToReload(host string, units []string) (reload, restart []stri
 				how = "restart"
 			}
 		}
+		if cannotReload(u) {
+			how = "restart"
+		}
 		if how == "restart" {
 			restart = append(restart, u)
 		} else {
@@ -301,9 +311,14 @@ func (d *draft) howToReload(host string, units []string) (reload, restart []stri
 	return reload, restart
 }
 
+// cannotReload lists servers whose units take no reload, or that read certificates at their start only (Debian's and Red Hat's units).
+func cannotReload(unit string) bool {
+	return slices.ContainsFunc([]string{"redis", "valkey", "coturn", "slapd", "stunnel@", "tomcat", "mariadb", "mysql", "vsftpd"}, func(name string) bool { return strings.HasPrefix(unit, name) })
+}
+
 // knownToReload lists servers that read certificates anew on a reload (their manuals say so).
 func knownToReload(unit string) bool {
-	for _, name := range []string{"nginx", "apache2", "httpd", "haproxy", "postfix", "dovecot", "caddy", "hitch", "prosody", "postgresql", "stunnel"} {
+	for _, name := range []string{"nginx", "apache2", "httpd", "haproxy", "postfix", "dovecot", "caddy", "hitch", "prosody", "postgresql", "stunnel4"} {
 		if strings.HasPrefix(unit, name) {
 			return true
 		}
