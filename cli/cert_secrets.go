@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"io"
 	"os"
+	"strings"
 
 	"staunch/fault"
 	"staunch/mend/cert"
@@ -66,6 +67,9 @@ func signer(text []byte, name string) (crypto.Signer, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, fault.New(fault.Corrupt, "%s holds no PEM", name)
+	}
+	if strings.HasPrefix(block.Type, "ENCRYPTED") || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+		return nil, fault.New(fault.Usage, "%s holds a private key that has a passphrase of its own", name).Hinted("staunch asks for none: take it off (openssl pkey -in KEY -out PLAIN), encrypt the plain key to the custodians with age, and shred it")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {

@@ -223,6 +223,20 @@ func TestASecondPlanCountsWhatTheFirstOrdered(t *testing.T) {
 	}
 }
 
+// TestKeysThatCannotBeUsed: each says what is wrong with it, in words.
+func TestKeysThatCannotBeUsed(t *testing.T) {
+	for text, says := range map[string]string{
+		"": "holds no PEM", "-----BEGIN PRIVATE KEY-----\nAAAA\n": "holds no PEM", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n": "no private key that can be read",
+		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n":                                                             "no private key that can be read",
+		"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n":                                         "a passphrase of its own",
+		"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n": "a passphrase of its own",
+	} {
+		if _, err := signer([]byte(text), "old.age"); err == nil || !strings.Contains(err.Error(), "old.age") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%.40q: %v", text, err)
+		}
+	}
+}
+
 func FuzzCertsFile(f *testing.F) {
 	f.Add("authorities: [{name: a, acme: x}]\nedges: {cdn: {driver: hook}}\n")
 	f.Add("custodians: {a: &x b, c: *x}")

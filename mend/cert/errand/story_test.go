@@ -164,12 +164,23 @@ func TestWhatAPersonBrings(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: x.old.Raw}))
-	for name, bad := range map[string]string{
-		"the old key": old, "nothing": "", "noise": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "a private key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" + chain,
-		"the wrong issuer": chain[:strings.Index(chain, "-----END CERTIFICATE-----")+26] + old, "too much": strings.Repeat("x", 2<<20),
+	leaf := chain[:strings.Index(chain, "-----END CERTIFICATE-----")+26]
+	for name, bad := range map[string]struct{ text, says string }{
+		"the old key":               {old, "the certificate is for key"},
+		"nothing":                   {"", "not a PEM chain"},
+		"noise":                     {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 cannot be read"},
+		"half a block":              {chain[:200], "not a PEM chain"},
+		"a block that ends amiss":   {strings.Replace(chain, "-----END CERTIFICATE-----", "-----END-----", 1), ""},
+		"DER":                       {string(x.old.Raw), "not a PEM chain"},
+		"a private key":             {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" + chain, "there is a PRIVATE KEY among the certificates"},
+		"a key with a passphrase":   {chain + "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", "there is a ENCRYPTED PRIVATE KEY among the certificates"},
+		"the wrong issuer":          {leaf + old, "is not signed by the next one"},
+		"the issuer first":          {chain[len(leaf):] + leaf, "the certificate is for key"},
+		"more than a chain can be":  {strings.Repeat(leaf, 11), "more than 10 certificates"},
+		"more than anybody can use": {strings.Repeat("x", 2<<20), "bytes"},
 	} {
-		if err := x.desk.Import(t.Context(), made.Name, bad); err == nil {
-			t.Errorf("%s was taken", name)
+		if err := x.desk.Import(t.Context(), made.Name, bad.text); err == nil || !strings.Contains(err.Error(), bad.says) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if err := x.desk.Import(t.Context(), made.Name, chain); err != nil {

@@ -37,6 +37,9 @@ func (p Place) Check(ctx context.Context, b *bench.Bench) (act.Preview, error) {
 		}
 		seen.Files = append(seen.Files, one)
 	}
+	if err := p.fits(b); err != nil {
+		return act.Preview{}, err
+	}
 	if err := p.reloads(ctx, b); err != nil {
 		return act.Preview{}, err
 	}

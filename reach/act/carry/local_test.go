@@ -2,10 +2,15 @@ package carry_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,6 +129,48 @@ func TestABundleIsPlacedWholeOrNotAtAll(t *testing.T) {
 	}
 	missing := newOrder(t, "missing", act.Place, &act.PlaceWith{Files: []act.File{{Path: s.dir + "/srv/a.conf", Pieces: []act.Piece{{SHA256: strings.Repeat("0", 64)}}}}})
 	s.want(missing, act.Refused, "has not been put")
+}
+
+// TestAKeyAndAnothersCertificateAreNotPlaced: no program's own check is needed to say that they do not belong together.
+func TestAKeyAndAnothersCertificateAreNotPlaced(t *testing.T) {
+	s := newSite(t)
+	made := s.want(newOrder(t, "key", act.MakeKey, &act.MakeKeyWith{Name: "shop", Type: "ecdsa-p256", Names: []string{"shop.example"}}), act.Done, "")
+	var key struct {
+		SPKI string `json:"spki_sha256"`
+		CSR  string `json:"csr_pem"`
+	}
+	if err := json.Unmarshal(made.After, &key); err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(key.CSR))
+	req, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := vault.Generate("ecdsa-p256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := func(public any, ca bool) string {
+		tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"}, NotAfter: time.Now().Add(time.Hour), IsCA: ca, BasicConstraintsValid: ca}
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, public, issuer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	place := func(id, cert string) act.Order {
+		return newOrder(t, id, act.Place, &act.PlaceWith{Files: []act.File{
+			{Path: s.dir + "/srv/cert.pem", Pieces: []act.Piece{{SHA256: s.put(cert)}}}, {Path: s.dir + "/srv/key.pem", Pieces: []act.Piece{{Key: "shop"}}},
+		}})
+	}
+	s.want(place("another", chain(issuer.Public(), false)), act.Refused, "they do not belong together")
+	s.want(place("broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), act.Refused, "cannot be read")
+	if names := listOf(t, s.dir+"/srv"); names != "" {
+		t.Errorf("placed all the same: %s", names)
+	}
+	s.want(place("roots", chain(issuer.Public(), true)), act.Done, "")
+	s.want(place("right", chain(req.PublicKey, false)), act.Done, "")
 }
 
 func listOf(t *testing.T, dir string) string {
