@@ -65,8 +65,11 @@ func (c *certsFile) account(ctx context.Context, ca, file string, roll bool) err
 	}
 	path := c.path(file)
 	if !roll {
-		if err := writeNew(path, sealed); err != nil {
+		if _, err := c.identities(); err != nil { // before there is a file that nobody here can open
 			return err
+		}
+		if err := writeNew(path, sealed); err != nil {
+			return fault.From(err, fault.KindOf(err)).Hinted("if its account was made, it can be used; else name another file; --rollover changes the key of the account in it")
 		}
 		_, err := c.login(ctx, ca, file) // registers
 		return err

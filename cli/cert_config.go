@@ -165,6 +165,7 @@ func (c *certsFile) routes(drill bool, past map[string][]acme.Past) []acme.Route
 			continue
 		}
 		r := acme.Route{CA: a.Name, Accounts: a.Accounts, Past: past[a.Name]}
+		r.NoWildcard = a.Solve.DNS == nil && (a.Solve.Hook == "" || a.Solve.Type != "" && a.Solve.Type != "dns-01")
 		if a.Limits == "letsencrypt" {
 			r.Limits = acme.LetsEncrypt()
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"sort"
@@ -79,7 +80,7 @@ type Exposure struct {
 type Unseen struct {
 	Where string `json:"where"`
 	Why   string `json:"why"`
-	// Host has a key that is encrypted at rest: it may be any. "" for everything else.
+	// Host has a key that is encrypted at rest, or a process that could not be looked at: it may have any. "" for everything else.
 	Host string `json:"host,omitempty"`
 }
 
@@ -175,11 +176,14 @@ func (g *gatherer) key(spki string) *Key {
 // host takes in what one host reported. A key that is encrypted at rest has no SPKI to file it under; it stays visible as unseen.
 func (g *gatherer) host(found keys.Found, affected []Affected) {
 	for _, u := range found.Unseen {
-		where := found.Host
-		if u.Path != "" {
-			where += ":" + u.Path
+		one := Unseen{Where: found.Host, Why: u.Reason}
+		switch {
+		case u.Path != "":
+			one.Where += ":" + u.Path
+		case u.PID != 0:
+			one.Where, one.Host = fmt.Sprintf("%s, process %d", found.Host, u.PID), found.Host
 		}
-		g.unseen = append(g.unseen, Unseen{Where: where, Why: u.Reason})
+		g.unseen = append(g.unseen, one)
 	}
 	for _, k := range found.Keys {
 		if k.SPKI == "" {

@@ -57,12 +57,18 @@ type desk struct {
 func open(t *testing.T, o pebble.Options) *desk {
 	t.Helper()
 	o.HTTPPort = freePort(t)
-	ca := pebble.Up(t, o)
 	web, err := acme.ListenHTTP(fmt.Sprintf("127.0.0.1:%d", o.HTTPPort))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { web.Close() })
+	return openAt(t, o, web)
+}
+
+// openAt is open with another way to prove names to the CA over HTTP.
+func openAt(t *testing.T, o pebble.Options, web acme.Solver) *desk {
+	t.Helper()
+	ca := pebble.Up(t, o)
 	c, err := acme.Connect(t.Context(), acme.Client{
 		CA: acme.CA{Name: "pebble", Directory: ca.Directory, Roots: ca.Roots}, Account: acme.Account{Key: newKey(t)},
 		Solvers: map[string]acme.Solver{"http-01": web}, Poll: 20 * time.Millisecond,

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"container/heap"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -43,7 +44,9 @@ type Route struct {
 	CA       string
 	Accounts []string
 	Limits   Limits
-	Past     []Past // what was ordered there lately and still counts
+	// NoWildcard: no way is set up to prove a wildcard there, which takes dns-01.
+	NoWildcard bool
+	Past       []Past // what was ordered there lately and still counts
 }
 
 // Past is one earlier order.
@@ -90,8 +93,9 @@ type budget struct {
 
 // counted is what a want counts towards, beside an account.
 type counted struct {
-	domains []string
-	set     string
+	domains  []string
+	set      string
+	wildcard bool
 }
 
 // lane is one CA with what was ordered there.
@@ -111,6 +115,8 @@ func newLane(r Route) *lane {
 	return l
 }
 
+func (l *lane) proves(c counted) bool { return !c.wildcard || !l.NoWildcard }
+
 func (l *lane) take(account string, c counted, at time.Time) {
 	l.used["account "+account] = append(l.used["account "+account], at)
 	if l.Limits.Domain.N > 0 {
@@ -127,6 +133,7 @@ func count(names []string) counted {
 	var c counted
 	seen := map[string]bool{}
 	for _, name := range names {
+		c.wildcard = c.wildcard || strings.HasPrefix(name, "*.")
 		if d := "domain " + registered(name); !seen[d] {
 			seen[d] = true
 			c.domains = append(c.domains, d)
@@ -186,11 +193,14 @@ func (b *budget) run() error {
 		if len(w.Names) == 0 {
 			return fault.New(fault.Usage, "certificate %d of the plan names nothing", i+1)
 		}
-		slot, free := b.withoutLimit(w)
+		b.counted[i] = count(w.Names)
+		if b.counted[i].wildcard && !slices.ContainsFunc(b.routes, func(l *lane) bool { return l.proves(b.counted[i]) }) {
+			return fault.New(fault.Usage, "a certificate for %s holds a wildcard, which no CA here can have proven", strings.Join(w.Names[:min(3, len(w.Names))], ", ")).Hinted("a wildcard is proven by dns-01 only: certs.yaml, solve: {dns: ...} or a hook")
+		}
+		slot, free := b.withoutLimit(w, b.counted[i])
 		if b.slots[i] = slot; free {
 			continue
 		}
-		b.counted[i] = count(w.Names)
 		b.queue = append(b.queue, i)
 	}
 	for t := b.now; ; t = b.next(t) {
@@ -261,7 +271,11 @@ func (l *lane) room(key string, t time.Time) int {
 func (b *budget) place(i int, t time.Time) {
 	var again time.Time
 	var onAccount *lane
-	for n, l := range b.routes {
+	first := true
+	for _, l := range b.routes {
+		if !l.proves(b.counted[i]) {
+			continue
+		}
 		account, at := l.account(t)
 		names := l.names(b.counted[i], t)
 		if !at.After(t) && !names.After(t) {
@@ -276,8 +290,8 @@ func (b *budget) place(i int, t time.Time) {
 		if names.After(at) {
 			at = names
 		}
-		if n == 0 || at.Before(again) {
-			again, onAccount = at, waits
+		if first || at.Before(again) {
+			again, onAccount, first = at, waits, false
 		}
 	}
 	if onAccount != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"staunch/fault"
 	"staunch/mend/cert/acme"
 )
 
@@ -141,6 +142,20 @@ func TestOnlyTheSameAccountIsExempt(t *testing.T) {
 	}
 	if exempt < 500 {
 		t.Errorf("%d exempt orders: the property was hardly tried", exempt)
+	}
+}
+
+// TestAWildcardGoesWhereItCanBeProven, also past the first CA of the order; where that is nowhere, the plan is not written.
+func TestAWildcardGoesWhereItCanBeProven(t *testing.T) {
+	web := acme.Route{CA: "web", Accounts: []string{"a"}, NoWildcard: true}
+	dns := acme.Route{CA: "dns", Accounts: []string{"b"}, Limits: acme.LetsEncrypt()}
+	wants := []acme.Want{{Names: []string{"a.example"}}, {Names: []string{"a.example", "*.a.example"}}}
+	slots, err := acme.Calendar(start, wants, []acme.Route{web, dns})
+	if err != nil || slots[0].CA != "web" || slots[1].CA != "dns" {
+		t.Errorf("%+v, %v", slots, err)
+	}
+	if _, err := acme.Calendar(start, wants, []acme.Route{web}); err == nil || !strings.Contains(err.Error(), "*.a.example") || !strings.Contains(fault.HintOf(err), "dns-01") {
+		t.Errorf("%v", err)
 	}
 }
 

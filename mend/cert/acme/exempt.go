@@ -16,10 +16,11 @@ type Predecessor struct {
 
 // withoutLimit finds the first CA, in their order, at which this want counts towards no limit. Else the slot only says why it counts.
 // A CA without limits that stands behind one with limits is where the rest goes, not the first choice.
-func (b *budget) withoutLimit(w Want) (Slot, bool) {
+func (b *budget) withoutLimit(w Want, c counted) (Slot, bool) {
 	limited := false
 	for _, l := range b.routes {
 		switch {
+		case !l.proves(c):
 		case l.exempts(w.Replaces) && !b.spent[w.Replaces.ID]:
 			b.spent[w.Replaces.ID] = true
 			return Slot{CA: l.CA, Account: w.Replaces.Account, At: b.now, Free: true, Because: "it replaces a certificate of the same account"}, true

@@ -2,6 +2,7 @@ package acme_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,6 +111,39 @@ func TestProofByAProgramOfTheTeam(t *testing.T) {
 	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
 	if err != nil || !strings.Contains(string(calls), "present dns-01 shop.example _acme-challenge.shop.example ") || !strings.Contains(string(calls), "cleanup dns-01 shop.example") {
 		t.Errorf("calls: %s %v", calls, err)
+	}
+}
+
+// TestProofOverHTTPByAProgram: a program puts the proof where a web server of the team's own serves it.
+func TestProofOverHTTPByAProgram(t *testing.T) {
+	python := real.Program(t, "python3")
+	dir := t.TempDir()
+	hook := filepath.Join(dir, "hook")
+	if err := os.WriteFile(hook, []byte("#!/bin/sh -e\n[ \"$2\" = http-01 ]\nat="+dir+"/web$4\nmkdir -p \"${at%/*}\"\nif [ \"$1\" = present ]; then printf %s \"$5\" >\"$at\"; else rm \"$at\"; fi\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	if err := os.Mkdir(filepath.Join(dir, "web"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	web := exec.Command(python, "-m", "http.server", "-b", "127.0.0.1", "-d", filepath.Join(dir, "web"), fmt.Sprint(port))
+	if err := web.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = web.Process.Kill(); _ = web.Wait() })
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(30 * time.Millisecond) {
+		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			c.Close()
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the web server does not come up")
+		}
+	}
+	d := openAt(t, pebble.Options{HTTPPort: port}, acme.Hook{Program: hook})
+	d.obtain(t, newKey(t), nil, "shop.example")
+	if left, err := filepath.Glob(filepath.Join(dir, "web/.well-known/acme-challenge/*")); err != nil || len(left) > 0 {
+		t.Errorf("the proof was left behind: %v, %v", left, err)
 	}
 }
 

@@ -332,7 +332,7 @@ func (d *draft) newKey(w want) {
 		order.From = w.slot.At.UTC()
 		deadline += w.slot.At.Sub(d.o.Now) // the step waits for its slot
 	}
-	order.Else = d.others(w.slot)
+	order.Else = d.others(w)
 	if w.edge == "" {
 		lead := w.hosts[0]
 		order.Host = lead
@@ -353,10 +353,14 @@ func (d *draft) newKey(w want) {
 }
 
 // others lists where to go when the slot's account is refused: other accounts of the same CA, then the other CAs in their order.
-func (d *draft) others(slot acme.Slot) []acme.Slot {
+func (d *draft) others(w want) []acme.Slot {
 	const most = 6
+	slot, wildcard := w.slot, slices.ContainsFunc(w.names, func(n string) bool { return strings.HasPrefix(n, "*.") })
 	var same, rest []acme.Slot
 	for _, r := range d.o.Routes {
+		if wildcard && r.NoWildcard {
+			continue
+		}
 		for _, a := range r.Accounts {
 			other := acme.Slot{CA: r.CA, Account: a, At: slot.At}
 			switch {
