@@ -135,8 +135,9 @@ func (r *reading) named(args []string) []string {
 			} else if arg == flag && i+1 < len(args) {
 				value = args[i+1]
 			}
-			if flag == "-D" && value != "" && r.data == "" && arg == flag {
+			if value != "" && r.data == "" && (flag == "-D" && arg == flag || flag == "-Dcatalina.base") {
 				r.data = value
+				r.known["catalina.base"] = value
 			}
 		}
 		if r.first && i == 1 && !strings.HasPrefix(arg, "-") && !strings.Contains(arg, ":") || r.first && i > 1 && path.IsAbs(arg) && titled(args) {

@@ -108,6 +108,11 @@ func otherServers() []server {
 			include: after("include"), keys: after("cert", "key"),
 		},
 		{
+			programs: []string{"java"}, flags: []string{"-Dcatalina.base"}, files: []string{"conf/server.xml"}, notation: notation{ends: "<>/", apart: true, free: true, comment: "<!--", variables: "${"}, base: toData,
+			keys: both(after("djavax.net.ssl.keystore", "dserver.ssl.key-store", "server.ssl.key-store", "dserver.ssl.certificate-private-key", "dserver.ssl.certificate"),
+				anywhere("keystoreFile", "certificateKeystoreFile", "certificateFile", "certificateKeyFile", "SSLCertificateFile", "SSLCertificateKeyFile")),
+		},
+		{
 			programs: []string{"sshd"},
 			stores:   []string{"/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_dsa_key"},
 		},

@@ -60,6 +60,39 @@ func TestAJavaStoreTellsItsKeys(t *testing.T) {
 	}
 }
 
+// TestAJavaServerNamesItsStores on its command line, and Tomcat in its server.xml, where comments name nothing.
+func TestAJavaServerNamesItsStores(t *testing.T) {
+	const tomcat = `<?xml version="1.0"?>
+<Server port="8005">
+  <!-- <Connector port="1" keystoreFile="/nowhere/old.jks" /> -->
+  <Service name="Catalina">
+    <Connector port="8443"
+               SSLEnabled="true">
+      <SSLHostConfig>
+        <Certificate certificateKeystoreFile="conf/one.pem" type="RSA" />
+        <Certificate certificateKeyFile='${catalina.base}/conf/two.key' certificateFile="${catalina.home}/two.pem"/>
+      </SSLHostConfig>
+    </Connector>
+  </Service>
+</Server>
+`
+	one, two, three := newPair(t, "one.example"), newPair(t, "two.example"), newPair(t, "three.example")
+	p := newProcess(t, "java", "tomcat9.service", []string{"/usr/bin/java", "-Dcatalina.base=/var/lib/tomcat9", "-Djavax.net.ssl.keyStore=/srv/three.pem", "org.apache.catalina.startup.Bootstrap", "start"}, nil)
+	p.file("var/lib/tomcat9/conf/server.xml", tomcat)
+	p.file("var/lib/tomcat9/conf/one.pem", one.cert+one.key)
+	p.file("var/lib/tomcat9/conf/two.key", two.key)
+	p.file("srv/three.pem", three.cert+three.key)
+	f := p.look(keys.Question{})
+	for _, k := range []pair{one, two, three} {
+		if got := find(t, f, k.spki); !got.Private || got.Readers[0].How != "configuration" {
+			t.Errorf("%+v", got)
+		}
+	}
+	if len(f.Unseen) != 1 || !strings.Contains(f.Unseen[0].Path, "catalina.home") {
+		t.Errorf("unseen: %+v", f.Unseen)
+	}
+}
+
 // TestConfigurationsOfFurtherServers follows what each program's manual says.
 func TestConfigurationsOfFurtherServers(t *testing.T) {
 	for name, c := range map[string]struct{ program, file, text string }{

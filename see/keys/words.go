@@ -21,21 +21,29 @@ func (n notation) statements(text string) [][]string {
 	if n.folded {
 		text = strings.NewReplacer("\n ", " ", "\n\t", " ").Replace(text)
 	}
-	if n.comment == "--" { // Lua's long comments
-		for from := strings.Index(text, "--[["); from >= 0; from = strings.Index(text, "--[[") {
-			length := strings.Index(text[from:], "]]")
-			if length < 0 {
-				break
-			}
-			text = text[:from] + text[from+length+2:]
-		}
-	}
+	text = n.uncommented(text)
 	c := cutter{notation: n}
 	for rest := text; rest != ""; {
 		rest = c.step(rest)
 	}
 	c.end(true)
 	return c.all
+}
+
+// uncommented takes out comments that go over lines: Lua's and XML's.
+func (n notation) uncommented(text string) string {
+	marks, has := map[string][2]string{"--": {"--[[", "]]"}, "<!--": {"<!--", "-->"}}[n.comment]
+	if !has {
+		return text
+	}
+	for from := strings.Index(text, marks[0]); from >= 0; from = strings.Index(text, marks[0]) {
+		length := strings.Index(text[from:], marks[1])
+		if length < 0 {
+			break
+		}
+		text = text[:from] + text[from+length+len(marks[1]):]
+	}
+	return text
 }
 
 // cutter is a text being cut.
@@ -101,6 +109,9 @@ func (c *cutter) step(text string) string {
 }
 
 func (c *cutter) comments(text string) bool {
+	if len(c.comment) > 2 {
+		return false
+	}
 	if c.comment == "--" {
 		return strings.HasPrefix(text, "--")
 	}
@@ -142,8 +153,9 @@ func (n notation) find(text string) (from, to int, name string) {
 	lead := len(text) - from - len(rest)
 	rest = strings.TrimPrefix(rest, "env.")
 	skipped := len(text) - from - lead - len(rest)
+	braced := strings.HasSuffix(text[:from+lead], "{")
 	end := strings.IndexFunc(rest, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		return (r != '.' || !braced) && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})
 	if end < 0 {
 		end = len(rest)

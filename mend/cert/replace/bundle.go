@@ -85,16 +85,25 @@ func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\
 
 // readers lists the units that use the key on a host, and the program that checks its configuration.
 func (d *draft) readers(s *swap, host string) (units []string, validator string) {
+	var loose []string
 	for _, r := range s.old.Readers {
 		if r.Host != host {
 			continue
 		}
-		if act.IsUnit(r.Unit) && strings.HasSuffix(r.Unit, ".service") && !slices.Contains(units, r.Unit) {
+		switch {
+		case !act.IsUnit(r.Unit) || !strings.HasSuffix(r.Unit, ".service"):
+			if !slices.Contains(loose, r.Name) {
+				loose = append(loose, r.Name)
+			}
+		case !slices.Contains(units, r.Unit):
 			units = append(units, r.Unit)
 		}
 		if v := d.validatorOf(r.Unit, r.Name); validator == "" {
 			validator = v
 		}
+	}
+	if len(loose) > 0 {
+		d.unseen(host, "%s there uses key %s and runs in no unit that could be reloaded: somebody has to let it read the new one, and nothing is revoked before", strings.Join(loose, ", "), short(s.old.SPKI))
 	}
 	slices.Sort(units)
 	return units, validator

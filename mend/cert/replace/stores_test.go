@@ -62,6 +62,7 @@ func TestTheCommandsForKeystores(t *testing.T) {
 	keytool, openssl := real.Program(t, "keytool"), real.Program(t, "openssl")
 	for format, kind := range map[string]string{"jks": "JKS", "pkcs12": "PKCS12"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel() // Java starts slowly
 			dir := t.TempDir()
 			in := func(name string) string { return filepath.Join(dir, name) }
 			run := func(input, command string) string {
@@ -119,7 +120,7 @@ func TestAKeystoreIsAPersonsStepWithAProof(t *testing.T) {
 		return keys.Found{Host: host, Keys: []keys.Key{{SPKI: old, Type: "ecdsa", Bits: 256, Private: true, Files: []keys.File{{Path: path, Format: format, Holds: holds}}, Readers: []keys.Reader{{PID: 1, Name: "x", Unit: unit}}}}}
 	}
 	c := cert.Gather(cert.Inputs{
-		Hosts:  []keys.Found{on("web1", "/etc/tls/a.pem", "pem", "both", "nginx.service"), on("java1", "/srv/app.jks", "jks", "keystore", "tomcat9.service"), on("cache1", "/etc/tls/a.pem", "pem", "both", "redis-server.service")},
+		Hosts:  []keys.Found{on("web1", "/etc/tls/a.pem", "pem", "both", "session-1.scope"), on("web1", "/etc/tls/a.pem", "pem", "both", "nginx.service"), on("java1", "/srv/app.jks", "jks", "keystore", "tomcat9.service"), on("cache1", "/etc/tls/a.pem", "pem", "both", "redis-server.service")},
 		Served: []cert.Served{{Sighting: cert.Sighting{Point: point, Keys: []string{old}}, Chain: [][]byte{leaf.Raw}}},
 	})
 	age := recipient(t)
@@ -130,6 +131,11 @@ func TestAKeystoreIsAPersonsStepWithAProof(t *testing.T) {
 	}
 	if problems := plan.Lint(&p, replace.World(f, c, o.Points, o.Now)); len(problems) > 0 {
 		t.Fatal(problems)
+	}
+	if !slices.ContainsFunc(p.Unseen, func(u plan.Unseen) bool {
+		return u.Host == "web1" && strings.Contains(u.Why, "no unit that could be reloaded")
+	}) {
+		t.Errorf("nobody is told of a program that runs by hand: %+v", p.Unseen)
 	}
 	at := slices.IndexFunc(p.Steps, func(s plan.Step) bool { return strings.HasPrefix(s.ID, "convert-") })
 	if at < 0 {
