@@ -1,13 +1,18 @@
 package cli_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"math/big"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"staunch/fault"
 	"staunch/mend/cert"
@@ -149,6 +154,22 @@ func TestAWatchSeesWhatHides(t *testing.T) {
 		}
 		return &fresh, nil
 	}})
+	x.write("staunch.yaml", before+"  third: {addresses: [\""+at+"\"], sni: cdn.shop.example}\n")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(5), DNSNames: x.old.DNSNames, NotBefore: x.old.NotBefore, NotAfter: x.old.NotAfter.Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := serves(t, "127.0.0.1:0", &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}, fresh}})
+	x.write("staunch.yaml", before+"  fourth: {addresses: [\""+both+"\"], sni: cdn.shop.example}\n")
+	list := x.must(0, "cert", "list")
+	has(t, "both keys of one endpoint, with what each is certified for", list, "rsa-2048", "ecdsa-256")
+	has(t, "the second key's certificate ends as well", x.must(1, "cert", "watch", "--soon", "100000h"), "ALARM fourth@"+both+" (cdn.shop.example): its certificate ends "+x.old.NotAfter.UTC().Format("2006-01-02 15:04Z"))
+
 	x.write("staunch.yaml", before+"  third: {addresses: [\""+at+"\"], sni: cdn.shop.example}\n")
 	has(t, "to nobody's name", x.must(1, "cert", "watch", "--soon", "1h"), "third@"+at, "serves the old key "+cert.SPKI(x.old)[:12]+" again to those who ask for no name", "1 alarm,")
 

@@ -294,10 +294,15 @@ func see(ctx context.Context, p cert.Point, from string) cert.Served {
 		return s
 	}
 	s.Chain = chain
-	if s.Keys, err = probe.ServesAll(ctx, e); err == nil {
+	s.Keys = []string{first}
+	chains, err := probe.ServesChains(ctx, e)
+	for _, c := range chains {
+		if leaf, err := x509.ParseCertificate(c[0]); err == nil && cert.SPKI(leaf) != first {
+			s.Keys, s.Others = append(s.Keys, cert.SPKI(leaf)), append(s.Others, c)
+		}
+	}
+	if err == nil {
 		s.Nameless, err = probe.ServesNameless(ctx, e)
-	} else {
-		s.Keys = []string{first}
 	}
 	if err != nil {
 		s.Partly = "it shows key " + first[:12] + "; whether it has others could not be seen: " + err.Error()

@@ -207,21 +207,23 @@ func (w *watching) wishes(ctx context.Context, d *desk, c *certsFile, served []c
 		return err
 	}
 	for _, s := range served {
-		if len(s.Chain) == 0 {
-			continue
-		}
-		leaf, err := x509.ParseCertificate(s.Chain[0])
-		if err != nil {
-			continue // a chain that cannot be read is an alarm already
-		}
-		id := cert.SHA256(leaf)
-		told, had := w.asked[id]
-		if !had || !d.Now().Before(told.again) {
-			told = w.ask(ctx, c, leaf, from[id], d.Now(), r)
-			w.asked[id] = told
-		}
-		if told.says != "" {
-			r.alarm(s.Point.String(), told.says)
+		for _, one := range append([][][]byte{s.Chain}, s.Others...) {
+			if len(one) == 0 {
+				continue
+			}
+			leaf, err := x509.ParseCertificate(one[0])
+			if err != nil {
+				continue // a chain that cannot be read is an alarm already
+			}
+			id := cert.SHA256(leaf)
+			told, had := w.asked[id]
+			if !had || !d.Now().Before(told.again) {
+				told = w.ask(ctx, c, leaf, from[id], d.Now(), r)
+				w.asked[id] = told
+			}
+			if told.says != "" {
+				r.alarm(s.Point.String(), told.says)
+			}
 		}
 	}
 	return nil
@@ -346,9 +348,17 @@ func alarmsAt(ctx context.Context, s cert.Served, trust chain.Trust, old map[str
 			out = append(out, fmt.Sprintf("serves the old key %.12s again to those who ask for no name, which %s replaced", k, by))
 		}
 	}
-	c, err := chain.Judge(ctx, s.Chain, trust)
+	for _, served := range append([][][]byte{s.Chain}, s.Others...) {
+		out = append(out, alarmsOf(ctx, served, trust, soon)...)
+	}
+	return out
+}
+
+// alarmsOf judges one chain.
+func alarmsOf(ctx context.Context, served [][]byte, trust chain.Trust, soon time.Duration) (out []string) {
+	c, err := chain.Judge(ctx, served, trust)
 	if err != nil {
-		return append(out, "its chain cannot be read: "+err.Error())
+		return []string{"its chain cannot be read: " + err.Error()}
 	}
 	if left := c.NotAfter.Sub(trust.Now); left < soon {
 		out = append(out, fmt.Sprintf("its certificate ends %s (in %s)", c.NotAfter.UTC().Format("2006-01-02 15:04Z"), left.Round(time.Hour)))

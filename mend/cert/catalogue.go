@@ -87,9 +87,10 @@ type Unseen struct {
 // Served is one look at one point with the chain that came with it.
 type Served struct {
 	Sighting
-	Chain    [][]byte // DER, leaf first
-	Nameless []string // keys shown to those who ask for no name: a CDN's own, perhaps, so they only count where they are ours
-	Partly   string   // why not every kind of key could be asked for
+	Chain    [][]byte   // DER, leaf first
+	Others   [][][]byte // the chains of its other keys, where it serves several
+	Nameless []string   // keys shown to those who ask for no name: a CDN's own, perhaps, so they only count where they are ours
+	Partly   string     // why not every kind of key could be asked for
 }
 
 // Declared is what the inventory says of one endpoint.
@@ -271,9 +272,12 @@ func (g *gatherer) served(s Served) {
 			k.Served = append(k.Served, s.Point)
 		}
 	}
-	if len(s.Chain) > 0 {
-		g.certificate(s.Chain[0], "served")
-		for _, der := range s.Chain[1:] {
+	for _, chain := range append([][][]byte{s.Chain}, s.Others...) {
+		if len(chain) == 0 {
+			continue
+		}
+		g.certificate(chain[0], "served")
+		for _, der := range chain[1:] {
 			g.issuers[string(der)] = true
 		}
 	}

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -140,6 +141,10 @@ func TestServesAllOnRealServers(t *testing.T) {
 		if err != nil || len(all) != c.keys {
 			t.Errorf("%s: %q %v", name, all, err)
 		}
+		chains, err := probe.ServesChains(t.Context(), probe.Endpoint{Address: at.Addr(), Port: at.Port(), SNI: "localhost"})
+		if err != nil || len(chains) != c.keys {
+			t.Errorf("%s: %d chains, %v", name, len(chains), err)
+		}
 	}
 }
 
@@ -164,4 +169,76 @@ func TestServesAnyoneOnRealServers(t *testing.T) {
 			t.Errorf("%s: %q %v", name, all, err)
 		}
 	}
+}
+
+// A server that hangs up on one connection, whichever: both keys are seen, or it is said that not everything was. Never one key alone.
+func TestServesAllThroughALineThatBreaks(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	rsa, ec := a.issue(t, rsaKey(t, 2048)), a.issue(t, ecKey(t))
+	behind := dual(t, rsa, ec)
+	seen := 0
+	for broken := range 8 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for n := 0; ; n++ {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if n == broken {
+					c.Close()
+					continue
+				}
+				go pipe(c, behind)
+			}
+		}()
+		at := netip.MustParseAddrPort(l.Addr().String())
+		all, err := probe.ServesAll(t.Context(), probe.Endpoint{Address: at.Addr(), Port: at.Port(), SNI: "localhost"})
+		if err == nil && len(all) != 2 {
+			t.Errorf("connection %d broke: %q", broken, all)
+		}
+		if err == nil {
+			seen++
+		}
+	}
+	if seen < 6 {
+		t.Errorf("only %d of 8 looks saw anything", seen)
+	}
+}
+
+func dual(t testing.TB, leaves ...leaf) string {
+	t.Helper()
+	config := &tls.Config{MaxVersion: tls.VersionTLS12} // one question for each kind: none makes up for another
+	for _, l := range leaves {
+		pair, err := tls.LoadX509KeyPair(l.certFile, l.keyFile)
+		must(t, err)
+		config.Certificates = append(config.Certificates, pair)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer c.Close(); _, _ = io.Copy(io.Discard, c) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func pipe(c net.Conn, to string) {
+	defer c.Close()
+	d, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	go func() { _, _ = io.Copy(d, c) }()
+	_, _ = io.Copy(c, d)
 }

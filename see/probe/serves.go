@@ -36,6 +36,11 @@ func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
 	return keysOf(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
 }
 
+// ServesChains is ServesAll with the chain (DER, leaf first) that came with each key.
+func ServesChains(ctx context.Context, e Endpoint) (chains [][][]byte, err error) {
+	return chainsOf(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+}
+
 // ServesNameless tells which key those are shown who ask for no name: many servers have a certificate for them that nobody thinks of. None where they are
 // refused, and where the endpoint is asked for no name anyhow.
 func ServesNameless(ctx context.Context, e Endpoint) (spkis []string, err error) {
@@ -49,7 +54,8 @@ func nameless(ctx context.Context, d *door.Door) ([]string, error) {
 	met, err := meet(ctx, d, nil, func(c *tls.Config) { c.ServerName = "" })
 	switch {
 	case met != nil && len(met.chain) > 0:
-		return added(nil, met.chain)
+		spki, err := chain.SPKI(met.chain[0])
+		return []string{spki}, err
 	case fault.Is(err, fault.Unsupported):
 		return nil, nil
 	}
@@ -76,11 +82,26 @@ func keysForAnyone(ctx context.Context, d *door.Door) ([]string, error) {
 }
 
 func keysOf(ctx context.Context, d *door.Door) (spkis []string, err error) {
+	chains, err := chainsOf(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	for _, served := range chains {
+		spki, err := chain.SPKI(served[0])
+		if err != nil {
+			return nil, err
+		}
+		spkis = append(spkis, spki)
+	}
+	return spkis, nil
+}
+
+func chainsOf(ctx context.Context, d *door.Door) (chains [][][]byte, err error) {
 	served, version, err := chainAnd(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	if spkis, err = added(nil, served); err != nil {
+	if chains, err = added(nil, served); err != nil {
 		return nil, err
 	}
 	for _, kind := range []func(hello.Suite) bool{rsaOnly, ecdsaOnly} {
@@ -94,19 +115,19 @@ func keysOf(ctx context.Context, d *door.Door) (spkis []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if spkis, err = added(spkis, served); err != nil {
+		if chains, err = added(chains, served); err != nil {
 			return nil, err
 		}
 	}
 	if version == tls.VersionTLS13 || version == 0 {
-		return modernKeys(ctx, d, spkis, version != 0)
+		return modernChains(ctx, d, chains, version != 0)
 	}
-	return spkis, nil
+	return chains, nil
 }
 
-// modernKeys asks a server of TLS 1.3 for each kind of key that it could sign with. Where it is sure to speak TLS 1.3 and shows no key to any such
+// modernChains asks a server of TLS 1.3 for each kind of key that it could sign with. Where it is sure to speak TLS 1.3 and shows no key to any such
 // question, it was not seen.
-func modernKeys(ctx context.Context, d *door.Door, spkis []string, sure bool) ([]string, error) {
+func modernChains(ctx context.Context, d *door.Door, chains [][][]byte, sure bool) ([][][]byte, error) {
 	answers := 0
 	for _, kind := range kindsOfSignature() {
 		served, err := shown(d, func() ([][]byte, door.Answer) { return modernChain(ctx, d, kind) })
@@ -116,14 +137,14 @@ func modernKeys(ctx context.Context, d *door.Door, spkis []string, sure bool) ([
 		if len(served) > 0 {
 			answers++
 		}
-		if spkis, err = added(spkis, served); err != nil {
+		if chains, err = added(chains, served); err != nil {
 			return nil, err
 		}
 	}
 	if sure && answers == 0 {
 		return nil, fault.New(fault.Unreachable, "%s speaks TLS 1.3, but shows no certificate to whoever asks for one kind of key", d.Endpoint)
 	}
-	return spkis, nil
+	return chains, nil
 }
 
 // kindsOfSignature splits the schemes of TLS 1.3 by the key that signs: RSA, ECDSA, and what came after them.
@@ -163,19 +184,21 @@ func shown(d *door.Door, ask func() ([][]byte, door.Answer)) ([][]byte, error) {
 	return nil, fault.New(fault.Unreachable, "%s stopped answering", d.Endpoint)
 }
 
-// added puts the leaf's key to the others, once.
-func added(spkis []string, served [][]byte) ([]string, error) {
+// added puts a chain to the others, once for each key.
+func added(chains [][][]byte, served [][]byte) ([][][]byte, error) {
 	if len(served) == 0 {
-		return spkis, nil
+		return chains, nil
 	}
 	spki, err := chain.SPKI(served[0])
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(spkis, spki) {
-		return spkis, nil
+	for _, known := range chains {
+		if had, err := chain.SPKI(known[0]); err == nil && had == spki {
+			return chains, nil
+		}
 	}
-	return append(spkis, spki), nil
+	return append(chains, served), nil
 }
 
 func rsaOnly(s hello.Suite) bool   { return strings.Contains(s.Name, "_RSA_") && !s.PSK() }
