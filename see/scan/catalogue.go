@@ -27,6 +27,7 @@ type content struct {
 	why    string      // why there is no id
 	noELF  bool        // no ELF file at all
 	left   bool        // the time for it was over before its turn
+	wanted atomic.Bool // it has to be queued for analysis
 }
 
 // catalogue holds every content of a look, and the workers that analyse it.
@@ -87,7 +88,7 @@ func (c *catalogue) finish() {
 	c.busy.Wait()
 }
 
-// get returns the content behind a stat, opening it only if neither this look nor the cache knows it.
+// get returns the content behind a stat, opening it only if neither this look nor the cache knows it. The caller gives it to queue.
 // It may hang with the file system that open asks; it is called within a deadline.
 func (c *catalogue) get(st *unix.Statx_t, want cache.Sum, open func() (int, error)) *content {
 	key := cache.KeyOf(st)
@@ -128,11 +129,17 @@ func (c *catalogue) add(key cache.Key, x *content) *content {
 		}
 		return other
 	}
-	if x.fd >= 0 {
+	x.wanted.Store(x.fd >= 0)
+	return x
+}
+
+// queue has a content analysed that get returned, unless it is known or on its way. It waits while too many are pending, so it is not called
+// within the deadline of a file.
+func (c *catalogue) queue(x *content) {
+	if x != nil && x.wanted.CompareAndSwap(true, false) {
 		c.open.Add(1)
 		c.work <- x
 	}
-	return x
 }
 
 // longest is what the analysis of one object may take, reading aside; a hostile file must not hold a worker for longer.

@@ -57,7 +57,7 @@ func (l *look) dormant() {
 	l.catalogue.stopAt(d.until)
 	l.progress(Progress{Says: "looking at what can start"})
 	for _, list := range []func(*jail.Root) []starts.Starter{starts.Units, starts.Crons, starts.Inits, starts.Programs} {
-		d.takeAll(list(own.dir))
+		d.takeAll(list(own.dir), large)
 	}
 	for _, dir := range []string{"/opt", "/srv", "/usr/local"} {
 		d.walk(dir, "opt")
@@ -116,7 +116,7 @@ func (d *dormants) start(name string) error {
 	case unix.S_IFDIR:
 		d.walk(name, "image")
 	case unix.S_IFREG:
-		d.take(starts.Starter{Path: name, How: "image"})
+		d.takeAll([]starts.Starter{{Path: name, How: "image"}}, large)
 	default:
 		return fault.New(fault.Usage, "%s is neither a file nor a directory", name)
 	}
@@ -134,7 +134,15 @@ func (d *dormants) walk(dir, how string) {
 		ctx, cancel = context.WithDeadline(ctx, d.until)
 	}
 	defer cancel()
-	for _, note := range starts.Tree(ctx, d.root.dir, dir, how, d.take) {
+	var some []starts.Starter
+	notes := starts.Tree(ctx, d.root.dir, dir, how, func(s starts.Starter) {
+		if some = append(some, s); len(some) == batch {
+			d.takeAll(some, large)
+			some = some[:0]
+		}
+	})
+	d.takeAll(some, large)
+	for _, note := range notes {
 		d.look.note(note)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -142,50 +150,72 @@ func (d *dormants) walk(dir, how string) {
 	}
 }
 
-func (d *dormants) takeAll(list []starts.Starter) {
-	for _, s := range list {
-		d.take(s)
-	}
-}
+// batch is how many files of a tree are opened at a time: analysis begins while the tree is still walked.
+const batch = 256
 
 // large is the size in bytes above which a file waits until all smaller ones had their turn: within a budget many programs tell more
 // than one.
 const large = 24 << 20
 
-// take looks at one file, if it is one that can hold code.
-func (d *dormants) take(s starts.Starter) {
-	if d.seen[s.Path] {
-		return
+// takeAll looks at files that can hold code and are not larger than most bytes; 0: no limit. All are opened at once, and then entered in
+// their order.
+func (d *dormants) takeAll(list []starts.Starter, most uint64) {
+	var fresh []starts.Starter
+	for _, s := range list {
+		if !d.seen[s.Path] {
+			d.seen[s.Path] = true
+			fresh = append(fresh, s)
+		}
 	}
-	d.seen[s.Path] = true
-	d.enter(s, large)
+	d.enterAll(fresh, most)
+}
+
+// enterAll opens and enters, so many at a time that their descriptors are no burden.
+func (d *dormants) enterAll(list []starts.Starter, most uint64) {
+	for some := range slices.Chunk(list, batch) {
+		d.enterSome(some, most)
+	}
+}
+
+func (d *dormants) enterSome(list []starts.Starter, most uint64) {
+	l := d.look
+	opened := each(l.ctx, crew[named]{
+		workers: l.workers, n: len(list), limit: l.limit,
+		first: func(i int) named {
+			if s := list[i]; !d.over() && !lang.IsJar(s.Path) {
+				return d.open(s.Path, s.How != "opt" && s.How != "image", most)
+			}
+			return named{}
+		},
+		late: func(int) named { return named{hangs: true} },
+		then: func(named) {},
+	})
+	for i, s := range list {
+		d.enter(s, opened[i])
+	}
 }
 
 // takeLate has the turn of the large files.
 func (d *dormants) takeLate() {
 	list := d.late
 	d.late = nil
-	for _, s := range list {
-		d.enter(s, 0)
-	}
+	d.enterAll(list, 0)
 }
 
-// enter looks at one file that is not larger than most bytes; 0: no limit.
-func (d *dormants) enter(s starts.Starter, most uint64) {
-	if d.over() {
+// enter takes one file in, opened as far as it is no archive.
+func (d *dormants) enter(s starts.Starter, got named) {
+	switch {
+	case got.content == nil && !got.later && !got.hangs && d.over():
 		d.look.report.Sight.DormantLeft++
-		return
-	}
-	if lang.IsJar(s.Path) {
+	case lang.IsJar(s.Path):
 		d.takeArchive(s)
-		return
-	}
-	f, later := d.file(s.Path, s.How != "opt" && s.How != "image", most)
-	if later {
+	case got.later:
 		d.late = append(d.late, s)
-	} else if f != nil && !d.entered[f] { // not yet, under another name
-		d.entered[f] = true
-		d.entries = append(d.entries, &dormant{Starter: s, file: f})
+	default:
+		if f := d.named(s.Path, got); f != nil && !d.entered[f] { // not yet, under another name
+			d.entered[f] = true
+			d.entries = append(d.entries, &dormant{Starter: s, file: f})
+		}
 	}
 }
 
@@ -193,22 +223,31 @@ func (d *dormants) enter(s starts.Starter, most uint64) {
 type named struct {
 	content *content
 	name    string // the true one
-	later   bool
+	later   bool   // it is larger than was asked for
+	hangs   bool   // its file system gave no answer
 }
 
-// file puts one path into the catalogue; nil when it is no program or library, or not there. later tells that it is larger than most.
-func (d *dormants) file(name string, mustRun bool, most uint64) (f *file, later bool) {
+// library puts the path of a library into the catalogue; nil when it is none, or not there.
+func (d *dormants) library(name string) *file {
 	if f, ok := d.files[name]; ok {
-		return f, false
+		return f
 	}
-	l := d.look
-	got, ok := within(l.limit, func() named { return d.open(name, mustRun, most) })
+	got, ok := within(d.look.limit, func() named { return d.open(name, false, 0) })
+	got.hangs = !ok
+	return d.named(name, got)
+}
+
+// named is the file that a name led to, the same for all names of one; nil when it is no program or library, or not there.
+func (d *dormants) named(name string, got named) *file {
+	if f, ok := d.files[name]; ok {
+		return f
+	}
+	var f *file
 	switch {
-	case !ok:
-		l.note(fmt.Sprintf("%s gave no answer within %v", name, l.limit))
-	case got.later:
-		return nil, true
+	case got.hangs:
+		d.look.note(fmt.Sprintf("%s gave no answer within %v", name, d.look.limit))
 	case got.content != nil:
+		d.look.catalogue.queue(got.content)
 		if f = d.files[got.name]; f == nil {
 			f = &file{key: fileKey{root: d.root, path: got.name}, name: got.name}
 			f.settle(resolution{state: Same, dir: d.root.dir, inside: got.name, memory: got.content})
@@ -216,7 +255,7 @@ func (d *dormants) file(name string, mustRun bool, most uint64) (f *file, later 
 		}
 	}
 	d.files[name] = f
-	return f, false
+	return f
 }
 
 // open asks the file system; it may hang with it.
@@ -341,7 +380,7 @@ func (d *dormants) findLibraries() {
 func (d *dormants) arrive(c coming, libs []*loader.Mapped) []coming {
 	var out []coming
 	for _, lib := range libs {
-		f, _ := d.file(lib.Path, false, 0)
+		f := d.library(lib.Path)
 		if f == nil || f == c.entry.file || slices.Contains(c.entry.needs, f) {
 			continue
 		}

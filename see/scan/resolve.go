@@ -53,6 +53,8 @@ func (l *look) resolveOne(dir *proc.Dir, exe string, u use) {
 		l.dead.add(f.key.dev)
 		f.settle(resolution{state: Same, unread: fmt.Sprintf("no answer within %v from its file system", l.limit)})
 	case !res.retry:
+		l.catalogue.queue(res.memory)
+		l.catalogue.queue(res.disk)
 		f.settle(res)
 	}
 }

@@ -48,7 +48,7 @@ func (r *Root) open(path string, flags int) (int, error) {
 		for range 8 { // EAGAIN: something was renamed while ".." was resolved
 			fd, err := unix.Openat2(r.fd, relative(path), &how)
 			switch {
-			case err == unix.ENOSYS, err == unix.EPERM && flags&unix.O_PATH != 0: // EPERM: seccomp filters that do not know the call
+			case err == unix.ENOSYS, err == unix.EPERM && flags&(unix.O_PATH|unix.O_DIRECTORY) != 0: // EPERM: seccomp filters that do not know the call
 				r.old.Store(true)
 			case err == unix.EAGAIN, err == unix.EINTR:
 				continue

@@ -85,8 +85,43 @@ func TestListing(t *testing.T) {
 	if err != nil || more || strings.Join(names, " ") != "name" {
 		t.Errorf("%q %v %v", names, more, err)
 	}
-	entries, more, err := root.Entries("/", 100)
+	top, err := root.Dir("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer top.Close()
+	entries, more, err := top.Entries(100)
 	if err != nil || more || len(entries) < 10 {
 		t.Errorf("%v %v %v", entries, more, err)
 	}
+	for _, e := range entries {
+		if want := e.Name == "etc" || e.Name == "deep"; e.Dir != want || e.Regular != (e.Name == "secret") {
+			t.Errorf("%+v", e)
+		}
+		sub, err := top.Sub(e.Name)
+		if (err == nil) != e.Dir {
+			t.Errorf("%s opens as a directory: %v", e.Name, err)
+		}
+		if err == nil {
+			sub.Close()
+		}
+	}
+	for _, name := range []string{"..", "deep/er", "/etc"} {
+		if _, err := top.Sub(name); err == nil {
+			t.Errorf("%s is opened", name)
+		}
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x18\x00\x08abc\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n := 0
+		jail.EachRecord(b, func(name []byte, _ byte) error {
+			if n += len(name) + 19; n > len(b) {
+				t.Errorf("%d bytes of names and heads in %d", n, len(b))
+			}
+			return nil
+		})
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"staunch/see/scan/jail"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -139,10 +141,11 @@ func PIDs(root string) ([]int, error) {
 	}
 	defer unix.Close(fd)
 	var pids []int
-	err = names(fd, make([]byte, 32<<10), func(name []byte) {
+	err = jail.EachEntry(fd, make([]byte, 32<<10), func(name []byte, _ byte) error {
 		if pid, ok := number(name); ok && pid > 0 {
 			pids = append(pids, pid)
 		}
+		return nil
 	})
 	return pids, err
 }

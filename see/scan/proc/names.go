@@ -1,45 +1,12 @@
 package proc
 
 import (
-	"bytes"
-	"encoding/binary"
 	"unsafe"
+
+	"staunch/see/scan/jail"
 
 	"golang.org/x/sys/unix"
 )
-
-// names calls yield with every entry of an open directory but "." and "..": straight from getdents, without an allocation an entry.
-func names(fd int, buf []byte, yield func(name []byte)) error {
-	for {
-		n, err := unix.Getdents(fd, buf)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			return err
-		}
-		eachEntry(buf[:n], yield)
-	}
-}
-
-// eachEntry walks the kernel's linux_dirent64 records: ino 8, off 8, reclen 2, type 1, name.
-func eachEntry(b []byte, yield func([]byte)) {
-	const head = 19
-	for len(b) > head {
-		size := int(binary.NativeEndian.Uint16(b[16:]))
-		if size <= head || size > len(b) {
-			return
-		}
-		name := b[head:size]
-		if end := bytes.IndexByte(name, 0); end >= 0 {
-			name = name[:end]
-		}
-		if string(name) != "." && string(name) != ".." {
-			yield(name)
-		}
-		b = b[size:]
-	}
-}
 
 // Sockets returns the inode numbers of the sockets that the process has open, and calls other with each descriptor whose path wants is true
 // for. The path of wants is valid until it returns. wants and other may be nil.
@@ -52,10 +19,10 @@ func (d *Dir) Sockets(s *Scratch, into []uint64, wants func(path []byte) bool, o
 	s.room()
 	// the first half takes directory entries, the rest link targets
 	link := s.buf[32<<10:]
-	err = names(fd, s.buf[:32<<10], func(name []byte) {
+	err = jail.EachEntry(fd, s.buf[:32<<10], func(name []byte, _ byte) error {
 		n, err := readlinkEntry(fd, name, link)
 		if err != nil {
-			return // closed meanwhile
+			return nil // closed meanwhile
 		}
 		to := link[:n]
 		if inode, ok := socket(to); ok {
@@ -63,6 +30,7 @@ func (d *Dir) Sockets(s *Scratch, into []uint64, wants func(path []byte) bool, o
 		} else if wants != nil && len(to) > 0 && to[0] == '/' && wants(to) {
 			other(string(name), string(to))
 		}
+		return nil
 	})
 	return into, err
 }

@@ -2,7 +2,6 @@ package starts
 
 import (
 	"context"
-	"io/fs"
 	"path"
 	"strings"
 
@@ -17,43 +16,45 @@ const (
 // Tree calls found for every file below start that may hold code: ELF candidates and archives. It returns what was not looked at, one
 // sentence each; how is what the starters say. It ends early with ctx.
 func Tree(ctx context.Context, root *jail.Root, start, how string, found func(Starter)) (notes []string) {
-	w := walker{ctx: ctx, root: root, how: how, found: found}
-	w.tree(start, 0)
+	w := walker{ctx: ctx, how: how, found: found}
+	if dir, err := root.Dir(start); err == nil { // else not every machine has every directory
+		w.tree(dir, start, 0)
+	}
 	return w.notes
 }
 
 type walker struct {
 	ctx   context.Context
-	root  *jail.Root
 	how   string
 	seen  int
 	notes []string
 	found func(Starter)
 }
 
-// tree visits a directory or one file. Links are not followed: what they lead to inside of the tree is met under its own name.
-func (w *walker) tree(start string, depth int) {
-	entries, more, err := w.root.Entries(start, maxInDir)
+// tree visits an open directory and closes it. Links are not followed: what they lead to inside of the tree is met under its own name.
+func (w *walker) tree(dir *jail.Dir, start string, depth int) {
+	defer dir.Close()
+	entries, more, err := dir.Entries(maxInDir)
 	if err != nil {
 		return
 	}
 	if more {
 		w.notes = append(w.notes, "only the first 50,000 files of "+start+" were looked at")
 	}
+	prefix := strings.TrimSuffix(start, "/") + "/"
 	for _, e := range entries {
 		if w.seen++; w.seen > maxWalk || w.ctx.Err() != nil {
 			return
 		}
-		name := path.Join(start, e.Name())
 		switch {
-		case e.Type() == fs.ModeDir:
-			if depth >= maxDepth {
-				w.notes = append(w.notes, "directories below "+name+" were not looked at: nested too deep")
-			} else if !pseudo(name) {
-				w.tree(name, depth+1)
+		case e.Dir && depth >= maxDepth:
+			w.notes = append(w.notes, "directories below "+prefix+e.Name+" were not looked at: nested too deep")
+		case e.Dir && !pseudo(prefix+e.Name):
+			if sub, err := dir.Sub(e.Name); err == nil {
+				w.tree(sub, prefix+e.Name, depth+1)
 			}
-		case e.Type() == 0 && worth(e.Name()):
-			w.found(Starter{Path: name, How: w.how})
+		case e.Regular && worth(e.Name):
+			w.found(Starter{Path: prefix + e.Name, How: w.how})
 		}
 	}
 }
