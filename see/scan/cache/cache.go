@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -50,11 +49,11 @@ type indexed struct {
 // Note says why the cache is not used, or was not; "" when there is nothing to say.
 func (c *Cache) Note() string { return c.note }
 
-// stored is an object as JSON; it is decoded only when a process holds it.
-type stored struct{ json []byte }
+// stored is an object on tape; it is read only when a process holds it.
+type stored string
 
-// owned is what a package database answered for one path; a nil package is an answer too.
-type owned struct{ Match *owner.Match }
+// owned is what a package database answered for one path, on tape; "" that nobody owns it, which is an answer too.
+type owned string
 
 const (
 	maxCache  = 256 << 20
@@ -165,8 +164,9 @@ func (c *Cache) Object(id string) (*elf.Object, error) {
 		return nil, fs.ErrNotExist
 	}
 	o := new(elf.Object)
-	if err := json.Unmarshal(s.json, o); err != nil {
-		return nil, err
+	r := textReader{b: string(s)}
+	if (tape{r: &r}).object(o); r.bad || r.b != "" {
+		return nil, errDamaged
 	}
 	return o, nil
 }
@@ -176,12 +176,9 @@ func (c *Cache) Learn(k Key, e Entry, o *elf.Object, now time.Time) error {
 	if c.dir == "" || !k.keep(now) {
 		return nil
 	}
-	var b []byte
+	var w writer
 	if o != nil {
-		var err error
-		if b, err = json.Marshal(o); err != nil {
-			return err
-		}
+		tape{w: &w}.object(o)
 	} else {
 		e = Entry{}
 	}
@@ -189,7 +186,7 @@ func (c *Cache) Learn(k Key, e Entry, o *elf.Object, now time.Time) error {
 	defer c.mu.Unlock()
 	c.index[k] = indexed{Entry: e, day: c.today}
 	if o != nil {
-		c.objects[e.ID] = stored{json: b}
+		c.objects[e.ID] = stored(w.b)
 	}
 	c.changed = true
 	return nil
@@ -200,7 +197,13 @@ func (c *Cache) Owned(stamp, path string) (m *owner.Match, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o, ok := c.owners[stamp][path]
-	return o.Match, ok
+	if !ok || o == "" {
+		return nil, ok
+	}
+	m = new(owner.Match)
+	r := textReader{b: string(o)}
+	tape{r: &r}.match(m)
+	return m, !r.bad && r.b == ""
 }
 
 // LearnOwner takes in what a package database answered for a path; nil is an answer too.
@@ -213,7 +216,11 @@ func (c *Cache) LearnOwner(stamp, path string, m *owner.Match) {
 	if c.owners[stamp] == nil {
 		c.owners[stamp] = map[string]owned{}
 	}
-	c.owners[stamp][path] = owned{m}
+	var w writer
+	if m != nil {
+		tape{w: &w}.match(m)
+	}
+	c.owners[stamp][path] = owned(w.b)
 	c.changed = true
 }
 
@@ -301,7 +308,7 @@ func writeNew(path string, b []byte) error {
 // castagnoli is made once by the library, whoever asks.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// encode writes "staunch objects 2\n", the checksum of the rest, key, boot, and the tables as length-prefixed texts.
+// encode writes "staunch objects 3\n", the checksum of the rest, key, boot, and the tables as length-prefixed texts.
 func (c *Cache) encode() ([]byte, error) {
 	w := writer{b: append([]byte(cacheMagic), 0, 0, 0, 0)}
 	w.text(c.key)
@@ -330,13 +337,17 @@ func (c *Cache) encode() ([]byte, error) {
 	w.number(uint64(len(used)))
 	for id := range used {
 		w.text(id)
-		w.text(string(c.objects[id].json))
+		w.text(string(c.objects[id]))
 	}
-	owners, err := json.Marshal(c.owners)
-	if err != nil {
-		return nil, err
+	w.number(uint64(len(c.owners)))
+	for stamp, paths := range c.owners {
+		w.text(stamp)
+		w.number(uint64(len(paths)))
+		for path, match := range paths {
+			w.text(path)
+			w.text(string(match))
+		}
 	}
-	w.text(string(owners))
 	archives, err := c.encodeArchives()
 	if err != nil {
 		return nil, err
@@ -346,7 +357,7 @@ func (c *Cache) encode() ([]byte, error) {
 	return w.b, nil
 }
 
-const cacheMagic = "staunch objects 2\n"
+const cacheMagic = "staunch objects 3\n"
 
 var errDamaged = errors.New("its content does not fit its checksum or its form")
 
@@ -360,28 +371,38 @@ func (c *Cache) decode(b []byte) error {
 }
 
 func (c *Cache) decodeBody(b []byte) error {
-	r := textReader{b: b}
+	r := textReader{b: asText(b)}
 	if r.text() != c.key {
 		return nil
 	}
 	sameBoot := r.text() == c.boot
-	index, objects := map[Key]indexed{}, map[string]stored{}
-	for range r.count() {
+	count := r.count()
+	index := make(map[Key]indexed, r.room(count))
+	for range count {
 		k := Key{Dev: r.number(), Ino: r.number(), Size: int64(r.number()), Time: int64(r.number()), Mount: r.number()}
 		x := indexed{day: uint32(r.number()), Entry: Entry{ID: r.text(), SumKind: r.text(), Sum: r.text()}}
 		if sameBoot || k.Mount == 0 {
 			index[k] = x
 		}
 	}
-	for range r.count() {
+	count = r.count()
+	objects := make(map[string]stored, r.room(count))
+	for range count {
 		id := r.text()
-		objects[id] = stored{json: r.bytes()}
+		objects[id] = stored(r.text())
 	}
 	owners := map[string]map[string]owned{}
-	if raw := r.bytes(); r.bad || json.Unmarshal(raw, &owners) != nil {
-		return errDamaged
+	for range r.count() {
+		stamp := r.text()
+		count := r.count()
+		paths := make(map[string]owned, r.room(count))
+		for range count {
+			path := r.text()
+			paths[path] = owned(r.text())
+		}
+		owners[stamp] = paths
 	}
-	archives, err := decodeArchives(r.bytes(), sameBoot)
+	archives, err := decodeArchives([]byte(r.text()), sameBoot)
 	if r.bad || err != nil {
 		return errDamaged
 	}

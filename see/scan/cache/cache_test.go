@@ -3,12 +3,15 @@ package cache
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"testing"
+	"testing/quick"
 	"time"
 
 	"staunch/see/scan/elf"
 	"staunch/see/scan/lang"
+	"staunch/see/scan/owner"
 
 	"golang.org/x/sys/unix"
 )
@@ -139,10 +142,37 @@ func TestYoungAndNamelessContentIsNotKept(t *testing.T) {
 	}
 }
 
+// TestEverythingComesBackFromTape fills every field there is, so that one that is added later cannot be forgotten.
+func TestEverythingComesBackFromTape(t *testing.T) {
+	back := func(o elf.Object, m owner.Match) bool {
+		var w writer
+		tape{w: &w}.object(&o)
+		tape{w: &w}.match(&m)
+		var gotO elf.Object
+		var gotM owner.Match
+		r := textReader{b: string(w.b)}
+		tape{r: &r}.object(&gotO)
+		tape{r: &r}.match(&gotM)
+		if r.bad || r.b != "" || !reflect.DeepEqual(gotO, o) || !reflect.DeepEqual(gotM, m) {
+			t.Errorf("%+v comes back as %+v\n%+v as %+v", o, gotO, m, gotM)
+			return false
+		}
+		return true
+	}
+	if err := quick.Check(back, nil); err != nil {
+		t.Error(err)
+	}
+	back(elf.Object{}, owner.Match{})
+	back(elf.Object{Components: []elf.Component{}, Needed: []string{}}, owner.Match{})
+}
+
 func FuzzCache(f *testing.F) {
 	c := Open("", "key", "boot", time.Now())
 	c.index[Key{Dev: 1, Ino: 2}] = indexed{Entry: Entry{ID: "x"}, day: c.today}
-	c.objects["x"] = stored{json: []byte(`{"id":"x"}`)}
+	var w writer
+	tape{w: &w}.object(&elf.Object{ID: "x", Components: []elf.Component{{Name: "y"}}})
+	c.objects["x"] = stored(w.b)
+	c.owners["stamp"] = map[string]owned{"/bin/x": ""}
 	c.archives[ArchiveKey{Name: "a.jar"}] = archived{Name: "a.jar", Day: c.today, Has: lang.Archive{ClassPath: []string{"/b.jar"}}}
 	b, err := c.encode()
 	if err != nil {
@@ -153,6 +183,16 @@ func FuzzCache(f *testing.F) {
 		w := &Cache{key: "key", boot: "boot"}
 		if err := w.decodeBody(body); err != nil && w.index != nil {
 			t.Error("a damaged cache left something behind")
+		}
+		for id := range w.objects {
+			if o, err := w.Object(id); (o == nil) == (err == nil) {
+				t.Errorf("%v and %v", o, err)
+			}
+		}
+		for stamp, paths := range w.owners {
+			for path := range paths {
+				w.Owned(stamp, path)
+			}
 		}
 	})
 }
