@@ -8,56 +8,73 @@ import (
 
 // indented writes JSON for people: every level one blank further in.
 func indented(w io.Writer, v any) error {
-	var compact bytes.Buffer
-	out := json.NewEncoder(&compact)
+	out := json.NewEncoder(&indenter{w: w}) // it writes all at once
 	out.SetEscapeHTML(false)
-	if err := out.Encode(v); err != nil {
-		return err
-	}
-	_, err := w.Write(indent(compact.Bytes()))
-	return err
+	return out.Encode(v)
 }
 
-// indent is json.Indent with one blank for JSON that surely is some because an encoder wrote it: checking it again byte by byte took longer
-// than writing it.
-func indent(text []byte) []byte {
-	out := make([]byte, 0, len(text)+len(text)/2)
-	depth := 0
-	line := func() {
-		out = append(out, '\n')
-		for range depth {
-			out = append(out, ' ')
-		}
-	}
+// indenter is json.Indent with one blank, for JSON that surely is some because an encoder wrote it: checking it again byte by byte took
+// longer than writing it. What is given to one Write is a whole value.
+type indenter struct {
+	w     io.Writer
+	out   []byte
+	depth int
+}
+
+// piece is about how much is written at a time.
+const piece = 64 << 10
+
+// Write writes text with its levels.
+func (d *indenter) Write(text []byte) (int, error) {
+	d.out = make([]byte, 0, min(piece+piece/4, 2*len(text)))
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; c {
-		case '"':
-			end := i + 1 + stringEnd(text[i+1:])
-			out = append(out, text[i:end]...)
-			i = end - 1
-		case '{', '[':
-			out = append(out, c)
-			if text[i+1] == c+2 { // the brackets of nothing stay together
-				out = append(out, c+2)
-				i++
-				continue
+		if len(d.out) >= piece {
+			if _, err := d.w.Write(d.out); err != nil {
+				return 0, err
 			}
-			depth++
-			line()
-		case '}', ']':
-			depth--
-			line()
-			out = append(out, c)
-		case ',':
-			out = append(out, c)
-			line()
-		case ':':
-			out = append(out, ':', ' ')
-		default:
-			out = append(out, c)
+			d.out = d.out[:0]
 		}
+		i = d.take(text, i)
 	}
-	return out
+	_, err := d.w.Write(d.out)
+	return len(text), err
+}
+
+// take takes what begins at i and returns its last place.
+func (d *indenter) take(text []byte, i int) int {
+	switch c := text[i]; c {
+	case '"':
+		end := i + 1 + stringEnd(text[i+1:])
+		d.out = append(d.out, text[i:end]...)
+		return end - 1
+	case '{', '[':
+		d.out = append(d.out, c)
+		if text[i+1] == c+2 { // the brackets of nothing stay together
+			d.out = append(d.out, c+2)
+			return i + 1
+		}
+		d.line(1)
+	case '}', ']':
+		d.line(-1)
+		d.out = append(d.out, c)
+	case ',':
+		d.out = append(d.out, c)
+		d.line(0)
+	case ':':
+		d.out = append(d.out, ':', ' ')
+	default:
+		d.out = append(d.out, c)
+	}
+	return i
+}
+
+// line begins a line, so many levels further in.
+func (d *indenter) line(further int) {
+	d.depth += further
+	d.out = append(d.out, '\n')
+	for range d.depth {
+		d.out = append(d.out, ' ')
+	}
 }
 
 // stringEnd is the length of the rest of a string that has begun, with its last quote.

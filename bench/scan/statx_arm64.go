@@ -1,0 +1,3 @@
+package main
+
+const sysStatx = 291
