@@ -177,7 +177,7 @@ func (i Instr) only(op string) bool { return len(i.Op) == 1 && i.Op[0] == op }
 // rarity orders the parts of a shape so that what few functions hold is looked for first.
 func (i Instr) rarity() int {
 	switch {
-	case i.only("cmp") && len(i.Imm) > 0:
+	case (i.only("cmp") || i.only("movb")) && len(i.Imm) > 0:
 		return 0
 	case i.only("mov") && len(i.Reg) > 0 && len(i.Imm) > 0:
 		return 1
@@ -186,16 +186,22 @@ func (i Instr) rarity() int {
 }
 
 func countImm(i Instr, machine string, b []byte, imm byte, need int) bool {
-	compare := i.only("cmp")
 	if machine == "aarch64" {
-		return !compare || countCompareArm64(b, uint32(imm)) >= need
+		return !i.only("cmp") || countCompareArm64(b, uint32(imm)) >= need
+	}
+	isOf := func([]byte, int) bool { return true }
+	switch {
+	case i.only("cmp"):
+		isOf = compareX86
+	case i.only("movb"):
+		isOf = storeX86
 	}
 	if i.only("mov") && len(i.Reg) > 0 { // a constant goes into a register as 32 bits (or 64, which begin the same)
 		return bytes.Count(b, []byte{imm, 0, 0, 0}) >= need
 	}
 	for at, count := 0, 0; count < need; count++ {
 		n := bytes.IndexByte(b[at:], imm)
-		for compare && n >= 0 && !compareX86(b, at+n) {
+		for n >= 0 && !isOf(b, at+n) {
 			at += n + 1
 			n = bytes.IndexByte(b[at:], imm)
 		}
@@ -228,4 +234,14 @@ func countCompareArm64(b []byte, imm uint32) int {
 		}
 	}
 	return count
+}
+
+// storeX86 tells whether the byte at b[at] may be the immediate of a mov of one byte to memory: opcode c6 with /0.
+func storeX86(b []byte, at int) bool {
+	for back := 2; back <= 7 && back <= at; back++ {
+		if b[at-back] == 0xc6 && b[at-back+1]>>3&7 == 0 {
+			return true
+		}
+	}
+	return false
 }
