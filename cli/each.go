@@ -12,6 +12,7 @@ import (
 	"staunch/ink"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
+	"staunch/tame"
 )
 
 // told is what came of one host.
@@ -32,7 +33,7 @@ func each[T any](ctx context.Context, env *Env, r *reaching, hosts []fleet.Host,
 		at[h.Name] = i
 	}
 	return parallel(hosts, r.forks, func(h fleet.Host) (T, error) {
-		return one(ctx, crew, r.patience, h, func(s cell) { cells.set(at[h.Name], s) }, ask)
+		return one(ctx, crew, r.patience, h, cells.of(at[h.Name], h.Name), ask)
 	})
 }
 
@@ -58,17 +59,17 @@ func parallel[T any](hosts []fleet.Host, forks int, do func(fleet.Host) (T, erro
 }
 
 // one asks one host within its patience.
-func one[T any](ctx context.Context, c *crew, patience time.Duration, h fleet.Host, set func(cell), ask func(context.Context, host.Host, func(host.Progress)) (T, error)) (got T, err error) {
+func one[T any](ctx context.Context, c *crew, patience time.Duration, h fleet.Host, seen follower, ask func(context.Context, host.Host, func(host.Progress)) (T, error)) (got T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer func() {
 		if err != nil {
-			set(cellFailed)
+			seen.set(cellFailed)
 		} else {
-			set(cellDone)
+			seen.set(cellDone)
 		}
 	}()
-	set(cellConnecting)
+	seen.set(cellConnecting)
 	to, err := c.open(ctx, h)
 	if err != nil {
 		return got, err
@@ -78,8 +79,8 @@ func one[T any](ctx context.Context, c *crew, patience time.Duration, h fleet.Ho
 			err = fault.New(fault.Unreachable, "%s: hanging up: %v", h.Name, closed)
 		}
 	}()
-	set(cellWorking)
-	return ask(ctx, to, func(host.Progress) {})
+	seen.set(cellWorking)
+	return ask(ctx, to, seen.says)
 }
 
 // cell is how one host stands.
@@ -99,6 +100,7 @@ type cells struct {
 	mu    sync.Mutex
 	on    bool
 	state []rune
+	said  string // what a host told last of its work
 	begun time.Time
 	last  time.Time
 	lines int
@@ -115,10 +117,32 @@ func newCells(env *Env, hosts []fleet.Host) *cells {
 	return c
 }
 
-func (c *cells) set(i int, s cell) {
+// follower is told how one host stands, and what it says of its work.
+type follower struct {
+	set  func(cell)
+	says func(host.Progress)
+}
+
+func (c *cells) of(i int, name string) follower {
+	return follower{
+		set: func(s cell) { c.change(func() { c.state[i] = rune(s) }) },
+		says: func(p host.Progress) {
+			if p.Says == "" {
+				return
+			}
+			says := name + ": " + p.Says
+			if p.Total > 0 {
+				says += fmt.Sprintf(" %d of %d", p.Done, p.Total)
+			}
+			c.change(func() { c.said = tame.Line(says) })
+		},
+	}
+}
+
+func (c *cells) change(it func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.state[i] = rune(s)
+	it()
 	now := time.Now()
 	if !c.on || now.Sub(c.begun) < quiet || now.Sub(c.last) < 80*time.Millisecond {
 		return
@@ -146,6 +170,10 @@ func (c *cells) draw() {
 		counts[rune(cellFailed)], counts[rune(cellWorking)], counts[rune(cellConnecting)], counts[rune(cellWaiting)])
 	b.WriteString(ink.Fit(legend, width))
 	c.lines = lines + 1
+	if c.said != "" {
+		b.WriteString("\n" + ink.Fit(c.said, width))
+		c.lines++
+	}
 	fmt.Fprint(c.env.Stderr, b.String())
 }
 

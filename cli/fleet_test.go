@@ -3,11 +3,14 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"staunch/cli"
 	"staunch/reach/lab"
@@ -15,6 +18,7 @@ import (
 	"staunch/testbed/real"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
+	"golang.org/x/sys/unix"
 )
 
 // on types a command about hosts of the operator's fleet.
@@ -219,4 +223,52 @@ func TestWithoutAnInventoryWhatThereIsWillDo(t *testing.T) {
 	has(t, "where they come from", says, home+"/.ssh/config, as there is no staunch.yaml")
 	out, _ = lists("web2 | 10.0.0.7")
 	has(t, "a name that nobody wrote down", out, "10.0.0.7", "web2")
+}
+
+// terminal opens a real one: what is written to the file a person would see; screen gives it all once the file is closed.
+func terminal(t *testing.T, columns uint16) (tty *os.File, screen func() string) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		real.Missing(t, "no terminals: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		err = unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns})
+	}
+	if err == nil {
+		tty, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		real.Missing(t, "no terminals: %v", err)
+	}
+	all := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(master) // ends with an error when the other side is closed
+		all <- string(text)
+	}()
+	return tty, func() string { tty.Close(); return <-all }
+}
+
+func TestWorkOnManyHostsIsShownOneCellAHost(t *testing.T) {
+	o := newOperator(t, 2, lab.Trouble{Host: "web2", Way: lab.Refuses}, lab.Trouble{Host: "db1", Way: lab.Slow, Delay: time.Second})
+	tty, screen := terminal(t, 60)
+	o.stderr = tty
+	if _, _, code := o.types("scan", "--on", "web1, web2, db1, db2", "--advisory", "CVE-2026-0001", "--config", o.path("staunch.yaml")); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	seen := screen()
+	has(t, "the last picture", seen, "#!o#", "4 hosts: # 2 done, ! 1 failed, o 1 looking", "db1: looking at")
+	if !strings.HasSuffix(seen, "\x1b[J") {
+		t.Errorf("the view stays on the screen: %q", seen)
+	}
+	for line := range strings.SplitSeq(seen, "\n") {
+		if n := len([]rune(line[strings.LastIndex(line, "\x1b[J")+1:])); n > 60+3 {
+			t.Errorf("a line of %d columns on a terminal of 60: %q", n, line)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,8 +54,9 @@ services:
 // operator is a person with a pretend fleet.
 type operator struct {
 	person
-	lab *lab.Lab
-	env map[string]string
+	lab    *lab.Lab
+	env    map[string]string
+	stderr io.Writer // nil: it is kept and given back
 }
 
 func newOperator(t *testing.T, webs int, troubles ...lab.Trouble) operator {
@@ -79,11 +81,15 @@ func (o operator) write(name, text string) {
 func (o operator) types(args ...string) (out, err string, code int) {
 	o.t.Helper()
 	var stdout, stderr bytes.Buffer
+	var errs io.Writer = &stderr
+	if o.stderr != nil {
+		errs = o.stderr
+	}
 	if args[0] == "incident" || args[0] == "plan" || args[0] == "approve" {
 		args = append(args, "--config", o.path("staunch.yaml"))
 	}
 	code = cli.Run(context.Background(), cli.Env{
-		Args: args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Version: "test",
+		Args: args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: errs, Version: "test",
 		Getenv: func(name string) string {
 			if name == "XDG_DATA_HOME" {
 				return o.dir

@@ -19,9 +19,11 @@ func terminalWidth(env *Env) int {
 	if n, err := strconv.Atoi(env.Getenv("COLUMNS")); err == nil && n >= 40 {
 		return n
 	}
-	if f, ok := env.Stdout.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 40 {
-			return w
+	for _, out := range []io.Writer{env.Stdout, env.Stderr} { // stdout may go into a file while a person looks at stderr
+		if f, ok := out.(*os.File); ok {
+			if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 40 {
+				return w
+			}
 		}
 	}
 	return 100
