@@ -48,6 +48,7 @@ type Bench struct {
 	Reloadable func(ctx context.Context, units []string) error
 
 	systemd *systemd.Manager
+	heard   []string // what the program that ran last printed
 }
 
 // Close ends what the bench opened.

@@ -57,6 +57,7 @@ func (b *Bench) Run(ctx context.Context, c Command) ([]string, error) {
 	go watch(ctx, output, stop)
 	err = cmd.Run()
 	lines := lastLines(output, c.Output)
+	b.heard = lines
 	if ctx.Err() != nil {
 		killed := killGroup(cmd.Process)
 		if cause := context.Cause(ctx); fault.Is(cause, fault.Full) {
@@ -72,6 +73,12 @@ func (b *Bench) Run(ctx context.Context, c Command) ([]string, error) {
 	}
 	return lines, nil
 }
+
+// mostHeard is how many of the last program's lines a person needs to see why it failed.
+const mostHeard = 40
+
+// SayHeard keeps the last lines of the program that ran last for the outcome's log: for an act that failed by it.
+func (b *Bench) SayHeard() { b.Say(b.heard[max(0, len(b.heard)-mostHeard):]...) }
 
 // watch ends a program that writes without end.
 func watch(ctx context.Context, output *os.File, stop context.CancelCauseFunc) {

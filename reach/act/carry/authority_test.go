@@ -111,7 +111,7 @@ func forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused(t *testing.T, 
 	third, line := people(t, "carol")
 	m.Write(t, "/etc/staunch/policy.json", `{"schema":1,"quorum":3}`, 0o644)
 	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{me}, who...)), act.Refused, "2 of 3") // the host's own word, not the plan's
-	m.Exec(t, "rm /etc/staunch/policy.json")
+	m.Write(t, "/etc/staunch/policy.json", `{"schema":1,"quorum":2}`, 0o644)
 	left := signedOrders(t, restart.Act, false, soon, []string{me}, who[0], third[0])
 	m.Write(t, "/etc/staunch/allowed_signers", signers+line, 0o644)
 	if p := m.check(left); p.Refused != "" {
@@ -122,6 +122,7 @@ func forgedExpiredReplayedWrongHostAndUnderSignedOrdersAreRefused(t *testing.T, 
 	m.Write(t, "/etc/staunch/allowed_signers", strings.Replace(signers, "bob ", `bob namespaces="git" `, 1), 0o644)
 	m.want(m.do(signedOrders(t, restart.Act, false, soon, []string{me}, who...)), act.Refused, "not allowed for")
 	m.Write(t, "/etc/staunch/allowed_signers", signers, 0o644)
+	m.Exec(t, "rm /etc/staunch/policy.json")
 
 	good := signedOrders(t, restart.Act, false, soon, []string{me, "other"}, who...)
 	forged := good

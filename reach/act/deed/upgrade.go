@@ -276,7 +276,11 @@ func (u Upgrade) apply(ctx context.Context, b *bench.Bench, m packages.Manager, 
 		return bench.Untouched(err)
 	}
 	b.Tell("installing")
-	return m.Apply(ctx, slices.Concat(want, also), u.With.Downgrade)
+	if err := m.Apply(ctx, slices.Concat(want, also), u.With.Downgrade); err != nil {
+		b.SayHeard()
+		return err
+	}
+	return nil
 }
 
 func (u Upgrade) save(ctx context.Context, b *bench.Bench, m packages.Manager, seen upgradeSeen) error {
@@ -335,7 +339,11 @@ func (u Upgrade) Undo(ctx context.Context, b *bench.Bench) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(m.Restore(ctx, b.SavedInside()), release()); err != nil {
+	restored := m.Restore(ctx, b.SavedInside())
+	if restored != nil {
+		b.SayHeard()
+	}
+	if err := errors.Join(restored, release()); err != nil {
 		return nil, err
 	}
 	old := u.changing(before)

@@ -112,14 +112,33 @@ func bare(name string) string {
 	return name
 }
 
-// aptSays picks apt's own error line, the one that a person needs.
+// aptSays picks the line that a person needs: dpkg's own reason, where apt only tells that dpkg failed, else apt's.
 func aptSays(lines []string, err error) error {
 	for _, line := range lines {
-		if what, found := strings.CutPrefix(line, "E: "); found {
-			return fault.New(fault.Conflict, "apt: %s", what)
+		what, found := strings.CutPrefix(line, "E: ")
+		if !found {
+			continue
 		}
+		if why := dpkgSays(lines); why != "" && strings.Contains(what, "dpkg") {
+			what = why
+		}
+		return fault.New(fault.Conflict, "apt: %s", what)
 	}
 	return err
+}
+
+// dpkgSays is dpkg's first complaint, with the line that goes on with it.
+func dpkgSays(lines []string) string {
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "dpkg: error") && !strings.HasPrefix(line, "dpkg: unrecoverable") {
+			continue
+		}
+		if i+1 < len(lines) && (strings.HasSuffix(line, ":") || strings.HasSuffix(line, ",")) {
+			line += " " + strings.TrimSpace(lines[i+1])
+		}
+		return line
+	}
+	return ""
 }
 
 // Offers reads apt-cache madison: every version that the package sources have, as they were read last.

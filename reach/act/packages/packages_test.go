@@ -88,6 +88,20 @@ func TestWhatManagersSayTheyWouldDoIsUnderstood(t *testing.T) {
 	}
 }
 
+func TestWhyAptFailedIsSaid(t *testing.T) {
+	for text, want := range map[string]string{
+		"Reading...\nE: Version '9' for 'a' was not found": "apt: Version '9' for 'a' was not found",
+		"dpkg: unrecoverable fatal error, aborting:\n unable to flush x: No space left on device\nE: Sub-process /usr/bin/dpkg returned an error code (2)":           "apt: dpkg: unrecoverable fatal error, aborting: unable to flush x: No space left on device",
+		"dpkg: error processing package a (--configure):\n installed a package post-installation script failed\nE: Sub-process /usr/bin/dpkg returned an error code": "apt: dpkg: error processing package a (--configure): installed a package post-installation script failed",
+		"E: Sub-process /usr/bin/dpkg returned an error code (1)": "apt: Sub-process /usr/bin/dpkg returned an error code (1)",
+		"dpkg: error:": "it ended badly",
+	} {
+		if got := aptSays(strings.Split(text, "\n"), fault.New(fault.Conflict, "it ended badly")); got.Error() != want {
+			t.Errorf("%q: %v, want %s", text, got, want)
+		}
+	}
+}
+
 func TestATransactionIsExactlyWhatWasAskedFor(t *testing.T) {
 	want := []Package{{Name: "libssl3", Version: "2"}}
 	have := []Installed{{Package: Package{Name: "libssl3", Version: "1"}}}
