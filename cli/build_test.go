@@ -9,6 +9,7 @@ import (
 
 	"staunch/mend/build"
 	"staunch/reach/fleet"
+	"staunch/reach/fleet/borrow"
 	"staunch/reach/lab"
 	"staunch/see/scan/elf"
 	"staunch/testbed/real"
@@ -96,7 +97,7 @@ func (o *operator) builds(f *fleet.Fleet, world lab.World) {
 		o.t.Fatal(err)
 	}
 	o.lab = l
-	text, err := fleet.Write(f)
+	text, err := borrow.Write(f)
 	if err != nil {
 		o.t.Fatal(err)
 	}

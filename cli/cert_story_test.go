@@ -26,6 +26,7 @@ import (
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
 	"staunch/reach/fleet"
+	"staunch/reach/fleet/borrow"
 	"staunch/reach/here"
 	"staunch/reach/host"
 	"staunch/see/keys"
@@ -72,7 +73,7 @@ func newShop(t *testing.T, o pebble.Options) *shop {
 		webs = append(webs, x.listen(fmt.Sprintf("127.0.0.%d", i+1), x.path(name+"/tls/shop.pem")))
 	}
 	x.write("cdn.pem", chain+key)
-	text, err := fleet.Write(f)
+	text, err := borrow.Write(f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -259,7 +259,7 @@ func newHostsImport(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out, err := fleet.Write(f)
+			out, err := borrow.Write(f)
 			if err != nil {
 				return err
 			}

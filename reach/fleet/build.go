@@ -55,8 +55,8 @@ func rings(forms []ringForm) []Ring {
 	return rings
 }
 
-// home is the ring of hosts that name none.
-func (f *Fleet) home() string {
+// Home is the ring of hosts that name none.
+func (f *Fleet) Home() string {
 	if _, ok := f.Ring("production"); ok {
 		return "production"
 	}
@@ -70,7 +70,7 @@ func (r *reader) hosts(f *Fleet, h hostForm) {
 		return
 	}
 	if h.Ring == "" {
-		h.Ring = f.home()
+		h.Ring = f.Home()
 	} else if _, known := f.Ring(h.Ring); !known {
 		var rings []string
 		for _, ring := range f.Rings {
@@ -260,7 +260,7 @@ func Of(source string, hosts []Host) *Fleet {
 			continue
 		}
 		if h.Ring == "" {
-			h.Ring = f.home()
+			h.Ring = f.Home()
 		}
 		at[h.Name] = len(f.Hosts)
 		f.Hosts = append(f.Hosts, h)

@@ -1,8 +1,6 @@
 package fleet
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -10,10 +8,9 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/fleet/syntax"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // Limits of an inventory. A file or fleet beyond them is refused.
@@ -43,8 +40,7 @@ func parse(text []byte, source string) (*form, *reader, error) {
 	if len(text) > MaxBytes {
 		return nil, nil, fault.New(fault.Full, "%s has %d bytes, the limit is %d", source, len(text), MaxBytes)
 	}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // the mark that some editors put before UTF-8
-	tree, err := Syntax(text, source)
+	tree, err := syntax.Parse(text, source)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,38 +53,6 @@ func parse(text []byte, source string) (*form, *reader, error) {
 	}
 	r.value(tree.Docs[0].Body, reflect.ValueOf(f).Elem(), "", 0)
 	return f, r, r.fault()
-}
-
-// Syntax parses YAML. The parser is not ours: a panic in it is the file's fault, not ours to die of.
-func Syntax(text []byte, source string) (tree *ast.File, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			tree, err = nil, fault.New(fault.Corrupt, "%s is not YAML: the parser gave up: %v", source, p)
-		}
-	}()
-	if err := shallow(text, source); err != nil {
-		return nil, err
-	}
-	tree, err = parser.ParseBytes(text, 0)
-	var bad *yaml.SyntaxError
-	switch {
-	case errors.As(err, &bad) && bad.Token != nil:
-		at := bad.Token.Position
-		return nil, fault.New(fault.Usage, "%s:%d:%d: %s", source, at.Line, at.Column, strings.ReplaceAll(bad.Message, "\t", `\t`)).Hinted("%s", syntaxHint(bad.Message))
-	case err != nil:
-		return nil, fault.New(fault.Usage, "%s is not YAML: %s", source, strings.ReplaceAll(err.Error(), "\n", " "))
-	}
-	return tree, nil
-}
-
-func syntaxHint(message string) string {
-	switch {
-	case strings.Contains(message, "\t"):
-		return "YAML is indented by spaces, never by tabs"
-	case strings.Contains(message, "already defined"):
-		return "every key stands once; put the two together"
-	}
-	return "from there on it is not YAML; an open bracket or quote may stand before it"
 }
 
 func (r *reader) wrong(at spot, hint, format string, args ...any) {
@@ -454,25 +418,4 @@ func (r *reader) labels(node ast.Node, v reflect.Value, key string) {
 		}
 	}
 	v.Set(reflect.ValueOf(labels))
-}
-
-// Aliased tells whether YAML uses aliases, by which a small text can stand for an endless one.
-func Aliased(tree *ast.File) bool {
-	found := aliasFinder{}
-	for _, doc := range tree.Docs {
-		if doc.Body != nil {
-			ast.Walk(&found, doc.Body)
-		}
-	}
-	return found.found
-}
-
-type aliasFinder struct{ found bool }
-
-// Visit looks at one node.
-func (a *aliasFinder) Visit(n ast.Node) ast.Visitor {
-	if _, is := n.(*ast.AliasNode); is {
-		a.found = true
-	}
-	return a
 }

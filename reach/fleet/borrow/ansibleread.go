@@ -7,6 +7,7 @@ import (
 
 	"staunch/fault"
 	"staunch/reach/fleet"
+	"staunch/reach/fleet/syntax"
 
 	"github.com/goccy/go-yaml"
 )
@@ -127,11 +128,11 @@ func ansibleGroups(text []byte, source string) (map[string]ansibleGroup, error) 
 
 // decoded reads YAML without aliases, by which a small text can stand for an endless one.
 func decoded(text []byte, source string, into any) error {
-	tree, err := fleet.Syntax(text, source)
+	tree, err := syntax.Parse(text, source)
 	if err != nil {
 		return err
 	}
-	if fleet.Aliased(tree) {
+	if syntax.Aliased(tree) {
 		return fault.New(fault.Unsupported, "%s uses YAML aliases, which are not read here", source).Hinted("use the output of: ansible-inventory --list")
 	}
 	return unmarshal(text, source, into)

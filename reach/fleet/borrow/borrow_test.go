@@ -44,7 +44,7 @@ func TestBorrowsWhatTheTeamHas(t *testing.T) {
 				t.Errorf("%s: mail at %q", c.name, m.Address)
 			}
 		}
-		again, err := fleet.Write(f)
+		again, err := borrow.Write(f)
 		if err != nil {
 			t.Fatal(err)
 		}

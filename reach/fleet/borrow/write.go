@@ -1,16 +1,17 @@
-package fleet
+package borrow
 
 import (
 	"slices"
 	"strings"
 
 	"staunch/fault"
+	"staunch/reach/fleet"
 
 	"github.com/goccy/go-yaml"
 )
 
 // Write spells a fleet's hosts as staunch.yaml, to begin one from a borrowed inventory. Services and endpoints are for people to add.
-func Write(f *Fleet) ([]byte, error) {
+func Write(f *fleet.Fleet) ([]byte, error) {
 	hosts := yaml.MapSlice{}
 	for _, h := range f.Hosts {
 		hosts = append(hosts, yaml.MapItem{Key: h.Name, Value: entry(f, h)})
@@ -28,7 +29,7 @@ func Write(f *Fleet) ([]byte, error) {
 }
 
 // entry is a host's mapping without what is usual.
-func entry(f *Fleet, h Host) yaml.MapSlice {
+func entry(f *fleet.Fleet, h fleet.Host) yaml.MapSlice {
 	out := yaml.MapSlice{}
 	add := func(key string, value any, usual bool) {
 		if !usual {
@@ -38,7 +39,7 @@ func entry(f *Fleet, h Host) yaml.MapSlice {
 	add("address", h.Address, h.Address == "")
 	add("port", h.Port, h.Port == 0)
 	add("user", h.User, h.User == "")
-	add("ring", h.Ring, h.Ring == f.home())
+	add("ring", h.Ring, h.Ring == f.Home())
 	labels := []string{}
 	for l := range h.Labels {
 		labels = append(labels, l)
