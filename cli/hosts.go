@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"staunch/fault"
@@ -77,12 +76,31 @@ func (l *hostList) list(env *Env, hosts []fleet.Host) error {
 	if l.format == "json" {
 		return indented(env.Stdout, hosts)
 	}
-	w := tabwriter.NewWriter(env.Stdout, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "HOST\tRING\tADDRESS\tLABELS\tNOTE")
+	rows := [][]string{{"HOST", "RING", "ADDRESS", "LABELS", "NOTE"}}
 	for _, h := range hosts {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", h.Name, h.Ring, h.Dial(), labelWords(h), note(h))
+		rows = append(rows, []string{h.Name, h.Ring, h.Dial(), labelWords(h), note(h)})
 	}
-	return w.Flush()
+	_, err := io.WriteString(env.Stdout, columns(rows, terminalWidth(env)))
+	return err
+}
+
+// columns sets rows under each other; the last column hangs where it does not fit.
+func columns(rows [][]string, width int) string {
+	wide := make([]int, len(rows[0])-1)
+	for _, row := range rows {
+		for i := range wide {
+			wide[i] = max(wide[i], ink.Columns(row[i]))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		lead := ""
+		for i, w := range wide {
+			lead += row[i] + strings.Repeat(" ", w-ink.Columns(row[i])+2)
+		}
+		ink.Hang(&b, width, lead, row[len(wide)])
+	}
+	return b.String()
 }
 
 // note says why a host is not covered, and what alone restarts it.
