@@ -446,3 +446,30 @@ func TestALineThatBreaksForAMoment(t *testing.T) {
 		t.Errorf("%v, %s, %d looks", err, x.status(), looks.Load())
 	}
 }
+
+// TestAHostThatLostItsKeys: asked again after a crash, a host answers with another key than the one that is stored. The stored one is certified, perhaps: nothing
+// is overwritten, and a person is told.
+func TestAHostThatLostItsKeys(t *testing.T) {
+	x := newShop(t)
+	sealed := x.seal(replace.NewKeys(x.keys, x.opts))
+	s := &sealed.Plan().Steps[0]
+	w := run.Work{Plan: sealed.Plan(), Step: s, Target: s.Targets[0]}
+	if _, err := x.Do(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	name := replace.KeyName("1.1", cert.SPKI(x.old), "")
+	first, err := x.desk.Made(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Do(t.Context(), w); err != nil {
+		t.Errorf("asked again it answers with the same key: %v", err)
+	}
+	clear(x.host.made)
+	if _, err := x.Do(t.Context(), w); !fault.Is(err, fault.Conflict) {
+		t.Errorf("another key under the same name: %v", err)
+	}
+	if now, err := x.desk.Made(t.Context(), name); err != nil || now.SPKI != first.SPKI {
+		t.Errorf("the stored key is %s now, %v", now.SPKI, err)
+	}
+}
