@@ -473,3 +473,27 @@ func TestAHostThatLostItsKeys(t *testing.T) {
 		t.Errorf("the stored key is %s now, %v", now.SPKI, err)
 	}
 }
+
+// TestTheWindowIsOver: what people approved ends before the CDN changes over. Nothing is revoked by itself any more, though everything is proven by then.
+func TestTheWindowIsOver(t *testing.T) {
+	x := newShop(t)
+	made := x.certified()
+	x.opts.ID, x.opts.Expires = "1.2", time.Now().Add(2*time.Second)
+	sealed := x.seal(replace.RollOut(x.keys, made, x.opts))
+	rec, ended := &tape{}, make(chan run.State, 1)
+	go func() { ended <- x.runOn(sealed, rec) }()
+	for end := time.Now().Add(60 * time.Second); !x.cdn.active(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the CDN was never activated")
+		}
+	}
+	time.Sleep(time.Until(x.opts.Expires))
+	x.cdn.release()
+	if state := <-ended; state == run.Complete || x.status() != "Valid" {
+		x.complain(rec)
+		t.Errorf("the run ended %q, the old certificate is %s", state, x.status())
+	}
+	if slices.ContainsFunc(rec.events, func(e run.Event) bool { return strings.HasPrefix(e.Step, "revoke-") && e.Kind == run.Begun }) {
+		t.Error("the revocation began after the window")
+	}
+}
