@@ -78,9 +78,10 @@ func serves(t *testing.T, address string, config *tls.Config) string {
 }
 
 // TestAnEndpointThatThePlanDoesNotKnow: after the plan was signed the inventory learns of a server that has the old key under a name of its own, and at an
-// IPv6 address. The run holds and names it, nothing is revoked; when it serves another key, the step is tried again and revokes.
+// IPv6 address. The run holds and names it, nothing is revoked; when it serves another key, the step is tried again and revokes. The CA rejects nonces, sleeps, and
+// wants every name proven anew.
 func TestAnEndpointThatThePlanDoesNotKnow(t *testing.T) {
-	x := newShop(t, pebble.Options{})
+	x := newShop(t, pebble.Options{Misbehave: true, NoReuse: true})
 	x.rollout()
 	pair, err := tls.X509KeyPair([]byte(x.was), []byte(x.was))
 	if err != nil {
