@@ -285,7 +285,11 @@ func see(ctx context.Context, p cert.Point, from string) cert.Served {
 		s.Unseen = p.Address + " is no address"
 		return s
 	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	patience := 15 * time.Second
+	if p.StartTLS != "" {
+		patience = 90 * time.Second // its greetings may be late
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	e := probe.Endpoint{Address: at.Addr(), Port: at.Port(), Name: p.Name, SNI: p.SNI, StartTLS: p.StartTLS, Domain: p.Domain}
 	first, chain, err := probe.Serves(ctx, e)

@@ -45,8 +45,13 @@ func (d *desk) lookers(c *certsFile) ([]cert.Looker, error) {
 }
 
 func keysFrom(ctx context.Context, at host.Host, p cert.Point) ([]string, error) {
+	patience := int64(0) // the probe's own
+	if p.StartTLS != "" {
+		patience = 20000 // a greeting may be late
+	}
 	question, err := json.Marshal(probe.Question{
-		Targets: []string{p.Address}, SNI: p.SNI, StartTLS: cmp.Or(p.StartTLS, "none"), Domain: p.Domain, Mode: probe.ModeKeys, Offline: true,
+		TimeoutMS: patience,
+		Targets:   []string{p.Address}, SNI: p.SNI, StartTLS: cmp.Or(p.StartTLS, "none"), Domain: p.Domain, Mode: probe.ModeKeys, Offline: true,
 	})
 	if err != nil {
 		return nil, fault.New(fault.Bug, "%v", err)

@@ -75,7 +75,7 @@ type Serving struct {
 type Watch struct {
 	Times   int           // looks at each point from each vantage point, at least 1
 	Every   time.Duration // pause between them: times and pause make the soak window
-	Timeout time.Duration // for one look; 0: 10 s
+	Timeout time.Duration // for one look; 0: 10 s. Nine times as long where the server greets first (STARTTLS)
 	Workers int           // points looked at side by side; 0: 16
 }
 
@@ -127,6 +127,9 @@ func round(ctx context.Context, points []Point, lookers []Looker, w Watch) []Sig
 
 func look(ctx context.Context, p Point, l Looker, timeout time.Duration) Sighting {
 	s := Sighting{Point: p, From: l.From}
+	if p.StartTLS != "" {
+		timeout *= 9 // each of its connections may have to wait for a greeting
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	keys, err := l.See(ctx, p)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"staunch/fault"
 	"staunch/see/probe/chain"
@@ -20,7 +21,7 @@ import (
 // as served (DER, leaf first). It trusts nothing and judges nothing: a wrong or expired certificate is still the one that is served.
 // Faults: Unreachable, Timeout, Unsupported (no TLS there), Corrupt (no certificate could be read).
 func Serves(ctx context.Context, e Endpoint) (spki string, der [][]byte, err error) {
-	d := door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout())
+	d := doorTo(e)
 	served, err := chainOf(ctx, d)
 	if err != nil {
 		return "", nil, err
@@ -29,16 +30,27 @@ func Serves(ctx context.Context, e Endpoint) (spki string, der [][]byte, err err
 	return spki, served, err
 }
 
+// greeting is how long a connection may take where the server speaks first: mail servers let strangers wait before they greet, to tell people from spam.
+const greeting = 20 * time.Second
+
+func doorTo(e Endpoint) *door.Door {
+	patience := Question{}.timeout()
+	if e.StartTLS != "" {
+		patience = greeting
+	}
+	return door.New(e, door.NewLimits(0, 0, 0), patience)
+}
+
 // ServesAll is like Serves, but asks separately for each kind of certificate (RSA, ECDSA, EdDSA), in TLS 1.2 by suites and in TLS 1.3 by signature
 // schemes, because one endpoint may serve several and a key is only gone when none of them is it.
 // Each connection is a handshake of its own: nothing is resumed, so nothing is shown that the server no longer has.
 func ServesAll(ctx context.Context, e Endpoint) (spkis []string, err error) {
-	return keysOf(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+	return keysOf(ctx, doorTo(e))
 }
 
 // ServesChains is ServesAll with the chain (DER, leaf first) that came with each key.
 func ServesChains(ctx context.Context, e Endpoint) (chains [][][]byte, err error) {
-	return chainsOf(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+	return chainsOf(ctx, doorTo(e))
 }
 
 // ServesNameless tells which key those are shown who ask for no name: many servers have a certificate for them that nobody thinks of. None where they are
@@ -47,7 +59,7 @@ func ServesNameless(ctx context.Context, e Endpoint) (spkis []string, err error)
 	if e.SNI == "" {
 		return nil, nil
 	}
-	return nameless(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+	return nameless(ctx, doorTo(e))
 }
 
 func nameless(ctx context.Context, d *door.Door) ([]string, error) {
@@ -64,7 +76,7 @@ func nameless(ctx context.Context, d *door.Door) ([]string, error) {
 
 // ServesAnyone is ServesAll and ServesNameless.
 func ServesAnyone(ctx context.Context, e Endpoint) (spkis []string, err error) {
-	return keysForAnyone(ctx, door.New(e, door.NewLimits(0, 0, 0), Question{}.timeout()))
+	return keysForAnyone(ctx, doorTo(e))
 }
 
 func keysForAnyone(ctx context.Context, d *door.Door) ([]string, error) {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"staunch/see/probe"
 	"staunch/testbed/real"
@@ -116,6 +118,37 @@ func meetsStartTLS(t *testing.T, a *authority, l leaf, protocol string, port int
 	}
 	if !strings.Contains(offered(r), "TLS1.2") && !strings.Contains(offered(r), "TLS1.3") {
 		t.Errorf("%s: offered %q", protocol, offered(r))
+	}
+}
+
+// A mail server that lets strangers wait six seconds before it greets is looked at all the same.
+func TestServesOfAMailServerThatGreetsLate(t *testing.T) {
+	real.Slow(t)
+	real.Root(t)
+	t.Parallel()
+	a := newAuthority(t)
+	var behind int
+	for _, port := range postfix(t, a.issue(t, ecKey(t))) {
+		behind = port
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				time.Sleep(6 * time.Second)
+				pipe(c, local(behind))
+			}()
+		}
+	}()
+	at := netip.MustParseAddrPort(l.Addr().String())
+	if _, _, err := probe.Serves(t.Context(), probe.Endpoint{Address: at.Addr(), Port: at.Port(), SNI: "localhost", StartTLS: "smtp"}); err != nil {
+		t.Error(err)
 	}
 }
 
