@@ -442,9 +442,29 @@ func TestALineThatBreaksForAMoment(t *testing.T) {
 		}
 	}
 	looks.Store(0)
+	if err := x.retired(sealed); err != nil || looks.Load() != 3*int64(len(x.points)) {
+		t.Errorf("taking the old certificate away: %v, %d looks", err, looks.Load())
+	}
+	shows.Store(&bad)
+	if err := x.retired(sealed); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "still serves the key") {
+		t.Errorf("taken away although it is served: %v", err)
+	}
+	shows.Store(&fresh)
+	looks.Store(0)
 	if err := x.byHand(sealed); err != nil || x.status() != "Revoked" || looks.Load() != 3*int64(len(x.points)) {
 		t.Errorf("%v, %s, %d looks", err, x.status(), looks.Load())
 	}
+}
+
+// retired asks the step that takes the old certificate away from the CDN.
+func (x *shop) retired(sealed *plan.Sealed) error {
+	for i := range sealed.Plan().Steps {
+		if s := &sealed.Plan().Steps[i]; s.Kind == plan.Retire {
+			_, err := x.Do(x.t.Context(), run.Work{Plan: sealed.Plan(), Step: s, Target: s.Targets[0]})
+			return err
+		}
+	}
+	return fault.New(fault.NotFound, "the plan takes nothing away")
 }
 
 // TestAHostThatLostItsKeys: asked again after a crash, a host answers with another key than the one that is stored. The stored one is certified, perhaps: nothing

@@ -3,6 +3,8 @@ package errand
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"time"
 
 	"staunch/fault"
 	"staunch/mend/cert"
@@ -141,10 +143,11 @@ func (d *Desk) retire(ctx context.Context, w run.Work) (act.Outcome, error) {
 	if err != nil {
 		return act.Outcome{}, err
 	}
-	for _, o := range cert.Observe(ctx, points, lookers, d.Watch).Against(w.Target.SPKI) {
-		if !at.Override.Covers(w.Target.SPKI, o, d.now()) {
-			return act.Outcome{}, fault.New(fault.Denied, "the old certificate stays at %s: %s", at.Edge, o.Says)
+	if o := d.against(ctx, w.Target.SPKI, points, lookers, at.Override); o != nil {
+		if ctx.Err() != nil {
+			return act.Outcome{}, fault.New(fault.Unsure, "the last look before the old certificate is taken away was broken off; nothing was done")
 		}
+		return act.Outcome{}, fault.New(fault.Denied, "the old certificate stays at %s: %s", at.Edge, o.Says)
 	}
 	old, err := d.before(ctx, at, e)
 	if err != nil {
@@ -154,4 +157,23 @@ func (d *Desk) retire(ctx context.Context, w run.Work) (act.Outcome, error) {
 		return act.Outcome{}, err
 	}
 	return d.done(at.Edge + " has the old certificate no longer"), nil
+}
+
+// against is what still stands against an old key's end, nil for nothing; it looks again where something could not be seen, as before a revocation.
+func (d *Desk) against(ctx context.Context, spki string, points []cert.Point, lookers []cert.Looker, o *cert.Override) *cert.Obstacle {
+	for tries := 0; ; tries++ {
+		left := slices.DeleteFunc(cert.Observe(ctx, points, lookers, d.Watch).Against(spki), func(a cert.Obstacle) bool { return o.Covers(spki, a, d.now()) })
+		if len(left) == 0 {
+			return nil
+		}
+		serves := slices.IndexFunc(left, func(a cert.Obstacle) bool { return a.Kind != "unseen" })
+		if serves >= 0 || tries >= len(d.Again) {
+			return &left[max(serves, 0)]
+		}
+		select {
+		case <-ctx.Done():
+			return &left[0]
+		case <-time.After(d.Again[tries]):
+		}
+	}
 }
