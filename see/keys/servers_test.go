@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -166,12 +167,16 @@ func (s *site) check(pids []int) {
 	if len(pids) == 0 {
 		s.t.Fatal("the server is gone")
 	}
+	shown := map[string]string{}
+	for _, name := range slices.Concat(slices.Sorted(maps.Keys(s.pairs)), s.made) {
+		shown[name] = s.serves(name)
+	}
 	f, err := keys.Local(s.t.Context(), keys.Question{PIDs: pids})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	for name, p := range s.pairs {
-		if served := s.serves(name); served != p.spki {
+		if served := shown[name]; served != p.spki {
 			s.t.Errorf("asked for %s it shows key %.12s, not %.12s: %s", name, served, p.spki, s.out.String())
 		}
 		k := find(s.t, f, p.spki)
@@ -183,7 +188,7 @@ func (s *site) check(pids []int) {
 		s.t.Logf("%s: %s", name, k.Readers[byConfig].Says)
 	}
 	for _, name := range s.made {
-		if k := find(s.t, f, s.serves(name)); !k.Private || k.Readers[0].How != "configuration" {
+		if k := find(s.t, f, shown[name]); !k.Private || k.Readers[0].How != "configuration" {
 			s.t.Errorf("%s: %+v", name, k)
 		}
 	}
