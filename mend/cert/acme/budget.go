@@ -23,6 +23,7 @@ type Limits struct {
 	Account Rate `json:"account"`   // new orders per account
 	Domain  Rate `json:"domain"`    // certificates per registered domain
 	Set     Rate `json:"exact_set"` // certificates per exact set of names
+	Names   int  `json:"names"`     // names in one certificate; 0: no limit is known
 	// ReplacingFree: an order that replaces a certificate (RFC 9773) counts towards none of them, if the same account ordered that one.
 	ReplacingFree bool `json:"replacing_free"`
 }
@@ -30,7 +31,7 @@ type Limits struct {
 // LetsEncrypt are Let's Encrypt's published limits (letsencrypt.org/docs/rate-limits; they refill gradually, which a window never exceeds).
 func LetsEncrypt() Limits {
 	const week = 7 * 24 * time.Hour
-	return Limits{Account: Rate{300, 3 * time.Hour}, Domain: Rate{50, week}, Set: Rate{5, week}, ReplacingFree: true}
+	return Limits{Account: Rate{300, 3 * time.Hour}, Domain: Rate{50, week}, Set: Rate{5, week}, Names: 100, ReplacingFree: true}
 }
 
 // Want is one certificate that a plan needs.
@@ -95,6 +96,7 @@ type budget struct {
 type counted struct {
 	domains  []string
 	set      string
+	names    int
 	wildcard bool
 }
 
@@ -115,7 +117,26 @@ func newLane(r Route) *lane {
 	return l
 }
 
-func (l *lane) proves(c counted) bool { return !c.wildcard || !l.NoWildcard }
+// Impossible says why no CA of these can issue one certificate for these names, whenever it is ordered; nil where one can.
+func Impossible(names []string, routes []Route) error {
+	c := count(names)
+	if len(routes) == 0 || slices.ContainsFunc(routes, func(r Route) bool { return len(r.Accounts) > 0 && r.takes(c) }) {
+		return nil
+	}
+	return impossible(c, names)
+}
+
+func impossible(c counted, names []string) error {
+	what := strings.Join(names[:min(3, len(names))], ", ")
+	if c.wildcard {
+		return fault.New(fault.Usage, "a certificate for %s holds a wildcard, which no CA here can have proven for so many names (%d)", what, c.names).Hinted("a wildcard is proven by dns-01 only: certs.yaml, solve: {dns: ...} or a hook")
+	}
+	return fault.New(fault.Usage, "a certificate for %s and others holds %d names, more than any CA here takes in one", what, c.names).Hinted("another CA, or several certificates with fewer names each")
+}
+
+func (r Route) takes(c counted) bool {
+	return (!c.wildcard || !r.NoWildcard) && (r.Limits.Names <= 0 || c.names <= r.Limits.Names)
+}
 
 func (l *lane) take(account string, c counted, at time.Time) {
 	l.used["account "+account] = append(l.used["account "+account], at)
@@ -130,7 +151,7 @@ func (l *lane) take(account string, c counted, at time.Time) {
 }
 
 func count(names []string) counted {
-	var c counted
+	c := counted{names: len(names)}
 	seen := map[string]bool{}
 	for _, name := range names {
 		c.wildcard = c.wildcard || strings.HasPrefix(name, "*.")
@@ -194,8 +215,8 @@ func (b *budget) run() error {
 			return fault.New(fault.Usage, "certificate %d of the plan names nothing", i+1)
 		}
 		b.counted[i] = count(w.Names)
-		if b.counted[i].wildcard && !slices.ContainsFunc(b.routes, func(l *lane) bool { return l.proves(b.counted[i]) }) {
-			return fault.New(fault.Usage, "a certificate for %s holds a wildcard, which no CA here can have proven", strings.Join(w.Names[:min(3, len(w.Names))], ", ")).Hinted("a wildcard is proven by dns-01 only: certs.yaml, solve: {dns: ...} or a hook")
+		if !slices.ContainsFunc(b.routes, func(l *lane) bool { return l.takes(b.counted[i]) }) {
+			return impossible(b.counted[i], w.Names)
 		}
 		slot, free := b.withoutLimit(w, b.counted[i])
 		if b.slots[i] = slot; free {
@@ -273,7 +294,7 @@ func (b *budget) place(i int, t time.Time) {
 	var onAccount *lane
 	first := true
 	for _, l := range b.routes {
-		if !l.proves(b.counted[i]) {
+		if !l.takes(b.counted[i]) {
 			continue
 		}
 		account, at := l.account(t)

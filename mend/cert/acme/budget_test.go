@@ -158,6 +158,16 @@ func TestAWildcardGoesWhereItCanBeProven(t *testing.T) {
 	if _, err := acme.Calendar(start, wants, []acme.Route{web}); err == nil || !strings.Contains(err.Error(), "*.a.example") || !strings.Contains(fault.HintOf(err), "dns-01") {
 		t.Errorf("%v", err)
 	}
+	many := make([]string, 101)
+	for i := range many {
+		many[i] = fmt.Sprintf("h%d.example", i)
+	}
+	if err := acme.Impossible(many, []acme.Route{dns}); err == nil || !strings.Contains(err.Error(), "101 names") {
+		t.Errorf("more names than the CA takes: %v", err)
+	}
+	if slots, err := acme.Calendar(start, []acme.Want{{Names: many}}, []acme.Route{dns, web}); err != nil || slots[0].CA != "web" || acme.Impossible(many, []acme.Route{dns, web}) != nil {
+		t.Errorf("%+v, %v", slots, err)
+	}
 }
 
 func TestNoAccountNoCalendar(t *testing.T) {

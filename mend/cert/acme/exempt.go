@@ -20,7 +20,7 @@ func (b *budget) withoutLimit(w Want, c counted) (Slot, bool) {
 	limited := false
 	for _, l := range b.routes {
 		switch {
-		case !l.proves(c):
+		case !l.takes(c):
 		case l.exempts(w.Replaces) && !b.spent[w.Replaces.ID]:
 			b.spent[w.Replaces.ID] = true
 			return Slot{CA: l.CA, Account: w.Replaces.Account, At: b.now, Free: true, Because: "it replaces a certificate of the same account"}, true

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,38 @@ func TestAnAccountThatIsGone(t *testing.T) {
 	x.drive(sealed)
 	if m, err := x.desk.Made(t.Context(), m.Name); err != nil || m.Chain == "" || len(x.host.made) != 1 {
 		t.Errorf("with another account: %v, %d keys were made", err, len(x.host.made))
+	}
+}
+
+// TestTenThousandNamesOnOneKey: where a CA's limit is known the plan says so; where it is not, the host makes a request that holds all of them, and
+// what the CA says of it is told in its own words, with the key kept.
+func TestTenThousandNamesOnOneKey(t *testing.T) {
+	var ca counter
+	x := shopAt(t, pebble.Options{Front: ca.front})
+	for i := range 9_998 { // and two that it has
+		x.keys[0].Certificates[0].Names = append(x.keys[0].Certificates[0].Names, fmt.Sprintf("h%d.example", i))
+	}
+	x.opts.Routes[0].Limits = acme.LetsEncrypt()
+	if _, err := replace.NewKeys(x.keys, x.opts); err == nil || !strings.Contains(err.Error(), "holds 10000 names, more than any CA here takes in one") {
+		t.Errorf("%v", err)
+	}
+	x.opts.Routes[0].Limits = acme.Limits{}
+	sealed := x.seal(replace.NewKeys(x.keys, x.opts))
+	ca.meets(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.HasPrefix(r.URL.Path, "/order-plz") && problem(w, http.StatusBadRequest, "rejectedIdentifier")
+	})
+	if !x.drives(sealed, func(err error) bool {
+		return fault.Is(err, fault.Denied) && strings.Contains(err.Error(), "ordering at pebble")
+	}) {
+		t.Error("the CA's refusal was not told")
+	}
+	m, err := x.desk.Made(t.Context(), replace.KeyName("1.1", cert.SPKI(x.old), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(m.CSR))
+	if req, err := x509.ParseCertificateRequest(block.Bytes); err != nil || len(req.DNSNames) != 10_000 {
+		t.Errorf("the request: %v", err)
 	}
 }
 

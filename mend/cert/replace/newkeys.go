@@ -26,7 +26,8 @@ func NewKeys(keys []cert.Key, o Options) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	wants := d.wanted(keys)
-	if err := d.budget(wants); err != nil {
+	wants, err = d.budget(wants)
+	if err != nil {
 		return plan.Plan{}, err
 	}
 	for _, w := range wants {
@@ -207,7 +208,18 @@ func (d *draft) sealTo(k cert.Key, hosts []string) []string {
 }
 
 // budget gives every order its place in the CAs' calendars, and the plan the words for it.
-func (d *draft) budget(wants []want) error {
+// A certificate that no CA can issue is named, and the others go on.
+func (d *draft) budget(wants []want) ([]want, error) {
+	wants = slices.DeleteFunc(wants, func(w want) bool {
+		if _, other := d.elsewhere(w.newest.Issuer); other {
+			return false
+		}
+		err := acme.Impossible(w.names, d.o.Routes)
+		if err != nil {
+			d.unseen(subject(w.key), "%v; %s", err, fault.HintOf(err))
+		}
+		return err != nil
+	})
 	var by []acme.Want
 	var at []int
 	for i := range wants {
@@ -219,7 +231,7 @@ func (d *draft) budget(wants []want) error {
 	}
 	slots, err := acme.Calendar(d.o.Now, by, d.o.Routes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	last := d.o.Now
 	for n, slot := range slots {
@@ -234,7 +246,7 @@ func (d *draft) budget(wants []want) error {
 	if last.After(d.Expires.Add(-time.Hour)) {
 		d.Expires = last.Add(day)
 	}
-	return nil
+	return wants, nil
 }
 
 // predecessor says what is known of who ordered a certificate. One that was never seen whole cannot be named to a CA.
