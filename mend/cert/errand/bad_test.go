@@ -1,6 +1,7 @@
 package errand_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -126,6 +127,27 @@ func TestTenThousandNamesOnOneKey(t *testing.T) {
 	block, _ := pem.Decode([]byte(m.CSR))
 	if req, err := x509.ParseCertificateRequest(block.Bytes); err != nil || len(req.DNSNames) != 10_000 {
 		t.Errorf("the request: %v", err)
+	}
+}
+
+// TestAKeyThatWasSeenBefore is nothing to certify: a host whose random numbers repeat makes the leaked key once more. Nothing is ordered for it.
+func TestAKeyThatWasSeenBefore(t *testing.T) {
+	var ca counter
+	x := shopAt(t, pebble.Options{Front: ca.front})
+	sealed := x.seal(replace.NewKeys(x.keys, x.opts))
+	x.desk.Known = func(context.Context, string) (bool, error) { return true, nil }
+	ordered := false
+	ca.meets(func(_ http.ResponseWriter, r *http.Request) bool {
+		ordered = ordered || strings.HasPrefix(r.URL.Path, "/order-plz")
+		return false
+	})
+	if !x.drives(sealed, func(err error) bool {
+		return fault.Is(err, fault.Corrupt) && strings.Contains(err.Error(), "which was seen before") && strings.Contains(fault.HintOf(err), "random numbers repeat")
+	}) {
+		t.Error("the key was taken")
+	}
+	if _, err := x.desk.Made(t.Context(), replace.KeyName("1.1", cert.SPKI(x.old), "")); !fault.Is(err, fault.NotFound) || ordered {
+		t.Errorf("stored all the same: %v, ordered %v", err, ordered)
 	}
 }
 
