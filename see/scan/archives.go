@@ -10,6 +10,7 @@ import (
 	"staunch/see/scan/cache"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
+	"staunch/see/scan/patience"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,7 @@ const archivePatience = 5
 func (l *look) archiveAt(r *seen, name string, open func() (int, error)) lang.Archive {
 	shown := displayName(name)
 	l.archives.turn <- struct{}{}
-	got, ok := within(archivePatience*l.limit, func() *archive { return l.readArchive(shown, open) })
+	got, ok := patience.Within(archivePatience*l.limit, func() *archive { return l.readArchive(shown, open) })
 	<-l.archives.turn
 	if !ok {
 		got = &archive{why: "no answer within " + (archivePatience * l.limit).Round(time.Second).String()}

@@ -15,6 +15,7 @@ import (
 	"staunch/see/scan/lang"
 	"staunch/see/scan/loader"
 	"staunch/see/scan/owner"
+	"staunch/see/scan/patience"
 	"staunch/see/scan/starts"
 
 	"golang.org/x/sys/unix"
@@ -179,16 +180,16 @@ func (d *dormants) enterAll(list []starts.Starter, most uint64) {
 
 func (d *dormants) enterSome(list []starts.Starter, most uint64) {
 	l := d.look
-	opened := each(l.ctx, crew[named]{
-		workers: l.workers, n: len(list), limit: l.limit,
-		first: func(i int) named {
+	opened := patience.Each(l.ctx, patience.Crew[named]{
+		Workers: l.workers, N: len(list), Limit: l.limit,
+		First: func(i int) named {
 			if s := list[i]; !d.over() && !lang.IsJar(s.Path) {
 				return d.open(s.Path, s.How != "opt" && s.How != "image", most)
 			}
 			return named{}
 		},
-		late: func(int) named { return named{hangs: true} },
-		then: func(named) {},
+		Late: func(int) named { return named{hangs: true} },
+		Then: func(named) {},
 	})
 	for i, s := range list {
 		d.enter(s, opened[i])
@@ -232,7 +233,7 @@ func (d *dormants) library(name string) *file {
 	if f, ok := d.files[name]; ok {
 		return f
 	}
-	got, ok := within(d.look.limit, func() named { return d.open(name, false, 0) })
+	got, ok := patience.Within(d.look.limit, func() named { return d.open(name, false, 0) })
 	got.hangs = !ok
 	return d.named(name, got)
 }
@@ -281,7 +282,7 @@ func (d *dormants) open(name string, mustRun bool, most uint64) named {
 
 func (d *dormants) takeArchive(s starts.Starter) {
 	l := d.look
-	got, ok := within(archivePatience*l.limit, func() *archive {
+	got, ok := patience.Within(archivePatience*l.limit, func() *archive {
 		return l.readArchive(s.Path, func() (int, error) { return d.root.dir.OpenRead(s.Path) })
 	})
 	if !ok {
@@ -404,7 +405,7 @@ func (d *dormants) object(f *file) *elf.Object {
 
 // head reads the beginning of a file that a loader would try.
 func (d *dormants) head(name string) []byte {
-	b, ok := within(d.look.limit, func() []byte {
+	b, ok := patience.Within(d.look.limit, func() []byte {
 		fd, err := d.root.dir.OpenRead(name)
 		if err != nil {
 			return nil

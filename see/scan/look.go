@@ -20,6 +20,7 @@ import (
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
+	"staunch/see/scan/patience"
 	"staunch/see/scan/proc"
 )
 
@@ -180,11 +181,11 @@ func (l *look) running() ([]*seen, error) {
 		}
 	}
 	var done atomic.Int64
-	all := each(l.ctx, crew[*seen]{
-		workers: l.workers, limit: l.limit, n: len(pids),
-		first: func(i int) *seen { return l.readProcess(pids[i]) },
-		late:  func(i int) *seen { return l.hanging(pids[i]) },
-		then: func(r *seen) {
+	all := patience.Each(l.ctx, patience.Crew[*seen]{
+		Workers: l.workers, Limit: l.limit, N: len(pids),
+		First: func(i int) *seen { return l.readProcess(pids[i]) },
+		Late:  func(i int) *seen { return l.hanging(pids[i]) },
+		Then: func(r *seen) {
 			l.filesOf(r)
 			l.progress(Progress{Says: "looking at processes", Done: done.Add(1), Total: int64(len(pids))})
 		},
@@ -217,7 +218,7 @@ func (l *look) hanging(pid int) *seen {
 
 // nameOf asks for the name of a process that hangs; comm does not touch its memory.
 func (l *look) nameOf(pid int) string {
-	name, _ := within(l.limit, func() string {
+	name, _ := patience.Within(l.limit, func() string {
 		dir, err := proc.Open(l.proc, pid)
 		if err != nil {
 			return ""

@@ -12,6 +12,7 @@ import (
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
+	"staunch/see/scan/patience"
 	"staunch/see/scan/proc"
 )
 
@@ -141,7 +142,7 @@ func (l *look) classPath(r *seen, root *root) []string {
 	type answer struct{ paths, unread []string }
 	launch := *r.launch
 	launch.Open = func(name string) ([]byte, error) { return root.dir.Read(name, 1<<20) }
-	got, ok := within(l.limit, func() (a answer) {
+	got, ok := patience.Within(l.limit, func() (a answer) {
 		a.paths, a.unread = launch.ClassPath()
 		return a
 	})
@@ -195,7 +196,7 @@ func (l *look) treeModule(root *root, name string) []lang.Found {
 	if known {
 		return found
 	}
-	found, ok := within(l.limit, func() []lang.Found {
+	found, ok := patience.Within(l.limit, func() []lang.Found {
 		if f, ok := lang.Module(inRoot{root.dir}, key.name); ok {
 			return []lang.Found{f}
 		}

@@ -5,6 +5,7 @@ import (
 
 	"staunch/see/scan/jail"
 	"staunch/see/scan/owner"
+	"staunch/see/scan/patience"
 )
 
 // packages are the owners of files: as they lie in memory, and as their name leads to them now.
@@ -21,7 +22,7 @@ type database struct {
 func (l *look) findOwners() packages {
 	out := packages{memory: map[*file]*owner.Package{}, disk: map[*file]*owner.Package{}}
 	for _, d := range l.databases() {
-		matches, ok := within(10*l.limit, func() map[string]*owner.Match { return l.askOwners(d) })
+		matches, ok := patience.Within(10*l.limit, func() map[string]*owner.Match { return l.askOwners(d) })
 		if !ok {
 			l.note(fmt.Sprintf("a package database gave no answer within %v", 10*l.limit))
 			continue
@@ -49,7 +50,7 @@ func (l *look) databases() []*database {
 		}
 		d, known := of[f.dir]
 		if !known {
-			opened, ok := within(l.limit, func() *database {
+			opened, ok := patience.Within(l.limit, func() *database {
 				db := owner.Open(f.dir)
 				return &database{db: db, stamp: db.Stamp()}
 			})

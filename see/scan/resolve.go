@@ -8,6 +8,7 @@ import (
 
 	"staunch/see/scan/cache"
 	"staunch/see/scan/jail"
+	"staunch/see/scan/patience"
 	"staunch/see/scan/proc"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +48,7 @@ func (l *look) resolveOne(dir *proc.Dir, exe string, u use) {
 		f.settle(resolution{state: Same, unread: "its file system gives no answer"})
 		return
 	}
-	res, ok := within(l.limit, func() resolution { return l.resolve(dir, exe, u) })
+	res, ok := patience.Within(l.limit, func() resolution { return l.resolve(dir, exe, u) })
 	switch {
 	case !ok:
 		l.dead.add(f.key.dev)

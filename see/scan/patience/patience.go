@@ -1,4 +1,5 @@
-package scan
+// Package patience does work that may hang within deadlines: one piece, or many with a few goroutines.
+package patience
 
 import (
 	"context"
@@ -8,9 +9,9 @@ import (
 	"time"
 )
 
-// within runs fn and waits at most limit for it. A function that hangs (a dead file server, a held lock) is left behind with its thread;
+// Within runs fn and waits at most limit for it. A function that hangs (a dead file server, a held lock) is left behind with its thread;
 // what it returns later is dropped, so fn must not write to anything but its result.
-func within[T any](limit time.Duration, fn func() T) (result T, ok bool) {
+func Within[T any](limit time.Duration, fn func() T) (result T, ok bool) {
 	done := make(chan T, 1)
 	go func() { done <- fn() }()
 	timer := time.NewTimer(limit)
@@ -27,28 +28,28 @@ func within[T any](limit time.Duration, fn func() T) (result T, ok bool) {
 // so that a hundred hanging files cost one deadline and not a hundred.
 const patience = 100 * time.Millisecond
 
-// crew is work on n items with a deadline for each, by goroutines that go from item to item: a goroutine, a timer and a channel for every
+// Crew is work on n items with a deadline for each, by goroutines that go from item to item: a goroutine, a timer and a channel for every
 // item cost more than reading a process does.
-type crew[T any] struct {
-	workers, n int
-	limit      time.Duration
-	first      func(i int) T // may hang: it must not write to anything but its result, which is dropped when it is late
-	late       func(i int) T // says the result of an item that took longer than limit
-	then       func(T)       // comes after first and must end by itself (see within); it is not called after late
+type Crew[T any] struct {
+	Workers, N int
+	Limit      time.Duration
+	First      func(i int) T // may hang: it must not write to anything but its result, which is dropped when it is late
+	Late       func(i int) T // says the result of an item that took longer than Limit
+	Then       func(T)       // comes after First and must end by itself (see Within); it is not called after Late
 }
 
-// each does the work and returns the results, in the order of the items, when all are there. Items that nobody began before ctx ended
+// Each does the work and returns the results, in the order of the items, when all are there. Items that nobody began before ctx ended
 // keep the zero value.
-func each[T any](ctx context.Context, c crew[T]) []T {
-	h := &hall[T]{crew: c, ctx: ctx, out: make([]T, c.n), state: make([]atomic.Int32, c.n), done: make(chan struct{})}
-	h.left.Store(int64(c.n))
-	if c.n == 0 {
+func Each[T any](ctx context.Context, c Crew[T]) []T {
+	h := &hall[T]{Crew: c, ctx: ctx, out: make([]T, c.N), state: make([]atomic.Int32, c.N), done: make(chan struct{})}
+	h.left.Store(int64(c.N))
+	if c.N == 0 {
 		return h.out
 	}
-	for range min(c.workers, c.n) {
+	for range min(c.Workers, c.N) {
 		h.hire()
 	}
-	tick := time.NewTicker(max(min(patience, c.limit)/4, time.Millisecond))
+	tick := time.NewTicker(max(min(patience, c.Limit)/4, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
@@ -62,7 +63,7 @@ func each[T any](ctx context.Context, c crew[T]) []T {
 
 // hall is where a crew works.
 type hall[T any] struct {
-	crew[T]
+	Crew[T]
 	ctx   context.Context
 	out   []T
 	state []atomic.Int32 // of each item: what is known of its result
@@ -100,7 +101,7 @@ func (h *hall[T]) work(w *worker) {
 	defer w.stopped.Store(true)
 	for !w.stopped.Load() {
 		i := h.next.Add(1) - 1
-		if i >= int64(h.n) {
+		if i >= int64(h.N) {
 			return
 		}
 		if h.ctx.Err() != nil {
@@ -109,12 +110,12 @@ func (h *hall[T]) work(w *worker) {
 		}
 		w.since.Store(time.Now().UnixNano())
 		w.item.Store(i)
-		r := h.first(int(i))
+		r := h.First(int(i))
 		if !h.state[i].CompareAndSwap(waiting, settled) {
 			return // too late; somebody else goes on
 		}
 		h.out[i] = r
-		h.then(r)
+		h.Then(r)
 		w.item.Store(-1)
 		h.finish()
 	}
@@ -142,7 +143,7 @@ func (h *hall[T]) watch() {
 	now := time.Now().UnixNano()
 	for _, w := range all {
 		i, took := w.item.Load(), time.Duration(now-w.since.Load())
-		if i < 0 || took < patience && took < h.limit {
+		if i < 0 || took < patience && took < h.Limit {
 			continue
 		}
 		if !w.slow {
@@ -150,8 +151,8 @@ func (h *hall[T]) watch() {
 			w.stopped.Store(true) // it ends with this item
 			h.hire()
 		}
-		if took >= h.limit && h.state[i].Load() == waiting {
-			go h.settle(int(i), func() { h.out[i] = h.late(int(i)) }) // late asks the process again, and may wait
+		if took >= h.Limit && h.state[i].Load() == waiting {
+			go h.settle(int(i), func() { h.out[i] = h.Late(int(i)) }) // late asks the process again, and may wait
 		}
 	}
 	h.mu.Lock()
