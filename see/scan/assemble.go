@@ -20,7 +20,7 @@ func (l *look) assemble(running []*seen) error {
 		r.Sight.ProcessesKnown++
 		if s.exe != "" {
 			p := s.process
-			l.nets.describe(&p, s.sockets)
+			p.Listens, p.Outbound = l.nets.Describe(s.sockets)
 			p.Exe = s.exePath()
 			p.Container = containerOf(s.place, images)
 			p.Objects = l.mapped(s, packages)

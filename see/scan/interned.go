@@ -129,7 +129,7 @@ func (p *places) get(text []byte) container.Place {
 func newRoots(top *jail.Root, procfs string) *roots {
 	rs := &roots{top: top, all: map[rootKey]*root{}}
 	if self, err := os.Readlink(procfs + "/self/ns/mnt"); err == nil {
-		rs.own = namespaceID(self)
+		rs.own = proc.Namespace(self)
 	}
 	return rs
 }

@@ -22,6 +22,7 @@ import (
 	"staunch/see/scan/lang"
 	"staunch/see/scan/patience"
 	"staunch/see/scan/proc"
+	"staunch/see/scan/sockets"
 )
 
 // look is one Look under way.
@@ -39,7 +40,7 @@ type look struct {
 	roots     *roots
 	files     files
 	places    places
-	nets      *nets
+	nets      *sockets.Nets
 	dead      dead
 	archives  archives
 	trees     trees
@@ -137,7 +138,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.archives.all, l.archives.turn = map[cache.ArchiveKey]*archive{}, make(chan struct{}, 1)
 	l.trees.all = map[treeKey][]lang.Found{}
 	l.places.all = map[string]container.Place{}
-	l.nets = newNets(l.proc)
+	l.nets = sockets.New(l.proc)
 	cacheDir := env.Cache
 	if q.NoCache {
 		cacheDir = ""
@@ -287,7 +288,7 @@ func (l *look) finish() *Report {
 	if slices.ContainsFunc(r.Unseen, func(u Unseen) bool { return strings.Contains(u.Reason, denied) }) {
 		l.note("processes of other users are read by root, or with the capabilities SYS_PTRACE, DAC_READ_SEARCH and CHECKPOINT_RESTORE")
 	}
-	for note := range l.nets.notes {
+	for _, note := range l.nets.Notes() {
 		l.note(note)
 	}
 	l.noteMu.Lock()

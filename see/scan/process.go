@@ -202,17 +202,7 @@ func (l *look) rootOf(d *proc.Dir, s *proc.Scratch) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.roots.get(namespaceID(ns), link, func() (*jail.Root, error) { return jail.OpenAt(d.FD(), "root") })
-}
-
-// namespaceID reads the number of "mnt:[4026531841]"; 0 when it is none.
-func namespaceID(link string) uint64 {
-	_, rest, _ := strings.Cut(link, ":[")
-	n, err := strconv.ParseUint(strings.TrimSuffix(rest, "]"), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
+	return l.roots.get(proc.Namespace(ns), link, func() (*jail.Root, error) { return jail.OpenAt(d.FD(), "root") })
 }
 
 func (l *look) readSockets(r *seen, s *proc.Scratch) {
@@ -229,7 +219,7 @@ func (l *look) readSockets(r *seen, s *proc.Scratch) {
 		r.fail(err, "its network namespace")
 		return
 	}
-	l.nets.read(namespaceID(net), r.dir, s)
+	l.nets.Read(proc.Namespace(net), r.dir, s)
 }
 
 func (l *look) readArgs(r *seen, s *proc.Scratch) {

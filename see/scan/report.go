@@ -6,6 +6,7 @@ import (
 
 	"staunch/see/scan/elf"
 	"staunch/see/scan/owner"
+	"staunch/see/scan/sockets"
 )
 
 // Schema is the version of the JSON that this package writes. Fields are only added.
@@ -64,21 +65,10 @@ type Container struct {
 }
 
 // Listen is one listening socket.
-type Listen struct {
-	Proto  string `json:"proto"` // tcp, udp
-	Addr   string `json:"addr"`
-	Port   int    `json:"port"`
-	Public bool   `json:"public"`
-	Reach  string `json:"reach"` // public, internal, loopback
-}
+type Listen = sockets.Listen
 
-// Outbound is an established connection that the process opened to somebody: a leaking client counts too.
-type Outbound struct {
-	Proto string `json:"proto"`
-	Addr  string `json:"addr"`
-	Port  int    `json:"port"`
-	Reach string `json:"reach"` // internet, internal, loopback
-}
+// Outbound is an established connection that the process opened to somebody.
+type Outbound = sockets.Outbound
 
 // State compares what a process has in memory with what lies on disk now.
 type State string

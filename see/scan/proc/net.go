@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -179,4 +180,14 @@ func Widest(addrs []netip.Addr) string {
 		}
 	}
 	return widest
+}
+
+// Namespace reads the number of "mnt:[4026531841]"; 0 when it is none.
+func Namespace(link string) uint64 {
+	_, rest, _ := strings.Cut(link, ":[")
+	n, err := strconv.ParseUint(strings.TrimSuffix(rest, "]"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }

@@ -1,8 +1,11 @@
-package scan
+// Package sockets tells which sockets of which network namespace a process listens on and calls through, and how far they reach.
+package sockets
 
 import (
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -10,9 +13,9 @@ import (
 	"staunch/see/scan/proc"
 )
 
-// nets are the sockets of every network namespace that some process lives in. Socket inode numbers are unique across namespaces,
+// Nets are the sockets of every network namespace that some process lives in. Socket inode numbers are unique across namespaces,
 // so a socket is also found when a process of another namespace holds it.
-type nets struct {
+type Nets struct {
 	own     uint64 // the namespace that this program lives in; 0 when that is not known
 	mu      sync.Mutex
 	begun   map[uint64]bool
@@ -20,6 +23,23 @@ type nets struct {
 	widest  map[uint64]string      // namespace to the widest reach of its own addresses
 	ports   map[listenKey]struct{} // what listens, to tell calls from answers
 	notes   map[string]struct{}
+}
+
+// Listen is one listening socket.
+type Listen struct {
+	Proto  string `json:"proto"` // tcp, udp
+	Addr   string `json:"addr"`
+	Port   int    `json:"port"`
+	Public bool   `json:"public"`
+	Reach  string `json:"reach"` // public, internal, loopback
+}
+
+// Outbound is an established connection that the process opened to somebody: a leaking client counts too.
+type Outbound struct {
+	Proto string `json:"proto"`
+	Addr  string `json:"addr"`
+	Port  int    `json:"port"`
+	Reach string `json:"reach"` // internet, internal, loopback
 }
 
 type ofNet struct {
@@ -33,13 +53,14 @@ type listenKey struct {
 	port  uint16
 }
 
-func newNets(procfs string) *nets {
-	n := &nets{
+// New knows no namespace yet; procfs is where our own is asked for.
+func New(procfs string) *Nets {
+	n := &Nets{
 		begun: map[uint64]bool{}, sockets: map[uint64]ofNet{}, widest: map[uint64]string{},
 		ports: map[listenKey]struct{}{}, notes: map[string]struct{}{},
 	}
 	if self, err := os.Readlink(procfs + "/self/ns/net"); err == nil {
-		n.own = namespaceID(self)
+		n.own = proc.Namespace(self)
 	}
 	return n
 }
@@ -67,8 +88,8 @@ func inUse(d *proc.Dir, s *proc.Scratch) func(table string) bool {
 
 const maxNet = 64 << 20
 
-// read takes in the tables of a namespace through one of its processes, once.
-func (n *nets) read(net uint64, d *proc.Dir, s *proc.Scratch) {
+// Read takes in the tables of a namespace through one of its processes, once.
+func (n *Nets) Read(net uint64, d *proc.Dir, s *proc.Scratch) {
 	n.mu.Lock()
 	begun := n.begun[net]
 	n.begun[net] = true
@@ -88,7 +109,7 @@ func (n *nets) read(net uint64, d *proc.Dir, s *proc.Scratch) {
 		}
 		text, err := d.Read(s, "net/"+t.name, maxNet)
 		if err != nil {
-			notes = append(notes, "the table net/"+t.name+" of a network namespace could not be read: "+reason(err))
+			notes = append(notes, "the table net/"+t.name+" of a network namespace could not be read: "+err.Error())
 			continue
 		}
 		proc.ParseSockets(t.proto, text, func(x proc.Socket) { sockets = append(sockets, x) })
@@ -97,7 +118,7 @@ func (n *nets) read(net uint64, d *proc.Dir, s *proc.Scratch) {
 }
 
 // ask has the kernel list the sockets of our own namespace; false where it does not.
-func (n *nets) ask(net uint64, d *proc.Dir, s *proc.Scratch) bool {
+func (n *Nets) ask(net uint64, d *proc.Dir, s *proc.Scratch) bool {
 	var sockets []proc.Socket
 	if proc.AskSockets(func(x proc.Socket) { sockets = append(sockets, x) }) != nil {
 		return false
@@ -120,7 +141,7 @@ func widestOf(d *proc.Dir, s *proc.Scratch) string {
 	return proc.Widest(append(four, proc.LocalAddresses(nil, six)...))
 }
 
-func (n *nets) add(net uint64, sockets []proc.Socket, widest string, notes []string) {
+func (n *Nets) add(net uint64, sockets []proc.Socket, widest string, notes []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.widest[net] = widest
@@ -135,11 +156,11 @@ func (n *nets) add(net uint64, sockets []proc.Socket, widest string, notes []str
 	}
 }
 
-// describe fills a process's listening and calling sockets. It is called after all tables are read.
-func (n *nets) describe(p *Process, inodes []uint64) {
-	p.Listens = []Listen{}
+// Describe tells what a process that holds these sockets listens on, and whom it calls. It is called after all tables are read.
+func (n *Nets) Describe(inodes []uint64) (listens []Listen, calls []Outbound) {
+	listens = []Listen{}
 	if len(inodes) == 0 {
-		return
+		return listens, nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -149,22 +170,23 @@ func (n *nets) describe(p *Process, inodes []uint64) {
 			continue
 		}
 		if s.Listen {
-			p.Listens = append(p.Listens, n.listen(s))
+			listens = append(listens, n.listen(s))
 			continue
 		}
 		if _, answers := n.ports[listenKey{s.net, s.Proto, s.Local.Port()}]; !answers {
-			p.Outbound = append(p.Outbound, outbound(s))
+			calls = append(calls, outbound(s))
 		}
 	}
-	p.Listens = sortUnique(p.Listens, func(a, b Listen) bool {
+	listens = sortUnique(listens, func(a, b Listen) bool {
 		return a.Port < b.Port || a.Port == b.Port && (a.Proto < b.Proto || a.Proto == b.Proto && a.Addr < b.Addr)
 	})
-	p.Outbound = sortUnique(p.Outbound, func(a, b Outbound) bool {
+	calls = sortUnique(calls, func(a, b Outbound) bool {
 		return a.Addr < b.Addr || a.Addr == b.Addr && (a.Port < b.Port || a.Port == b.Port && a.Proto < b.Proto)
 	})
+	return listens, calls
 }
 
-func (n *nets) listen(s ofNet) Listen {
+func (n *Nets) listen(s ofNet) Listen {
 	reach := proc.Reach(s.Local.Addr())
 	if s.Local.Addr().IsUnspecified() {
 		reach = n.widest[s.net]
@@ -192,4 +214,11 @@ func sortUnique[T comparable](list []T, less func(a, b T) bool) []T {
 		}
 	}
 	return out
+}
+
+// Notes are sentences about what could not be read.
+func (n *Nets) Notes() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.notes))
 }
