@@ -36,6 +36,19 @@ const (
 // the text of the maps file, of which most is about other mappings. Paths are spelled as in that text and are valid until yield returns;
 // yield must not use s. bad counts the lines of a text that are not as the kernel writes them.
 func (d *Dir) EachExecutable(s *Scratch, yield func(Mapping)) (bad int, err error) {
+	for range maxRenewals {
+		if bad, err = d.eachExecutable(s, yield); err != unix.ESRCH {
+			return bad, err
+		}
+	}
+	return bad, err
+}
+
+// maxRenewals is how often the mappings are asked for again because the process began another program, and dropped its memory, after its
+// maps were opened. Of one that ended they cannot be opened.
+const maxRenewals = 4
+
+func (d *Dir) eachExecutable(s *Scratch, yield func(Mapping)) (bad int, err error) {
 	fd, err := openRetry(d.fd, "maps")
 	if err != nil {
 		return 0, err

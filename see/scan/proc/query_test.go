@@ -207,3 +207,35 @@ func TestTheOwnerOfADirectoryIsTheEffectiveUserOfStatus(t *testing.T) {
 		t.Error("no process seen")
 	}
 }
+
+// TestAProcessThatBeginsOneProgramAfterAnotherIsNotTakenForEnded reads one that does nothing else.
+func TestAProcessThatBeginsOneProgramAfterAnotherIsNotTakenForEnded(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "again.sh")
+	if err := os.WriteFile(script, []byte("exec sh \"$0\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", script)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill() // it may have ended
+		cmd.Wait()         // killed
+	})
+	d, err := Open("/proc", cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	seen := 0
+	for range 3000 {
+		list, _, err := executables(d)
+		if err == unix.ESRCH {
+			t.Fatal("it is said to have ended")
+		}
+		seen += len(list)
+	}
+	if seen == 0 {
+		t.Error("no mapping seen")
+	}
+}
