@@ -16,9 +16,9 @@ const (
 	maxTokens = 4_000_000
 )
 
-// shallow refuses text that is nested without end. It reads token by token and keeps none: three megabytes of "[" must not cost
+// shallow refuses text that is nested without end, or says more than so many things. It reads token by token and keeps none: three megabytes of "[" must not cost
 // the memory that their tree would.
-func shallow(text []byte, source string) error {
+func shallow(text []byte, source string, most int) error {
 	var s scanner.Scanner
 	s.Init(string(text))
 	depth, row, line, count := 0, 0, 0, 0
@@ -43,16 +43,16 @@ func shallow(text []byte, source string) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil || count > maxTokens:
-			return tooMuch(source, err)
+		case err != nil || count > most:
+			return tooMuch(source, most, err)
 		}
 	}
 }
 
 // tooMuch: what the scanner cannot read is told by the parser, with its place.
-func tooMuch(source string, err error) error {
+func tooMuch(source string, most int, err error) error {
 	if err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	return fault.New(fault.Full, "%s says more than %d things", source, maxTokens)
+	return fault.New(fault.Full, "%s says more than %d things", source, most)
 }

@@ -21,7 +21,7 @@ func Parse(text []byte, source string) (tree *ast.File, err error) {
 		}
 	}()
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // the mark that some editors put before UTF-8
-	if err := shallow(text, source); err != nil {
+	if err := shallow(text, source, maxTokens); err != nil {
 		return nil, err
 	}
 	tree, err = parser.ParseBytes(text, 0)
