@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"staunch/cli"
+	"staunch/cli/desk"
 	"staunch/testbed/real"
 )
 
@@ -52,7 +53,7 @@ func TestABundleWorksOnAMachineWithoutAnything(t *testing.T) {
 func TestABundleOfNonsenseIsRefused(t *testing.T) {
 	var out, errs bytes.Buffer
 	code := cli.Run(t.Context(), cli.Env{Args: []string{"bundle", "--binary", "/etc/hostname"}, Stdout: &out, Stderr: &errs, Getenv: os.Getenv})
-	if code != cli.ExitCannot || !strings.Contains(errs.String(), "not a Linux program") {
+	if code != desk.ExitCannot || !strings.Contains(errs.String(), "not a Linux program") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"staunch/cli"
+	"staunch/cli/desk"
 	"staunch/testbed"
 	"staunch/testbed/real"
 )
@@ -71,15 +72,15 @@ func TestOneActOnManyHosts(t *testing.T) {
 	}
 	n := newNight(t, 3)
 	up := "do upgrade libtally1=" + testbed.New + " --refresh --on st-1,st-2,st-3"
-	out := n.types(cli.ExitClean, up+" --preview")
+	out := n.types(desk.ExitClean, up+" --preview")
 	if !strings.Contains(out, "st-1, st-2, st-3 (3 hosts)") || !strings.Contains(out, "1.0-1 -> 1.1-1") && !strings.Contains(out, "read again first") {
 		t.Errorf("preview:\n%s", out)
 	}
 	n.installed(testbed.Old, testbed.Old, testbed.Old)
-	n.types(cli.ExitCannot, up) // nobody is here to agree
+	n.types(desk.ExitCannot, up) // nobody is here to agree
 
 	n.hosts[2].Exec(t, `mkdir -p /etc/staunch; echo '{"schema":1,"read_only":true}' >/etc/staunch/policy.json`)
-	out = n.types(cli.ExitFound, up+" --yes --at-once 2")
+	out = n.types(desk.ExitFound, up+" --yes --at-once 2")
 	if !strings.Contains(out, "read-only") || !strings.Contains(out, "done: done and seen") {
 		t.Errorf("upgrade:\n%s", out)
 	}
@@ -89,7 +90,7 @@ func TestOneActOnManyHosts(t *testing.T) {
 		t.Fatalf("no round in:\n%s", out)
 	}
 
-	out = n.types(cli.ExitClean, "do restart tallyd --on st-1,st-2 --yes --format json")
+	out = n.types(desk.ExitClean, "do restart tallyd --on st-1,st-2 --yes --format json")
 	var lines []struct {
 		Host    string
 		Outcome struct{ Status string }
@@ -97,19 +98,19 @@ func TestOneActOnManyHosts(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &lines); err != nil || len(lines) != 2 || lines[0].Outcome.Status != "done" {
 		t.Errorf("restart: %v\n%s", err, out)
 	}
-	n.types(cli.ExitFound, "do undo "+round[1]+" --yes") // the third host refused: it is still read-only
+	n.types(desk.ExitFound, "do undo "+round[1]+" --yes") // the third host refused: it is still read-only
 	n.installed(testbed.Old, testbed.Old, testbed.Old)
 
 	for _, h := range n.hosts[:2] {
 		h.Write(t, "/etc/systemd/system/crasher.service", "[Service]\nExecStart=/bin/false\n", 0o644)
 		h.Exec(t, "systemctl daemon-reload")
 	}
-	out = n.types(cli.ExitFound, "do start crasher --on st-1,st-2 --yes")
+	out = n.types(desk.ExitFound, "do start crasher --on st-1,st-2 --yes")
 	if !strings.Contains(out, "not begun: another host failed before") {
 		t.Errorf("a failure did not stop the rest:\n%s", out)
 	}
 	n.hosts[1].Partition(t)
-	out = n.types(cli.ExitFound, "do restart tallyd --on st-1,st-2 --yes --host-timeout 10s")
+	out = n.types(desk.ExitFound, "do restart tallyd --on st-1,st-2 --yes --host-timeout 10s")
 	if !strings.Contains(out, "cannot be asked") || !strings.Contains(out, "done and seen") {
 		t.Errorf("with one host cut off:\n%s", out)
 	}
@@ -123,13 +124,13 @@ func TestOneActOnManyHosts(t *testing.T) {
 		return began
 	}
 	boots := boot()
-	out = n.types(cli.ExitClean, "do reboot --on st-1 --yes")
+	out = n.types(desk.ExitClean, "do reboot --on st-1 --yes")
 	after := boot()
 	if after == boots || !strings.Contains(out, "done: ") {
 		t.Errorf("a reboot is not over before the machine is back:\n%s", out)
 	}
 	round = regexp.MustCompile(`orders (\S+)`).FindStringSubmatch(out)
-	if out = n.types(cli.ExitClean, "do repeat "+strings.TrimSuffix(round[1], ";")+" --yes"); !strings.Contains(out, "done: ") {
+	if out = n.types(desk.ExitClean, "do repeat "+strings.TrimSuffix(round[1], ";")+" --yes"); !strings.Contains(out, "done: ") {
 		t.Errorf("asked again:\n%s", out)
 	}
 	if now := boot(); now != after {

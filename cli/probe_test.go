@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"staunch/cli"
+	"staunch/cli/desk"
 	"staunch/see/probe"
 )
 
@@ -61,7 +61,7 @@ func TestProbeExitCodesSayWhatWasSeen(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Certificate == nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if code != cli.ExitClean || all[0].Grade == nil || all[0].Grade.Letter != "A+" {
+	if code != desk.ExitClean || all[0].Grade == nil || all[0].Grade.Letter != "A+" {
 		t.Errorf("a good site: exit %d, %+v", code, all[0].Grade)
 	}
 	key := all[0].Certificate.SPKISHA256
@@ -70,14 +70,14 @@ func TestProbeExitCodesSayWhatWasSeen(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"--ca", ca, address}, cli.ExitClean, "A+"},
-		{[]string{"--quick", "--ca", ca, address}, cli.ExitClean, "<=A+"},
-		{[]string{"--heartbleed", address}, cli.ExitClean, "no heartbeat"},
-		{[]string{"--min-grade", "A", address}, cli.ExitFound, "self signed"},
-		{[]string{"--expect-spki", strings.ToUpper(key), address}, cli.ExitClean, "key served"},
-		{[]string{"--expect-spki", strings.Repeat("0", 64), address}, cli.ExitFound, "key different"},
-		{[]string{"--expect-spki", key, address, dead}, cli.ExitIncomplete, "key unseen"},
-		{[]string{"--ca", ca, address, dead}, cli.ExitIncomplete, "nothing listens there: connection refused"},
+		{[]string{"--ca", ca, address}, desk.ExitClean, "A+"},
+		{[]string{"--quick", "--ca", ca, address}, desk.ExitClean, "<=A+"},
+		{[]string{"--heartbleed", address}, desk.ExitClean, "no heartbeat"},
+		{[]string{"--min-grade", "A", address}, desk.ExitFound, "self signed"},
+		{[]string{"--expect-spki", strings.ToUpper(key), address}, desk.ExitClean, "key served"},
+		{[]string{"--expect-spki", strings.Repeat("0", 64), address}, desk.ExitFound, "key different"},
+		{[]string{"--expect-spki", key, address, dead}, desk.ExitIncomplete, "key unseen"},
+		{[]string{"--ca", ca, address, dead}, desk.ExitIncomplete, "nothing listens there: connection refused"},
 	} {
 		out, errs, code := p.types(append([]string{"probe"}, c.args...)...)
 		if code != c.code || !strings.Contains(out, c.says) {
@@ -105,7 +105,7 @@ func TestProbeRefusesWhatWasNotNamed(t *testing.T) {
 		{"--heartbleed", "--expect-spki", strings.Repeat("0", 64), "a.example"},
 	} {
 		out, errs, code := p.types(append([]string{"probe"}, args...)...)
-		if code != cli.ExitCannot || out != "" || !strings.HasPrefix(errs, "error: ") || strings.Contains(errs, "\x1b") {
+		if code != desk.ExitCannot || out != "" || !strings.HasPrefix(errs, "error: ") || strings.Contains(errs, "\x1b") {
 			t.Errorf("%q: exit %d, %q, %q", args, code, out, errs)
 		}
 	}
@@ -156,7 +156,7 @@ func TestProbeStateGoesOn(t *testing.T) {
 	address, _, opened := site(t)
 	dead := closedPort(t)
 	state := filepath.Join(t.TempDir(), "state")
-	if out, errs, code := p.types("probe", "--heartbleed", "--state", state, address, dead); code != cli.ExitIncomplete {
+	if out, errs, code := p.types("probe", "--heartbleed", "--state", state, address, dead); code != desk.ExitIncomplete {
 		t.Fatalf("exit %d: %s%s", code, out, errs)
 	}
 	first := opened.Load()
@@ -172,19 +172,19 @@ func TestProbeStateGoesOn(t *testing.T) {
 	}
 	out, errs, code := p.types("probe", "--heartbleed", "--state", state, "--format", "json", address, dead)
 	var all []probe.Result
-	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 2 || code != cli.ExitIncomplete {
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 2 || code != desk.ExitIncomplete {
 		t.Fatalf("exit %d, %d results: %v %s", code, len(all), err, errs)
 	}
 	if opened.Load() != first {
 		t.Error("what was seen was asked again")
 	}
-	if _, errs, code := p.types("probe", "--quick", "--state", state, address); code != cli.ExitCannot || !strings.Contains(errs, "other options") {
+	if _, errs, code := p.types("probe", "--quick", "--state", state, address); code != desk.ExitCannot || !strings.Contains(errs, "other options") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	if err := os.WriteFile(state, []byte("my notes\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := p.types("probe", "--heartbleed", "--state", state, address); code != cli.ExitCannot || !strings.Contains(errs, "not a state file") {
+	if _, errs, code := p.types("probe", "--heartbleed", "--state", state, address); code != desk.ExitCannot || !strings.Contains(errs, "not a state file") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	if b, err := os.ReadFile(state); err != nil || string(b) != "my notes\n" {

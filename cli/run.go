@@ -1,45 +1,21 @@
-// Package cli is what a person types: verbs, their flags, and how answers are printed.
+// Package cli is the command line as a whole: every verb, in the order of a night.
 package cli
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
+	"staunch/cli/desk"
 	"staunch/fault"
 	"staunch/ink"
-	"staunch/reach/fleet"
-	"staunch/reach/host"
 
 	"github.com/spf13/cobra"
 )
 
-// Env is everything that the command line takes from outside; nothing below cli reads the environment.
-type Env struct {
-	Args    []string // without the program's name
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Getenv  func(string) string
-	Version string
-	// Reach connects to hosts in another way than staunch.yaml says: for drills and tests on a pretend fleet.
-	Reach func(ctx context.Context, h fleet.Host) (host.Host, error)
-}
-
-// Exit codes shared by every verb; scan and probe give 1 and 3 their own meaning (docs/exit-codes.md).
-const (
-	ExitClean      = 0
-	ExitFound      = 1 // something affected, refused or failed
-	ExitCannot     = 2 // could not look or act at all: usage, configuration, rights
-	ExitIncomplete = 3 // nothing bad seen, but the picture is incomplete
-)
-
-// exit ends a verb with a code and nothing more to print.
-type exit int
-
-func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+// Env is everything that the command line takes from outside.
+type Env = desk.Env
 
 // Run executes one command line and returns the process's exit code.
 func Run(ctx context.Context, env Env) int {
@@ -49,23 +25,15 @@ func Run(ctx context.Context, env Env) int {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	err := root.ExecuteContext(ctx)
-	var code exit
+	var code desk.Exit
 	switch {
 	case err == nil:
-		return ExitClean
+		return desk.ExitClean
 	case errors.As(err, &code):
 		return int(code)
 	default:
-		complain(env.Stderr, err)
-		return ExitCannot
-	}
-}
-
-// complain prints an error the way people read it: what, then what to do.
-func complain(w io.Writer, err error) {
-	fmt.Fprintf(w, "error: %v\n", err)
-	if hint := fault.HintOf(err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint)
+		desk.Complain(env.Stderr, err)
+		return desk.ExitCannot
 	}
 }
 

@@ -1,6 +1,17 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"staunch/cli/advisories"
+	"staunch/cli/cert"
+	"staunch/cli/hosts"
+	"staunch/cli/incident"
+	"staunch/cli/ledger"
+	"staunch/cli/outside"
+	"staunch/cli/plan"
+	"staunch/cli/scan"
+
+	"github.com/spf13/cobra"
+)
 
 // chapter is a part of the work, as help tells it: what to look at, what to change, what keeps it together.
 type chapter struct {
@@ -11,8 +22,8 @@ type chapter struct {
 // chapters lists every top-level command in the order of a night; one line a verb, one file a verb.
 func chapters() []chapter {
 	return []chapter{
-		{"See what is wrong:", []func(*Env) *cobra.Command{newHeard, newScan, newProbe, newWhy, newAdvisories}},
-		{"Lead a fleet out of it:", []func(*Env) *cobra.Command{newIncident, newBuild, newPlan, newApprove, newCert, newTimeline}},
-		{"Reach machines, keep the record:", []func(*Env) *cobra.Command{newHosts, newDo, newLedger, newBundle}},
+		{"See what is wrong:", []func(*Env) *cobra.Command{scan.NewHeard, scan.New, outside.NewProbe, outside.NewWhy, advisories.New}},
+		{"Lead a fleet out of it:", []func(*Env) *cobra.Command{incident.New, plan.NewBuild, plan.New, plan.NewApprove, cert.New, ledger.NewTimeline}},
+		{"Reach machines, keep the record:", []func(*Env) *cobra.Command{hosts.New, hosts.NewDo, ledger.New, advisories.NewBundle}},
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"staunch/cli"
+	"staunch/cli/desk"
 )
 
 // The exit code tells a script what the text tells a person.
@@ -22,11 +22,11 @@ func TestWhyExitCodes(t *testing.T) {
 		url, says string
 		code      int
 	}{
-		{site.URL, "200 OK", cli.ExitClean},
-		{site.URL + "/busy", "overloaded", cli.ExitFound},
-		{"http://" + closed, "nothing listens", cli.ExitFound},
-		{"--format=paper http://" + closed, "unknown format", cli.ExitCannot},
-		{"--root-hints=/nonexistent http://" + closed, "root hints", cli.ExitCannot},
+		{site.URL, "200 OK", desk.ExitClean},
+		{site.URL + "/busy", "overloaded", desk.ExitFound},
+		{"http://" + closed, "nothing listens", desk.ExitFound},
+		{"--format=paper http://" + closed, "unknown format", desk.ExitCannot},
+		{"--root-hints=/nonexistent http://" + closed, "root hints", desk.ExitCannot},
 	} {
 		out, errs, code := p.types(append([]string{"why"}, strings.Fields(c.url)...)...)
 		if code != c.code || !strings.Contains(out+errs, c.says) {
