@@ -212,8 +212,8 @@ func File(c cert.Catalogue, who Who) string {
 	return b.String()
 }
 
-// Style is what the picture needs beside page.css.
-const Style = `.box rect{fill:var(--paper);stroke:var(--c);stroke-width:1.5}.box text{fill:var(--ink)}.box .first{font-weight:600}.box .more{fill:var(--soft)}.wire{fill:none;stroke:var(--soft);stroke-width:1.2}`
+// Style is what the picture needs beside page.css. Each colour stands plain first, for programs that know no variables (librsvg drew everything black).
+const Style = `.box rect{fill:#fff;fill:var(--paper);stroke:#1b1f24;stroke:var(--c);stroke-width:1.5}.box text{fill:#1b1f24;fill:var(--ink)}.box .first{font-weight:600}.box .more{fill:#5b626d;fill:var(--soft)}.wire{fill:none;stroke:#5b626d;stroke:var(--soft);stroke-width:1.2}`
 
 // colours are page.css's own, for a picture that stands alone.
 const colours = `svg{--ink:#1b1f24;--soft:#5b626d;--paper:#fff;--c:#1b1f24;font:12px system-ui,"DejaVu Sans",sans-serif}.paper{fill:#fff}.bad{--c:#b3261e}.warn{--c:#a34b00}.idle{--c:#5f5a9c}.good{--c:#1e7a43}.none{--c:#7a818b}`
