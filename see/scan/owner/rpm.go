@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"staunch/see/scan/jail"
-
-	"zombiezen.com/go/sqlite"
 )
 
 // maxRPM bounds a database; the largest real ones have about 300 MB. maxHeader is rpm's own limit on one header.
@@ -69,49 +66,9 @@ func eachRPM(ctx context.Context, f jail.File, file string, yield func([]byte) e
 	}
 	switch {
 	case strings.HasSuffix(file, ".sqlite"):
-		return eachSQLite(ctx, f, yield)
+		return eachSQLite(ctx, f, int64(st.Size), yield)
 	case strings.HasSuffix(file, ".db"):
 		return eachNDB(ctx, f, int64(st.Size), yield)
 	}
 	return eachBDB(ctx, f, int64(st.Size), yield)
-}
-
-// eachSQLite reads table Packages, without a lock and without a journal beside it: a write under way may be missed, never waited for.
-func eachSQLite(ctx context.Context, f jail.File, yield func([]byte) error) error {
-	conn, err := sqlite.OpenConn(fmt.Sprintf("file:/proc/self/fd/%d?mode=ro&immutable=1", int(f)), sqlite.OpenReadOnly|sqlite.OpenURI)
-	if err != nil {
-		return err
-	}
-	conn.SetInterrupt(ctx.Done())
-	err = eachRow(conn, yield)
-	return errors.Join(err, conn.Close())
-}
-
-func eachRow(conn *sqlite.Conn, yield func([]byte) error) error {
-	stmt, _, err := conn.PrepareTransient("SELECT blob FROM Packages")
-	if err != nil {
-		return err
-	}
-	defer stmt.Finalize() //nolint:errcheck // the error of Step says it
-	var buf []byte
-	for {
-		more, err := stmt.Step()
-		if err != nil || !more {
-			return err
-		}
-		n := stmt.ColumnLen(0)
-		if n > maxHeader {
-			return jail.ErrTooLarge
-		}
-		if cap(buf) < n {
-			buf = make([]byte, n)
-		}
-		buf = buf[:n]
-		if _, err := io.ReadFull(stmt.ColumnReader(0), buf); err != nil {
-			return err
-		}
-		if err := yield(buf); err != nil {
-			return err
-		}
-	}
 }

@@ -158,6 +158,7 @@ func FuzzRPMFiles(f *testing.F) {
 	copy(bdb[20:], "\x00\x02\x00\x00")
 	bdb[32] = 7
 	f.Add(bdb)
+	f.Add(sqliteOf(f, 512, []string{"short", strings.Repeat("long", 300)}))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		total := 0
 		yield := func(blob []byte) error {
@@ -167,5 +168,6 @@ func FuzzRPMFiles(f *testing.F) {
 		}
 		_ = eachNDB(context.Background(), bytes.NewReader(b), int64(len(b)), yield)
 		_ = eachBDB(context.Background(), bytes.NewReader(b), int64(len(b)), yield)
+		_ = eachSQLite(context.Background(), bytes.NewReader(b), int64(len(b)), yield)
 	})
 }
