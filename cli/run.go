@@ -88,6 +88,7 @@ func newRoot(env *Env) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	root.AddCommand(desk.NewKeeper(env))
 	mindArgs(root)
 	return root
 }

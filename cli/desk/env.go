@@ -19,6 +19,8 @@ type Env struct {
 	Stderr  io.Writer
 	Getenv  func(string) string
 	Version string
+	// Self is this program, for starting the keeper of connections (docs/ssh.md); "": none is started.
+	Self string
 	// Reach connects to hosts in another way than staunch.yaml says: for drills and tests on a pretend fleet.
 	Reach func(ctx context.Context, h fleet.Host) (host.Host, error)
 }

@@ -23,6 +23,7 @@ import (
 	"staunch/reach/fleet/borrow"
 	"staunch/reach/here"
 	"staunch/reach/host"
+	"staunch/reach/keep"
 	"staunch/reach/ssh"
 	"staunch/see/keys"
 	"staunch/see/scan"
@@ -41,6 +42,9 @@ type Reaching struct {
 	ask       bool
 	Forks     int
 	Patience  time.Duration
+
+	keep     time.Duration // how long connections are kept; only verbs that ask have it
+	keepSays *pflag.Flag   // whether the command line said so
 }
 
 // Define adds the flags that every verb with hosts has.
@@ -59,6 +63,8 @@ func (r *Reaching) defineOn(f *pflag.FlagSet) {
 
 func (r *Reaching) check() error {
 	switch {
+	case r.keep < 0 || r.keep > fleet.LongestKeep:
+		return fault.New(fault.Usage, "--keep is from 0 to %v", fleet.LongestKeep)
 	case r.sudo != "auto" && r.sudo != ssh.SudoNever && r.sudo != ssh.SudoAlways:
 		return fault.New(fault.Usage, "--sudo is auto, never or always, not %q", r.sudo)
 	case r.Forks < 1 || r.Forks > 10_000:
@@ -73,12 +79,16 @@ func (r *Reaching) check() error {
 type Crew struct {
 	env    *Env
 	Dialer *ssh.Dialer
+	keeper *keep.Client // nil: every connection is new
 }
 
 // Crew makes the opener of all hosts of one command.
 func (r *Reaching) Crew(env *Env) *Crew {
 	home := env.Getenv("HOME")
-	d := &ssh.Dialer{ConfigFile: r.sshConfig, Home: home, Agent: env.Getenv("SSH_AUTH_SOCK"), Parts: &ssh.Parts{Dir: r.partsDir()}}
+	memory := reachMemory(env)
+	d := &ssh.Dialer{
+		ConfigFile: r.sshConfig, Home: home, Agent: env.Getenv("SSH_AUTH_SOCK"), Parts: &ssh.Parts{Dir: r.partsDir(), Memory: memory}, Memory: memory,
+	}
 	if r.sudo != "auto" {
 		d.Sudo = r.sudo
 	}
@@ -91,7 +101,7 @@ func (r *Reaching) Crew(env *Env) *Crew {
 	if r.ask {
 		d.Password = askOnce(env)
 	}
-	return &Crew{env: env, Dialer: d}
+	return &Crew{env: env, Dialer: d, keeper: r.keeper(env, d)}
 }
 
 // partsDir is host/ beside this program.
@@ -116,6 +126,14 @@ func (c *Crew) open(ctx context.Context, h fleet.Host) (host.Host, error) {
 	case h.Via == fleet.ViaAgent:
 		return nil, fault.New(fault.Unsupported, "%s calls in by its agent", h.Name).Hinted("ask through the server that it calls")
 	}
+	if c.keeper != nil {
+		return c.keeper.Open(ctx, h)
+	}
+	return c.dial(ctx, h)
+}
+
+// dial logs in.
+func (c *Crew) dial(ctx context.Context, h fleet.Host) (host.Host, error) {
 	to, err := c.Dialer.Dial(ctx, h)
 	if err != nil {
 		return nil, err
@@ -178,11 +196,13 @@ func (r *Reaching) Hosts(env *Env, selector string) (*fleet.Fleet, []fleet.Host,
 		if err != nil {
 			return nil, nil, err
 		}
+		r.heed(f)
 		return f, f.Hosts, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
+	r.heed(f)
 	chosen, err := f.Select(selector, os.ReadFile)
 	if err != nil {
 		return nil, nil, err

@@ -14,6 +14,7 @@ import (
 	"staunch/reach/fleet"
 	"staunch/reach/fleet/borrow"
 	"staunch/reach/host"
+	"staunch/reach/keep"
 	"staunch/reach/tell"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,7 @@ Exit codes: 0 all well; 1 something is missing; 2 could not look; 3 a host could
 		},
 	}
 	l.Define(cmd)
+	l.DefineKeep(cmd)
 	cmd.Flags().BoolVar(&l.check, "check", false, "connect to each host and tell what is missing")
 	cmd.Flags().StringVar(&l.format, "format", "table", "table or json")
 	cmd.AddCommand(newHostsImport(env), newHostsClean(env))
@@ -148,7 +150,7 @@ func newHostsClean(env *desk.Env) *cobra.Command {
 	r := &desk.Reaching{}
 	cmd := &cobra.Command{
 		Use: "clean SELECTOR", Short: "Remove from hosts what staunch keeps there to be fast", Args: cobra.ExactArgs(1),
-		Long: "Removes the host part and its cache (/var/cache/staunch-host, ~/.cache/staunch-host). The journal of orders\n(/var/lib/staunch-host) stays: it is what keeps an order from being done twice.",
+		Long: "Removes the host part and its cache (/var/cache/staunch-host, ~/.cache/staunch-host). The journal of orders\n(/var/lib/staunch-host) stays: it is what keeps an order from being done twice. Connections that were kept for the next command\nare hung up first.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, hosts, err := r.Hosts(env, args[0])
 			if err != nil {
@@ -162,6 +164,7 @@ func newHostsClean(env *desk.Env) *cobra.Command {
 }
 
 func cleanHosts(ctx context.Context, env *desk.Env, r *desk.Reaching, hosts []fleet.Host) error {
+	keep.Stop(desk.KeepDir(env))
 	crew := r.Crew(env)
 	defer crew.Close()
 	all := desk.Parallel(hosts, r.Forks, func(h fleet.Host) (bool, error) {

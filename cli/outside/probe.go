@@ -88,6 +88,7 @@ expected; 3 nothing bad, but something could not be seen; 2 could not look.`,
 	f.Int64Var(&p.q.TimeoutMS, "timeout-ms", 5000, "how long to wait on one connection")
 	f.StringVar(&p.from, "from", "", "probe from inside the network: from these hosts of the fleet (`SELECTOR`)")
 	p.reach.Define(cmd)
+	p.reach.DefineKeep(cmd)
 	f.StringVar(&p.state, "state", "", "keep results in `FILE` and go on where an earlier run stopped")
 	f.StringVar(&p.format, "format", "table", "table, json, jsonl or html")
 	f.BoolVarP(&p.verbose, "verbose", "v", false, "print everything that was seen")

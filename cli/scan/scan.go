@@ -99,6 +99,7 @@ func (f *scanFlags) define(cmd *cobra.Command) {
 	fl.BoolVar(&f.question.NoCache, "no-cache", false, "analyse every object anew")
 	fl.StringVar(&f.on, "on", "", "look at hosts of the fleet instead of this machine: a selector such as web, ring=canary, 'web & !db1', @file, or all")
 	f.reach.Define(cmd)
+	f.reach.DefineKeep(cmd)
 	desk.Complete(cmd, "format", scanFormatNames())
 	desk.Complete(cmd, "fail-on", failWords())
 	desk.Complete(cmd, "dormant", []string{"on", "off"})

@@ -27,8 +27,9 @@ import (
 var version = "devel"
 
 const usage = `staunch-host is run by staunch over ssh, not by people.
-  staunch-host serve NONCE NAME   greet with NONCE, then speak the wire on stdin and stdout; NAME is the fleet's name for this host
-  staunch-host self-undo ORDER    undo an order that nobody confirmed (run by a timer)
+  staunch-host serve NONCE NAME [look]   greet with NONCE, then speak the wire on stdin and stdout; NAME is the fleet's name for this host;
+                                         look: only answer questions, refuse every order
+  staunch-host self-undo ORDER           undo an order that nobody confirmed (run by a timer)
   staunch-host version
 `
 
@@ -46,9 +47,10 @@ func main() {
 }
 
 func run(args []string) error {
+	lookOnly := len(args) == 4 && args[3] == "look"
 	switch {
-	case len(args) == 3 && args[0] == "serve" && reNonce.MatchString(args[1]) && reName.MatchString(args[2]):
-		return serve(args[1], args[2])
+	case (len(args) == 3 || lookOnly) && args[0] == "serve" && reNonce.MatchString(args[1]) && reName.MatchString(args[2]):
+		return serve(args[1], args[2], lookOnly)
 	case len(args) == 2 && args[0] == "self-undo":
 		return selfUndo(args[1])
 	case len(args) == 1 && args[0] == "version":
@@ -60,7 +62,7 @@ func run(args []string) error {
 }
 
 // serve ends when the caller hangs up. A broken line must not kill an act in the middle, so its signals are ignored.
-func serve(nonce, name string) error {
+func serve(nonce, name string, lookOnly bool) error {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -72,7 +74,7 @@ func serve(nonce, name string) error {
 		Keys: func(ctx context.Context, q json.RawMessage, _ func(host.Progress)) (json.RawMessage, error) {
 			return keys.Answer(ctx, q)
 		},
-		Called: name,
+		Called: name, LookOnly: lookOnly,
 		Scan:   scan.Env{Version: version, Cache: filepath.Join(filepath.Dir(exe), "objects")},
 		Engine: &carry.Engine{Places: bounds.Standard(), Self: []string{exe, "self-undo"}},
 	}

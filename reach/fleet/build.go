@@ -18,9 +18,12 @@ func Read(text []byte, source string) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{Source: source, Rings: rings(form.Rings), Notify: form.Notify, Alone: form.Alone}
+	f := &Fleet{Source: source, Rings: rings(form.Rings), Notify: form.Notify, Alone: form.Alone, Keep: form.Keep}
 	if len(f.Notify) > 0 && !filepath.IsAbs(f.Notify[0]) {
 		r.wrong(form.of("notify"), "write the whole path, and each argument as an entry of its own", "notify: %q is no absolute path", f.Notify[0])
+	}
+	if f.Keep < 0 || f.Keep > LongestKeep {
+		r.wrong(form.of("keep"), "as in keep: 5m; 0s switches it off", "keep: from 0 to %v", LongestKeep)
 	}
 	for _, h := range form.Hosts {
 		r.hosts(f, h)
@@ -252,7 +255,7 @@ func validPort(s string) bool {
 
 // Of makes a fleet of plain hosts without services, as borrowed inventories give it; names that stand twice are merged.
 func Of(source string, hosts []Host) *Fleet {
-	f := &Fleet{Source: source, Rings: rings(nil), Alone: AloneDelay}
+	f := &Fleet{Source: source, Rings: rings(nil), Alone: AloneDelay, Keep: UsualKeep}
 	at := map[string]int{}
 	for _, h := range hosts {
 		if i, known := at[h.Name]; known {

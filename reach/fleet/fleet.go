@@ -20,10 +20,18 @@ type Fleet struct {
 	Notify []string `json:"notify,omitempty"`
 	// Alone is how long a plan waits after the vote of a team of one, so that somebody else can object.
 	Alone time.Duration `json:"alone_ns,omitempty"`
+	// Keep is how long a login for questions is kept after its last use; 0: not at all.
+	Keep time.Duration `json:"keep_ns,omitempty"`
 }
 
 // AloneDelay is the delay of a team of one where nothing else is said.
 const AloneDelay = 10 * time.Minute
+
+// How long logins for questions are kept: usually (as long as Ansible's), and at most, so that rights that were taken away do not live on.
+const (
+	UsualKeep   = time.Minute
+	LongestKeep = time.Hour
+)
 
 // Host is one machine. Its name is how the fleet calls it; where it answers is Address, or else the name.
 type Host struct {

@@ -13,6 +13,7 @@ type form struct {
 	Endpoints []endpointForm `yaml:"endpoints,named" is:"visible" doc:"Names that strangers or our own clients connect to."`
 	Notify    []string       `yaml:"notify" doc:"Command that tells people something, and its arguments: [/usr/local/bin/page, --team, ops]. No shell; docs/notify.md says what it gets."`
 	Alone     time.Duration  `yaml:"alone" doc:"How long a plan waits after the vote of a team of one, so that somebody else can object. Default 10m."`
+	Keep      time.Duration  `yaml:"keep" doc:"How long a login for questions is kept after its last use, so that the next scan needs none. 0: not at all; at most 1h. Default 1m."`
 }
 
 type ringForm struct {

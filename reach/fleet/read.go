@@ -44,7 +44,7 @@ func parse(text []byte, source string) (*form, *reader, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, f := &reader{source: source, shapes: shapes()}, &form{Alone: AloneDelay}
+	r, f := &reader{source: source, shapes: shapes()}, &form{Alone: AloneDelay, Keep: UsualKeep}
 	switch {
 	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil:
 		return f, r, nil

@@ -21,6 +21,8 @@ type Machine struct {
 	Called string        // the fleet's name for it; "": its own host name
 	Scan   scan.Env      // how to look at processes; Scan.Version is staunch's version
 	Engine *carry.Engine // carries orders out; nil: this host is only looked at
+	// LookOnly refuses every order and payload, and previews of them: for a host part that stays for a while.
+	LookOnly bool
 	// Keys answers see/keys questions; nil: unsupported.
 	Keys func(ctx context.Context, q json.RawMessage, p func(host.Progress)) (json.RawMessage, error)
 
@@ -159,7 +161,7 @@ func (m *Machine) Do(ctx context.Context, o act.Order, p func(host.Progress)) (a
 // acts refuses orders that this host cannot be meant by.
 func (m *Machine) acts(o act.Order) error {
 	switch {
-	case m.Engine == nil:
+	case m.Engine == nil || m.LookOnly:
 		return fault.New(fault.Unsupported, "%s is only looked at", m.Name())
 	case o.Host != "" && o.Host != m.Name():
 		return fault.New(fault.Denied, "the order is for %.60q, this is %s", o.Host, m.Name())
@@ -172,7 +174,7 @@ func (m *Machine) Put(ctx context.Context, sum string, r io.Reader) error {
 	if err := m.open(ctx); err != nil {
 		return err
 	}
-	if m.Engine == nil {
+	if m.Engine == nil || m.LookOnly {
 		return fault.New(fault.Unsupported, "%s takes no payloads", m.Name())
 	}
 	return m.Engine.Put(ctx, sum, r)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"staunch/fault"
+	"staunch/reach/act"
 	"staunch/reach/act/bounds"
 	"staunch/reach/act/carry"
 	"staunch/reach/here"
@@ -79,5 +80,27 @@ func TestPayloadIsKeptWholeOrNotAtAll(t *testing.T) {
 	entries, err := os.ReadDir(l.Engine.Places.Payloads)
 	if err != nil || len(entries) != 1 || entries[0].Name() != sum {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+func TestAMachineThatIsOnlyLookedAtTakesNothing(t *testing.T) {
+	m := machine(t)
+	m.LookOnly = true
+	order, err := act.New(act.Stop, &act.UnitsWith{Units: []string{"st-nobody-has-this.service"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := act.Order{ID: "look/1", Host: "here", Act: order}
+	if _, err := m.Do(t.Context(), o, nil); !fault.Is(err, fault.Unsupported) {
+		t.Errorf("an order: %v", err)
+	}
+	if _, err := m.Look(t.Context(), host.Question{Check: &o}, nil); !fault.Is(err, fault.Unsupported) {
+		t.Errorf("a preview: %v", err)
+	}
+	if err := m.Put(t.Context(), strings.Repeat("a", 64), strings.NewReader("x")); !fault.Is(err, fault.Unsupported) {
+		t.Errorf("a payload: %v", err)
+	}
+	if _, err := m.Look(t.Context(), host.Question{Health: &host.HealthQuestion{}}, nil); err != nil {
+		t.Errorf("a question: %v", err)
 	}
 }

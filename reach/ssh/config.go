@@ -1,22 +1,16 @@
 package ssh
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"staunch/fault"
 	"staunch/reach/fleet"
-
-	"github.com/kevinburke/ssh_config"
+	"staunch/reach/ssh/settings"
 )
 
 // target is where and how one host is reached, as the user's ssh configuration and the fleet say.
@@ -40,17 +34,11 @@ func (t target) address() string { return net.JoinHostPort(t.host, strconv.Itoa(
 
 // resolve asks ssh itself what its configuration says, or reads the file where there is no ssh.
 func (d *Dialer) resolve(ctx context.Context, h fleet.Host) (target, error) {
-	var settings map[string][]string
-	var err error
-	if d.Program != "" {
-		settings, err = d.ask(ctx, h)
-	} else {
-		settings, err = d.read(h)
-	}
+	said, err := d.config().Of(ctx, h.Name)
 	if err != nil {
 		return target{}, err
 	}
-	t := d.target(h, settings)
+	t := d.target(h, said)
 	if h.Address != "" {
 		t.host = h.Address
 	}
@@ -63,61 +51,17 @@ func (d *Dialer) resolve(ctx context.Context, h fleet.Host) (target, error) {
 	return t, nil
 }
 
-// ask runs ssh -G, which reads configuration files and connects to nobody.
-func (d *Dialer) ask(ctx context.Context, h fleet.Host) (map[string][]string, error) {
-	args := []string{"-G"}
-	if d.ConfigFile != "" {
-		args = append(args, "-F", d.ConfigFile)
-	}
-	var errs bytes.Buffer
-	cmd := exec.CommandContext(ctx, d.Program, append(args, "--", h.Name)...)
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fault.New(fault.Usage, "%s: the ssh configuration cannot be read: %s", h.Name, strings.TrimSpace(errs.String()))
-	}
-	settings := map[string][]string{}
-	for text := range strings.Lines(string(out)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(text), " ")
-		settings[key] = append(settings[key], value)
-	}
-	return settings, nil
-}
-
-// read is for machines without ssh: only the settings that matter to us.
-func (d *Dialer) read(h fleet.Host) (map[string][]string, error) {
-	file := d.ConfigFile
-	if file == "" {
-		file = filepath.Join(d.Home, ".ssh", "config")
-	}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) && d.ConfigFile == "" {
-		text, err = nil, nil
-	}
-	if err != nil {
-		return nil, fault.New(fault.Usage, "the ssh configuration cannot be read: %v", err)
-	}
-	config, err := ssh_config.DecodeBytes(text)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "%s: %v", file, err)
-	}
-	settings := map[string][]string{}
-	for _, key := range []string{"HostName", "Port", "User", "IdentityFile", "IdentitiesOnly", "IdentityAgent", "UserKnownHostsFile", "HostKeyAlias", "ProxyJump", "ProxyCommand", "ConnectTimeout", "StrictHostKeyChecking"} {
-		values, err := config.GetAll(h.Name, key)
-		if err != nil {
-			return nil, fault.New(fault.Usage, "%s: %v", file, err)
-		}
-		if len(values) > 0 {
-			settings[strings.ToLower(key)] = values
-		}
-	}
-	return settings, nil
+func (d *Dialer) config() *settings.Reader {
+	d.asked.Do(func() {
+		d.settings = &settings.Reader{Program: d.Program, File: d.ConfigFile, Home: d.Home, User: d.User, Memory: d.Memory}
+	})
+	return d.settings
 }
 
 // target picks what we follow out of the settings.
-func (d *Dialer) target(h fleet.Host, settings map[string][]string) target {
+func (d *Dialer) target(h fleet.Host, said settings.Settings) target {
 	first := func(key string) string {
-		if v := settings[key]; len(v) > 0 && v[0] != "none" {
+		if v := said[key]; len(v) > 0 && v[0] != "none" {
 			return v[0]
 		}
 		return ""
@@ -128,7 +72,7 @@ func (d *Dialer) target(h fleet.Host, settings map[string][]string) target {
 		timeout: time.Duration(number(first("connecttimeout"), 15)) * time.Second,
 	}
 	t.strictOff = slices.Contains([]string{"no", "off", "false"}, first("stricthostkeychecking"))
-	for _, file := range settings["identityfile"] {
+	for _, file := range said["identityfile"] {
 		t.keys = append(t.keys, d.path(file, t))
 	}
 	if len(t.keys) == 0 {
@@ -141,10 +85,10 @@ func (d *Dialer) target(h fleet.Host, settings map[string][]string) target {
 	default:
 		t.agent = d.path(socket, t)
 	}
-	if slices.Contains(settings["identityagent"], "none") {
+	if slices.Contains(said["identityagent"], "none") {
 		t.agent = ""
 	}
-	t.known = d.knownFiles(settings, t)
+	t.known = d.knownFiles(said, t)
 	if command := first("proxycommand"); command != "" {
 		t.needsOwn = "a ProxyCommand"
 	}
@@ -152,10 +96,10 @@ func (d *Dialer) target(h fleet.Host, settings map[string][]string) target {
 }
 
 // knownFiles lists the files with host keys, the user's first.
-func (d *Dialer) knownFiles(settings map[string][]string, t target) []string {
+func (d *Dialer) knownFiles(said settings.Settings, t target) []string {
 	var files []string
 	for _, key := range []string{"userknownhostsfile", "globalknownhostsfile"} {
-		for _, value := range settings[key] {
+		for _, value := range said[key] {
 			for file := range strings.FieldsSeq(value) {
 				files = append(files, d.path(file, t))
 			}

@@ -2,9 +2,11 @@ package ssh
 
 import (
 	"context"
+	"sync"
 
 	"staunch/fault"
 	"staunch/reach/fleet"
+	"staunch/reach/ssh/settings"
 	"staunch/reach/wire"
 )
 
@@ -27,10 +29,17 @@ type Dialer struct {
 	// Password asks a person for the password for sudo, at most once for all hosts; nil: nobody can be asked. It is only called after
 	// a host's key was verified.
 	Password func(context.Context) (string, error)
+	// Memory is a directory of the user's own that remembers what ssh said of its configuration, and the sums of host parts; "" for none.
+	Memory string
+	// LookOnly asks for host parts that only answer questions: they refuse every order and payload, and the login cannot begin anything else.
+	LookOnly bool
 
-	known known
-	jumps jumps
-	ramp  ramp
+	asked    sync.Once
+	settings *settings.Reader
+	contents contents
+	known    known
+	jumps    jumps
+	ramp     ramp
 }
 
 // Host is one host at the far end of a login.
@@ -56,6 +65,9 @@ func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*Host, error) {
 	if err != nil {
 		_ = t.close() // the first error is what matters
 		return nil, err
+	}
+	if n, ours := t.(*native); ours && d.LookOnly {
+		n.only()
 	}
 	return &Host{Client: client, transport: t}, nil
 }
@@ -93,5 +105,8 @@ func (d *Dialer) Clean(ctx context.Context, h fleet.Host) (bool, error) {
 	return removed || own, err
 }
 
-// Close hangs up on jump hosts.
-func (d *Dialer) Close() { d.jumps.close() }
+// Close hangs up on jump hosts, and writes down what ssh said.
+func (d *Dialer) Close() {
+	d.jumps.close()
+	d.config().Close()
+}

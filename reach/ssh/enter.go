@@ -133,7 +133,11 @@ func (d *Dialer) hello(ctx context.Context, name string, t transport, mode sudoM
 	if err != nil {
 		return nil, "", err
 	}
-	if _, err := fmt.Fprintf(l.in, "staunch-hello %s %s %s %s %s %s\n", n, amd.Sum, amd.Quick, arm.Sum, arm.Quick, name); err != nil {
+	how := ""
+	if d.LookOnly {
+		how = " look"
+	}
+	if _, err := fmt.Fprintf(l.in, "staunch-hello %s %s %s %s %s %s%s\n", n, amd.Sum, amd.Quick, arm.Sum, arm.Quick, name, how); err != nil {
 		return nil, "", l.failed(ctx, name, err)
 	}
 	need := "staunch-need " + n + " "
@@ -256,7 +260,7 @@ func explain(name string, ended error, words string) error {
 	}
 	switch {
 	case has("No space left", "Disk quota exceeded"):
-		return fault.New(fault.Full, "%s: no room for the host part in its cache directory: %s", name, words).Hinted("it needs 12 MB in /var/cache (root) or ~/.cache")
+		return fault.New(fault.Full, "%s: no room for the host part in its cache directory: %s", name, words).Hinted("it needs 13 MB in /var/cache (root) or ~/.cache")
 	case code == 85:
 		return fault.New(fault.Corrupt, "%s: the host part did not arrive as it was sent", name)
 	case code == 82 || code == 83 || code == 84 || code == 86:

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -117,7 +118,15 @@ func algorithms(err error) []string {
 			list = append(list, kind)
 		}
 	}
-	slices.Sort(list)
+	// what costs a host least comes first, as with OpenSSH
+	rank := []string{ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521}
+	place := func(a string) int {
+		if i := slices.Index(rank, a); i >= 0 {
+			return i
+		}
+		return len(rank)
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b)) })
 	return slices.Compact(list)
 }
 

@@ -62,6 +62,11 @@ func (n *native) start(_ context.Context, command string) (*line, error) {
 	return &line{in: in, out: bufio.NewReaderSize(out, 64<<10), errs: errs, finish: finish}, nil
 }
 
+// only tells sshd that no other session will begin on this connection: from now on it refuses them. Other servers may not know the word.
+func (n *native) only() {
+	_, _, _ = n.client.SendRequest("no-more-sessions@openssh.com", false, nil) // nobody answers; a dead connection is noticed by the wire
+}
+
 func exitCode(err error) int {
 	var e *ssh.ExitError
 	if errors.As(err, &e) {

@@ -28,6 +28,8 @@ type Part struct {
 // Parts finds host parts: embedded ones first (build tag release), else files staunch-host-linux-ARCH in Dir. It is safe for concurrent use.
 type Parts struct {
 	Dir string
+	// Memory is a directory of the user's own that remembers the sums of files, "" for none.
+	Memory string
 
 	mu    sync.Mutex
 	known map[string]Part
@@ -52,16 +54,45 @@ func (p *Parts) For(arch string) (Part, error) {
 }
 
 func (p *Parts) load(name string) (Part, error) {
-	if packed, sum, quick, ok := embedded(name); ok {
-		return Part{Sum: sum, Quick: quick, pack: func() ([]byte, error) { return packed, nil }}, nil
+	if sum, quick, ok := embedded(name); ok {
+		return Part{Sum: sum, Quick: quick, pack: func() ([]byte, error) { return embeddedPack(name) }}, nil
 	}
-	program, err := os.ReadFile(filepath.Join(p.Dir, name))
+	path := filepath.Join(p.Dir, name)
+	missing := fault.New(fault.NotFound, "the host part %s is missing", name).Hinted("make build puts it beside staunch, in host/; or name its directory with --host-parts")
+	id, settled, err := fileState(path)
 	if err != nil {
-		return Part{}, fault.New(fault.NotFound, "the host part %s is missing", name).Hinted("make build puts it beside staunch, in host/; or name its directory with --host-parts")
+		return Part{}, missing
+	}
+	// packed once, and only when some host lacks it
+	part, known := p.recall(name, id)
+	if known {
+		part.pack = sync.OnceValues(func() ([]byte, error) { return p.repack(path, part.Sum) })
+		return part, nil
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return Part{}, missing
 	}
 	sum, quick := sha256.Sum256(program), blake2b.Sum512(program)
-	// packed once, and only when some host lacks it
-	return Part{Sum: hex.EncodeToString(sum[:]), Quick: hex.EncodeToString(quick[:]), pack: sync.OnceValues(func() ([]byte, error) { return packed(program) })}, nil
+	part = Part{Sum: hex.EncodeToString(sum[:]), Quick: hex.EncodeToString(quick[:])}
+	part.pack = sync.OnceValues(func() ([]byte, error) { return packed(program) })
+	if again, _, err := fileState(path); settled && err == nil && again == id {
+		p.remember(name, id, part)
+	}
+	return part, nil
+}
+
+// repack reads a program whose sum was remembered, and packs it if it still has that sum.
+func (p *Parts) repack(path, sum string) ([]byte, error) {
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fault.New(fault.NotFound, "the host part is gone: %v", err)
+	}
+	if is := sha256.Sum256(program); hex.EncodeToString(is[:]) != sum {
+		p.forget()
+		return nil, fault.New(fault.Corrupt, "the host part %s is not what it was", path).Hinted("was it built anew meanwhile? run the command again")
+	}
+	return packed(program)
 }
 
 func packed(program []byte) ([]byte, error) {

@@ -5,6 +5,8 @@ package ssh
 import (
 	"embed"
 	"strings"
+
+	"staunch/fault"
 )
 
 // parts are put there by scripts/host-parts before a release is built: NAME.gz, and NAME.sha256 and NAME.b2 (of the program, unpacked).
@@ -12,15 +14,19 @@ import (
 //go:embed part/*
 var parts embed.FS
 
-func embedded(name string) (packed []byte, sum, quick string, ok bool) {
-	packed, err := parts.ReadFile("part/" + name + ".gz")
-	if err != nil {
-		return nil, "", "", false
-	}
+func embedded(name string) (sum, quick string, ok bool) {
 	text, err := parts.ReadFile("part/" + name + ".sha256")
 	if err != nil {
-		return nil, "", "", false
+		return "", "", false
 	}
 	fast, err := parts.ReadFile("part/" + name + ".b2")
-	return packed, strings.TrimSpace(string(text)), strings.TrimSpace(string(fast)), err == nil
+	return strings.TrimSpace(string(text)), strings.TrimSpace(string(fast)), err == nil
+}
+
+func embeddedPack(name string) ([]byte, error) {
+	packed, err := parts.ReadFile("part/" + name + ".gz")
+	if err != nil {
+		return nil, fault.New(fault.Bug, "the host part %s was not built in: %v", name, err)
+	}
+	return packed, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/reach/act"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
 	"staunch/reach/host/promise"
@@ -91,6 +92,7 @@ func TestFiveRealHosts(t *testing.T) {
 		{"a wrong password", sudoWrong},
 		{"without sudo a host is seen with the user's own rights", noSudo},
 		{"noise of login scripts", noise},
+		{"a login for questions alone", lookOnly},
 		{"no room in the cache directory", noRoom},
 		{"a changed host key", changedKey},
 		{"an unknown host key", unknownKey},
@@ -190,6 +192,46 @@ func nothingLeft(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
 	}
 	if removed, err := d.Clean(t.Context(), fleet.Host{Name: h.Name}); err != nil || removed {
 		t.Errorf("clean again: %v, %v", removed, err)
+	}
+}
+
+// lookOnly holds a host part that may stay to what it may do, on the host itself: whoever takes over our end gets no further.
+func lookOnly(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
+	h := hosts[0]
+	order, err := act.New(act.Stop, &act.UnitsWith{Units: []string{"tallyd.service"}})
+	must(t, err)
+	for _, user := range []string{"root", "op"} {
+		d := dialer(t, h, p)
+		c, err := dial(t, d, fleet.Host{Name: h.Name, User: user})
+		must(t, err)
+		if err := ssh.Session(c); err != nil {
+			t.Errorf("%s: a usual login has one session only: the rest proves nothing: %v", user, err)
+		}
+		d = dialer(t, h, p)
+		d.LookOnly = true
+		c, err = dial(t, d, fleet.Host{Name: h.Name, User: user})
+		must(t, err)
+		if !health(t, c).Root {
+			t.Errorf("%s: not root", user)
+		}
+		o := act.Order{ID: "look-only/" + user, Host: h.Name, Act: order}
+		if out, err := c.Do(t.Context(), o, nil); !fault.Is(err, fault.Unsupported) {
+			t.Errorf("%s: an order: %+v, %v", user, out, err)
+		}
+		if _, err := c.Look(t.Context(), host.Question{Check: &o}, nil); !fault.Is(err, fault.Unsupported) {
+			t.Errorf("%s: a preview: %v", user, err)
+		}
+		if err := c.Put(t.Context(), strings.Repeat("a", 64), strings.NewReader("x")); !fault.Is(err, fault.Unsupported) {
+			t.Errorf("%s: a payload: %v", user, err)
+		}
+		health(t, c)
+		if err := ssh.Session(c); err == nil {
+			t.Errorf("%s: sshd begins another command on the login", user)
+		}
+		_ = c.Close() // sshd may have ended the connection for the attempt
+	}
+	if got := h.Exec(t, "systemctl is-active tallyd"); got != "active" {
+		t.Errorf("tallyd is %s", got)
 	}
 }
 
@@ -337,6 +379,7 @@ func systemSSH(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
 	}
 	text, err := os.ReadFile(hosts[0].SSHConfig)
 	must(t, err)
+	d = dialer(t, hosts[0], p)
 	d.ConfigFile = filepath.Join(t.TempDir(), "config")
 	command := "\tProxyCommand " + d.Program + " -F " + hosts[0].SSHConfig + " -W %h:%p st-2\n"
 	must(t, os.WriteFile(d.ConfigFile, []byte(strings.Replace(string(text), "Host st-1\n", "Host st-1\n"+command, 1)), 0o600))
@@ -471,6 +514,7 @@ func jumpHost(t *testing.T, hosts []*testbed.Host, p *ssh.Parts) {
 	}
 	text, err := os.ReadFile(h.SSHConfig)
 	must(t, err)
+	d = dialer(t, h, p)
 	d.ConfigFile = filepath.Join(t.TempDir(), "config")
 	must(t, os.WriteFile(d.ConfigFile, []byte(strings.Replace(string(text), "Host st-5\n", "Host st-5\n\tProxyJump st-2\n", 1)), 0o600))
 	c, err := dial(t, d, fleet.Host{Name: h.Name})

@@ -84,6 +84,9 @@ func (c *Client) greet(ctx context.Context) error {
 // Hello is what the far end said of itself.
 func (c *Client) Hello() Hello { return c.hello }
 
+// Err tells why nothing can be asked any more, nil while the connection is thought to live.
+func (c *Client) Err() error { return c.conn.Err() }
+
 // Name is the host's name.
 func (c *Client) Name() string { return c.name }
 

@@ -33,9 +33,16 @@ func Serve(ctx context.Context, conn net.Conn, h host.Host, version string) erro
 	mux.HandleFunc("POST /v1/look", s.look)
 	mux.HandleFunc("POST /v1/do", s.do)
 	mux.HandleFunc("POST /v1/put/{sum}", s.put)
+	err := serve(ctx, conn, mux, 0)
+	s.finish()
+	return err
+}
+
+// serve lets a handler have one connection to its end, or until nothing was asked for so long (0: for ever).
+func serve(ctx context.Context, conn net.Conn, handler http.Handler, idle time.Duration) error {
 	one := newListener(conn)
 	web := &http.Server{
-		Handler: mux, Protocols: plainHTTP2(), ReadHeaderTimeout: 30 * time.Second,
+		Handler: handler, Protocols: plainHTTP2(), ReadHeaderTimeout: 30 * time.Second, IdleTimeout: idle,
 		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 16, MaxReadFrameSize: MaxFrame, SendPingTimeout: pingAfter, PingTimeout: pingPatience},
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnState:   one.watch,
@@ -43,7 +50,6 @@ func Serve(ctx context.Context, conn net.Conn, h host.Host, version string) erro
 	stop := context.AfterFunc(ctx, func() { _ = web.Close() }) // its error is that of a connection that we end
 	defer stop()
 	err := web.Serve(one)
-	s.finish()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
