@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"staunch/cli/desk"
@@ -56,18 +59,20 @@ func scanFleet(ctx context.Context, env *desk.Env, f scanFlags, known *fleet.Fle
 	q := f.question
 	q.Anchors = desk.LoadRules(env).Anchors()
 	covered := slices.DeleteFunc(slices.Clone(hosts), func(h fleet.Host) bool { return h.NotCovered() != "" })
-	all := desk.Each(ctx, env, &f.reach, covered, func(ctx context.Context, h host.Host, p func(host.Progress)) (*scan.Report, error) {
+	all := desk.Each(ctx, env, &f.reach, covered, func(ctx context.Context, h host.Host, p func(host.Progress)) (seen, error) {
 		a, err := h.Look(ctx, host.Question{Scan: &q}, p)
-		return a.Scan, err
+		if err != nil {
+			return seen{}, err
+		}
+		// here, where others are still waited for
+		return seen{a.Scan, verdict.Wants(a.Scan)}, nil
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Timeout, "the scan was stopped before its end").Caused(err)
 	}
 	var wants []advisory.Key
 	for _, a := range all {
-		if a.Err == nil {
-			wants = append(wants, verdict.Wants(a.Got)...)
-		}
+		wants = append(wants, a.Got.wants...)
 	}
 	catalogue, err := desk.LoadCatalogue(env, wants, f.advisory)
 	if err != nil {
@@ -84,8 +89,13 @@ func scanFleet(ctx context.Context, env *desk.Env, f scanFlags, known *fleet.Fle
 	}
 	s := &tell.Fleet{Hosts: names, Docs: map[string]*verdict.Document{}}
 	outside := known.Outside()
-	for _, a := range all {
-		judgeHost(s, a, catalogue, f, outside)
+	docs := judgeAll(all, catalogue, f, outside)
+	for i, a := range all {
+		if docs[i] == nil {
+			s.Mute = append(s.Mute, tell.Silent{Schema: scan.Schema, Host: a.Host.Name, Taken: time.Now().UTC().Truncate(time.Millisecond), Error: fault.From(a.Err, fault.Bug)})
+			continue
+		}
+		s.Docs[a.Host.Name] = docs[i]
 	}
 	for _, h := range hosts {
 		if h.NotCovered() != "" {
@@ -95,14 +105,30 @@ func scanFleet(ctx context.Context, env *desk.Env, f scanFlags, known *fleet.Fle
 	return s, nil
 }
 
-func judgeHost(s *tell.Fleet, a desk.Told[*scan.Report], catalogue *advisory.Catalogue, f scanFlags, outside map[string]fleet.Outside) {
-	if a.Err != nil {
-		s.Mute = append(s.Mute, tell.Silent{Schema: scan.Schema, Host: a.Host.Name, Taken: time.Now().UTC().Truncate(time.Millisecond), Error: fault.From(a.Err, fault.Bug)})
-		return
+// seen is what one host answered, and what the advisories for it are about.
+type seen struct {
+	report *scan.Report
+	wants  []advisory.Key
+}
+
+// judgeAll judges every host that answered, as many at once as there are processors; the others have no document.
+func judgeAll(all []desk.Told[seen], catalogue *advisory.Catalogue, f scanFlags, outside map[string]fleet.Outside) []*verdict.Document {
+	docs := make([]*verdict.Document, len(all))
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
+				if a := all[i]; a.Err == nil {
+					a.Got.report.Host = a.Host.Name
+					doc := verdict.Judge(a.Got.report, catalogue, verdict.Options{Advisory: f.advisory, Public: inventory.Reached(outside, a.Host.Name)})
+					docs[i] = &doc
+				}
+			}
+		})
 	}
-	a.Got.Host = a.Host.Name
-	doc := verdict.Judge(a.Got, catalogue, verdict.Options{Advisory: f.advisory, Public: inventory.Reached(outside, a.Host.Name)})
-	s.Docs[a.Host.Name] = &doc
+	wg.Wait()
+	return docs
 }
 
 // fleetExit: what was found counts more than what was not seen; no host seen at all is no scan.
