@@ -171,6 +171,8 @@ func TestFleetMistakesAreExplained(t *testing.T) {
 		{[]string{"scan", "--on", "web1", "--pid", "7"}, "another process on each host"},
 		{[]string{"scan", "--on", "web1", "--format", "pdf"}, "known: table, json, jsonl"},
 		{[]string{"scan", "--on", "web1", "--forks", "0"}, "--forks"},
+		{[]string{"scan", "--on", "web1", "--keep", "2h"}, "--keep is from 0 to 1h"},
+		{[]string{"do", "stop", "x.service", "--on", "web1", "--keep", "1m"}, "unknown flag: --keep"},
 		{[]string{"scan", "--on", "web1", "--sudo", "maybe"}, "--sudo is auto"},
 		{[]string{"probe", "--from", "web1"}, "no target"},
 		{[]string{"hosts", "ring=nowhere"}, "no host has ring=nowhere"},
