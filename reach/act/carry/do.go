@@ -3,6 +3,7 @@ package carry
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"staunch/fault"
@@ -206,7 +207,7 @@ func judged(did, proof error, late bool) (act.Status, string) {
 	case proof == nil:
 		return act.Done, "done and seen, although: " + did.Error()
 	case late || fault.Is(proof, fault.Unsure):
-		return act.Unknown, "its end was not seen: " + errors.Join(did, proof).Error()
+		return act.Unknown, "its end was not seen: " + strings.ReplaceAll(errors.Join(did, proof).Error(), "\n", "; ")
 	case did != nil:
 		return act.Failed, did.Error()
 	}
