@@ -17,6 +17,9 @@ import (
 var version = "devel"
 
 func main() {
+	if code, done := guard(os.Args); done {
+		os.Exit(code)
+	}
 	scan.CollectLate()
 	cobra.EnableCommandSorting = false // help follows the night, not the alphabet
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -25,5 +28,6 @@ func main() {
 		Getenv: os.Getenv, Version: version, Self: "/proc/self/exe",
 	})
 	stop()
+	tell(os.Args, code)
 	os.Exit(code)
 }

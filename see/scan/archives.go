@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"sync"
 	"time"
 
@@ -18,9 +19,10 @@ import (
 // archives remembers what each jar of this look holds. Each is read once, whoever asks, and one at a time, so that nested ones never fill
 // the memory; one whose file system hangs gives its turn away with its deadline.
 type archives struct {
-	mu   sync.Mutex
-	all  map[cache.ArchiveKey]*archive
-	turn chan struct{}
+	mu     sync.Mutex
+	all    map[cache.ArchiveKey]*archive
+	turn   chan struct{}
+	silent map[string]bool // directories (with the root of the process) where one gave no answer; guarded by turn
 }
 
 // archive is what one archive told; read is closed when it is known.
@@ -38,16 +40,29 @@ const archivePatience = 5
 // archiveAt reads one archive, once per look; what could not be read of it is said.
 func (l *look) archiveAt(r *seen, name string, open func() (int, error)) lang.Archive {
 	shown := displayName(name)
-	l.archives.turn <- struct{}{}
-	got, ok := patience.Within(archivePatience*l.limit, func() *archive { return l.readArchive(shown, open) })
-	<-l.archives.turn
-	if !ok {
-		got = &archive{why: "no answer within " + (archivePatience * l.limit).Round(time.Second).String()}
-	}
+	got := l.takeTurn(shown, r.process.Root+path.Dir(shown), open)
 	if got.why != "" && !got.quiet {
 		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: "archive not read in full: " + shown + ": " + got.why})
 	}
 	return got.has
+}
+
+// takeTurn reads one archive within its time, unless its neighbours already showed that their file server is dead.
+func (l *look) takeTurn(name, dir string, open func() (int, error)) *archive {
+	l.archives.turn <- struct{}{}
+	defer func() { <-l.archives.turn }()
+	if l.archives.silent[dir] {
+		return &archive{why: "its file system gives no answer"}
+	}
+	got, ok := patience.Within(archivePatience*l.limit, func() *archive { return l.readArchive(name, open) })
+	if !ok {
+		if l.archives.silent == nil {
+			l.archives.silent = map[string]bool{}
+		}
+		l.archives.silent[dir] = true
+		return &archive{why: "no answer within " + (archivePatience * l.limit).Round(time.Second).String()}
+	}
+	return got
 }
 
 // readArchive answers from this look or from the cache, and reads only what neither knows.

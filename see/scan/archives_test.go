@@ -96,4 +96,9 @@ func TestAHangingArchiveHoldsNobodyUp(t *testing.T) {
 	if len(stuck.unseen) != 1 {
 		t.Errorf("the hanging one: %+v", stuck.unseen)
 	}
+	var beside seen
+	l.archiveAt(&beside, "/dead/c.jar", func() (int, error) { t.Error("a second one of the dead server was asked"); return -1, unix.EIO })
+	if len(beside.unseen) != 1 {
+		t.Errorf("the one beside it: %+v", beside.unseen)
+	}
 }

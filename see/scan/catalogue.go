@@ -44,6 +44,7 @@ type catalogue struct {
 	progress func(done, total int64)
 
 	mu    sync.Mutex
+	over  bool // nothing is taken any more
 	known map[cache.Key]*content
 	work  chan *content
 	busy  sync.WaitGroup // workers
@@ -83,9 +84,18 @@ func (c *catalogue) wait() { c.open.Wait() }
 // stopAt sets when analysis ends: what is not begun by then is left.
 func (c *catalogue) stopAt(t time.Time) { c.until.Store(t.UnixNano()) }
 
+// finish ends the workers. What a file system answered too late for anybody to queue it is given back, now or when it comes.
 func (c *catalogue) finish() {
 	close(c.work)
 	c.busy.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	for _, x := range c.known {
+		if x.wanted.CompareAndSwap(true, false) {
+			unix.Close(x.fd)
+		}
+	}
 }
 
 // get returns the content behind a stat, opening it only if neither this look nor the cache knows it. The caller gives it to queue.
@@ -119,17 +129,19 @@ func (c *catalogue) get(st *unix.Statx_t, want cache.Sum, open func() (int, erro
 func (c *catalogue) add(key cache.Key, x *content) *content {
 	c.mu.Lock()
 	other, ok := c.known[key]
-	if !ok {
+	keep := !ok && !c.over
+	if keep {
 		c.known[key] = x
+		x.wanted.Store(x.fd >= 0)
 	}
 	c.mu.Unlock()
+	if !keep && x.fd >= 0 {
+		unix.Close(x.fd)
+		x.fd = -1
+	}
 	if ok {
-		if x.fd >= 0 {
-			unix.Close(x.fd)
-		}
 		return other
 	}
-	x.wanted.Store(x.fd >= 0)
 	return x
 }
 

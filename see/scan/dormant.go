@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"staunch/fault"
@@ -25,7 +26,9 @@ import (
 type dormants struct {
 	look    *look
 	root    *root
-	until   time.Time // zero: no limit
+	dir     *jail.Root // the root's directory, asked with a deadline: what can start may lie on a dead file server
+	until   time.Time  // zero: no limit
+	missed  []string   // trees for which there was no time
 	seen    map[string]bool
 	late    []starts.Starter // files so large that they wait for all others
 	entries []*dormant
@@ -53,12 +56,12 @@ func (l *look) dormant() {
 		l.note("what can start was not looked at: " + reason(err))
 		return
 	}
-	d := l.newDormants(own)
+	d := l.newDormants(own, min(l.limit, budget/5))
 	d.until = time.Now().Add(budget)
 	l.catalogue.stopAt(d.until)
 	l.progress(Progress{Says: "looking at what can start"})
 	for _, list := range []func(*jail.Root) []starts.Starter{starts.Units, starts.Crons, starts.Inits, starts.Programs} {
-		d.takeAll(list(own.dir), large)
+		d.takeAll(list(d.dir), large)
 	}
 	for _, dir := range []string{"/opt", "/srv", "/usr/local"} {
 		d.walk(dir, "opt")
@@ -71,7 +74,7 @@ func (l *look) still() error {
 	var r *root
 	var from []string
 	if l.q.Root != "" {
-		dir, err := jail.Open(l.q.Root)
+		dir, err := l.openRoot(l.q.Root)
 		if err != nil {
 			return fault.New(fault.NotFound, "%s could not be opened: %s", l.q.Root, reason(err))
 		}
@@ -89,7 +92,7 @@ func (l *look) still() error {
 	if len(l.q.Files) > 0 {
 		from = l.q.Files
 	}
-	d := l.newDormants(r)
+	d := l.newDormants(r, l.limit)
 	if l.q.DormantBudget > 0 {
 		d.until = time.Now().Add(time.Duration(l.q.DormantBudget) * time.Millisecond)
 		l.catalogue.stopAt(d.until)
@@ -103,13 +106,23 @@ func (l *look) still() error {
 	return nil
 }
 
-func (l *look) newDormants(r *root) *dormants {
-	return &dormants{look: l, root: r, seen: map[string]bool{}, entered: map[*file]bool{}, files: map[string]*file{}}
+// openRoot opens the directory of the question, which may lie on a dead file server.
+func (l *look) openRoot(name string) (*jail.Root, error) {
+	top, err := jail.Open("/")
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	return jail.Ask(top.Patient(l.limit), name, func() (*jail.Root, error) { return jail.Open(name) }, (*jail.Root).Close)
+}
+
+func (l *look) newDormants(r *root, limit time.Duration) *dormants {
+	return &dormants{look: l, root: r, dir: r.dir.Patient(limit), seen: map[string]bool{}, entered: map[*file]bool{}, files: map[string]*file{}}
 }
 
 // start takes one file or directory of the question; unlike what is found by itself, it must be there.
 func (d *dormants) start(name string) error {
-	st, err := d.root.dir.Stat(name)
+	st, err := d.dir.Stat(name)
 	if err != nil {
 		return fault.New(fault.NotFound, "%s could not be opened: %s", name, reason(err))
 	}
@@ -130,13 +143,17 @@ func (d *dormants) over() bool {
 
 // walk goes through one tree.
 func (d *dormants) walk(dir, how string) {
+	if d.over() {
+		d.missed = append(d.missed, dir)
+		return
+	}
 	ctx, cancel := d.look.ctx, context.CancelFunc(func() {})
 	if !d.until.IsZero() {
 		ctx, cancel = context.WithDeadline(ctx, d.until)
 	}
 	defer cancel()
 	var some []starts.Starter
-	notes := starts.Tree(ctx, d.root.dir, dir, how, func(s starts.Starter) {
+	notes := starts.Tree(ctx, d.dir, dir, how, func(s starts.Starter) {
 		if some = append(some, s); len(some) == batch {
 			d.takeAll(some, large)
 			some = some[:0]
@@ -147,7 +164,7 @@ func (d *dormants) walk(dir, how string) {
 		d.look.note(note)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		d.look.note("the time for what can start ended inside of " + dir)
+		d.missed = append(d.missed, "the rest of "+dir)
 	}
 }
 
@@ -183,12 +200,19 @@ func (d *dormants) enterSome(list []starts.Starter, most uint64) {
 	opened := patience.Each(l.ctx, patience.Crew[named]{
 		Workers: l.workers, N: len(list), Limit: l.limit,
 		First: func(i int) named {
-			if s := list[i]; !d.over() && !lang.IsJar(s.Path) {
+			s := list[i]
+			if d.dir.Silenced(s.Path) {
+				return named{hangs: true}
+			}
+			if !d.over() && !lang.IsJar(s.Path) {
 				return d.open(s.Path, s.How != "opt" && s.How != "image", most)
 			}
 			return named{}
 		},
-		Late: func(int) named { return named{hangs: true} },
+		Late: func(i int) named {
+			d.dir.NoAnswer(list[i].Path)
+			return named{hangs: true}
+		},
 		Then: func(named) {},
 	})
 	for i, s := range list {
@@ -233,8 +257,8 @@ func (d *dormants) library(name string) *file {
 	if f, ok := d.files[name]; ok {
 		return f
 	}
-	got, ok := patience.Within(d.look.limit, func() named { return d.open(name, false, 0) })
-	got.hangs = !ok
+	got, err := jail.Ask(d.dir, name, func() (named, error) { return d.open(name, false, 0), nil }, nil)
+	got.hangs = err != nil
 	return d.named(name, got)
 }
 
@@ -246,7 +270,7 @@ func (d *dormants) named(name string, got named) *file {
 	var f *file
 	switch {
 	case got.hangs:
-		d.look.note(fmt.Sprintf("%s gave no answer within %v", name, d.look.limit))
+		d.look.report.Sight.DormantLeft++ // the place is named at the end
 	case got.content != nil:
 		d.look.catalogue.queue(got.content)
 		if f = d.files[got.name]; f == nil {
@@ -282,11 +306,16 @@ func (d *dormants) open(name string, mustRun bool, most uint64) named {
 
 func (d *dormants) takeArchive(s starts.Starter) {
 	l := d.look
+	if d.dir.Silenced(s.Path) {
+		l.report.Sight.DormantLeft++
+		return
+	}
 	got, ok := patience.Within(archivePatience*l.limit, func() *archive {
 		return l.readArchive(s.Path, func() (int, error) { return d.root.dir.OpenRead(s.Path) })
 	})
 	if !ok {
-		l.note("archive not read, no answer in time: " + s.Path)
+		d.dir.NoAnswer(s.Path)
+		l.report.Sight.DormantLeft++
 		return
 	}
 	if got.why != "" {
@@ -335,6 +364,25 @@ func (d *dormants) finish() {
 		}
 	}
 	l.report.Sight.DormantLeft += len(left)
+	d.tellMissed()
+}
+
+const maxSilentNamed = 8
+
+// tellMissed names the places that gave no answer (each counts as at least one file that was not reached), and those that had no turn.
+func (d *dormants) tellMissed() {
+	silent := d.dir.Silent()
+	for i, name := range silent {
+		if i == maxSilentNamed {
+			d.look.note(fmt.Sprintf("%d more places of what can start gave no answer", len(silent)-i))
+			break
+		}
+		d.look.note(name + ": no answer from its file system: what can start there was not looked at")
+	}
+	d.look.report.Sight.DormantLeft += len(silent)
+	if len(d.missed) > 0 {
+		d.look.note("no time was left to look for what can start in " + strings.Join(d.missed, ", "))
+	}
 }
 
 // coming is a library on its way into a program that starts.
@@ -351,7 +399,7 @@ const maxLevels = 64
 // findLibraries fills the needs of every entry with all libraries that its loader would map, level by level for all programs at once, so
 // that the libraries of one level are analysed together.
 func (d *dormants) findLibraries() {
-	ld := loader.New(d.root.dir, d.head)
+	ld := loader.New(d.dir, d.head)
 	var level []coming
 	for _, e := range d.entries {
 		if e.file == nil {
@@ -405,21 +453,18 @@ func (d *dormants) object(f *file) *elf.Object {
 
 // head reads the beginning of a file that a loader would try.
 func (d *dormants) head(name string) []byte {
-	b, ok := patience.Within(d.look.limit, func() []byte {
+	b, err := jail.Ask(d.dir, name, func() ([]byte, error) {
 		fd, err := d.root.dir.OpenRead(name)
 		if err != nil {
-			return nil
+			return nil, err
 		}
 		defer unix.Close(fd)
 		var head [20]byte
 		n, err := jail.File(fd).ReadAt(head[:], 0)
-		if err != nil {
-			return nil
-		}
-		return head[:n]
-	})
-	if !ok {
-		d.look.note(fmt.Sprintf("%s gave no answer within %v", name, d.look.limit))
+		return head[:n], err
+	}, nil)
+	if err != nil {
+		return nil
 	}
 	return b
 }

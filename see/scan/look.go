@@ -286,7 +286,7 @@ func (l *look) finish() *Report {
 		l.note(note)
 	}
 	if slices.ContainsFunc(r.Unseen, func(u Unseen) bool { return strings.Contains(u.Reason, denied) }) {
-		l.note("processes of other users are read by root, or with the capabilities SYS_PTRACE, DAC_READ_SEARCH and CHECKPOINT_RESTORE")
+		l.note(ownRights(l.proc).whoCould())
 	}
 	for _, note := range l.nets.Notes() {
 		l.note(note)

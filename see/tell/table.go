@@ -271,13 +271,18 @@ func (t Table) unseen(b *strings.Builder, doc *verdict.Document) {
 	if len(doc.Unseen) == 0 {
 		return
 	}
-	reasons := map[string]int{}
+	reasons := map[string][]string{}
 	for _, u := range doc.Unseen {
-		reasons[tame.Line(u.Reason)]++
+		reason := tame.Line(u.Reason)
+		reasons[reason] = append(reasons[reason], whoIs(u.PID, u.Name))
 	}
 	var list []string
-	for reason, n := range reasons {
-		list = append(list, fmt.Sprintf("%s: %s", ink.Count(n, "process", "processes"), reason))
+	for reason, who := range reasons {
+		names, n := "", len(who)
+		if who = slices.DeleteFunc(who, func(name string) bool { return name == "" }); len(who) > 0 && (len(who) <= maxUnseenNamed || t.Verbose) {
+			names = " (" + strings.Join(who, ", ") + ")"
+		}
+		list = append(list, fmt.Sprintf("%s%s: %s", ink.Count(n, "process", "processes"), names, reason))
 	}
 	slices.Sort(list)
 	fmt.Fprintf(b, "\n%s\n", t.Paint.Yellow("Not or not fully seen:"))
@@ -288,6 +293,19 @@ func (t Table) unseen(b *strings.Builder, doc *verdict.Document) {
 		}
 		ink.Wrap(b, t.Width, "  ", line)
 	}
+}
+
+const maxUnseenNamed = 3
+
+// whoIs names a process that was not seen; a unit or a number of which nothing runs has none of its own.
+func whoIs(pid int, name string) string {
+	switch {
+	case pid == 0:
+		return tame.Line(name)
+	case name == "":
+		return fmt.Sprintf("pid %d", pid)
+	}
+	return fmt.Sprintf("%s, pid %d", tame.Line(name), pid)
 }
 
 // coverage is the last line: what all of the above is a fraction of.

@@ -80,8 +80,61 @@ func (d *Dir) Entries(limit int) (entries []Entry, more bool, err error) {
 	return entries, false, err
 }
 
+// Listing is an open directory with what it holds. The caller closes its Dir.
+type Listing struct {
+	*Dir
+	Held []Entry
+	More bool // there were more than the limit
+	root *Root
+}
+
+// List opens and lists a directory, within the patience of a patient root.
+func (r *Root) List(path string, limit int) (Listing, error) {
+	return Ask(r, path, func() (Listing, error) {
+		d, err := r.Dir(path)
+		return r.listed(d, err, limit)
+	}, func(l Listing) { l.Close() })
+}
+
+// Under is List of a directory in this one, which lies at path below the root; links are not followed.
+func (l Listing) Under(name, path string, limit int) (Listing, error) {
+	return Ask(l.root, path, func() (Listing, error) {
+		d, err := l.Sub(name)
+		return l.root.listed(d, err, limit)
+	}, func(l Listing) { l.Close() })
+}
+
+func (r *Root) listed(d *Dir, err error, limit int) (Listing, error) {
+	if err != nil {
+		return Listing{}, err
+	}
+	if r.patience != nil { // the shared one may still be written into by a question that nobody waits for
+		buf := r.patience.buffer()
+		defer r.patience.buffers.Put(buf)
+		d = &Dir{d.fd, *buf}
+	}
+	held, more, err := d.Entries(limit)
+	if err != nil {
+		d.Close()
+		return Listing{}, err
+	}
+	return Listing{Dir: d, Held: held, More: more, root: r}, nil
+}
+
 // Names lists a directory, sorted; at most limit names, and more tells that there were more.
 func (r *Root) Names(path string, limit int) (names []string, more bool, err error) {
+	type listed struct {
+		names []string
+		more  bool
+	}
+	got, err := Ask(r, path, func() (l listed, err error) {
+		l.names, l.more, err = r.listNames(path, limit)
+		return l, err
+	}, nil)
+	return got.names, got.more, err
+}
+
+func (r *Root) listNames(path string, limit int) (names []string, more bool, err error) {
 	d, err := r.Dir(path)
 	if err != nil {
 		return nil, false, err

@@ -17,6 +17,8 @@ type Root struct {
 	fd   int
 	name atomic.Pointer[string] // where it lies in our own view
 	old  atomic.Bool            // the kernel has no openat2 (before 5.6)
+
+	patience *patience // nil: waits for ever
 }
 
 // Open opens a directory of our own view.
@@ -35,11 +37,15 @@ func OpenAt(dirfd int, name string) (*Root, error) {
 func (r *Root) Close() { unix.Close(r.fd) }
 
 // Path opens what path names with O_PATH: nothing is read, no device is touched. The caller closes the descriptor.
-func (r *Root) Path(path string) (int, error) { return r.open(path, unix.O_PATH|unix.O_CLOEXEC) }
+func (r *Root) Path(path string) (int, error) {
+	return Ask(r, path, func() (int, error) { return r.open(path, unix.O_PATH|unix.O_CLOEXEC) }, closeFD)
+}
+
+func closeFD(fd int) { unix.Close(fd) }
 
 // LPath is Path without following a last symbolic link.
 func (r *Root) LPath(path string) (int, error) {
-	return r.open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	return Ask(r, path, func() (int, error) { return r.open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC) }, closeFD)
 }
 
 func (r *Root) open(path string, flags int) (int, error) {
@@ -80,22 +86,23 @@ func relative(path string) string {
 
 // Stat returns size, times and identity of what path names.
 func (r *Root) Stat(path string) (unix.Statx_t, error) {
-	fd, err := r.Path(path)
-	if err != nil {
-		return unix.Statx_t{}, err
-	}
-	defer unix.Close(fd)
-	return StatFD(fd, "")
+	return r.statAs(path, unix.O_PATH|unix.O_CLOEXEC)
 }
 
 // Lstat is Stat without following a last symbolic link.
 func (r *Root) Lstat(path string) (unix.Statx_t, error) {
-	fd, err := r.LPath(path)
-	if err != nil {
-		return unix.Statx_t{}, err
-	}
-	defer unix.Close(fd)
-	return StatFD(fd, "")
+	return r.statAs(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+}
+
+func (r *Root) statAs(path string, flags int) (unix.Statx_t, error) {
+	return Ask(r, path, func() (unix.Statx_t, error) {
+		fd, err := r.open(path, flags)
+		if err != nil {
+			return unix.Statx_t{}, err
+		}
+		defer unix.Close(fd)
+		return StatFD(fd, "")
+	}, nil)
 }
 
 // StatFD is statx of a descriptor, or of a name below it (following links), with everything that identifies content.
@@ -139,7 +146,11 @@ func reopen(fd int) (int, error) {
 
 // OpenRead opens a regular file for reading. The caller closes the descriptor.
 func (r *Root) OpenRead(path string) (int, error) {
-	fd, err := r.Path(path)
+	return Ask(r, path, func() (int, error) { return r.openRead(path) }, closeFD)
+}
+
+func (r *Root) openRead(path string) (int, error) {
+	fd, err := r.open(path, unix.O_PATH|unix.O_CLOEXEC)
 	if err != nil {
 		return -1, err
 	}
@@ -156,7 +167,14 @@ func (r *Root) Read(path string, limit int64) ([]byte, error) { return r.ReadInt
 
 // ReadInto is Read into a buffer that the caller uses again; the result lies in buf if there is room.
 func (r *Root) ReadInto(path string, buf []byte, limit int64) ([]byte, error) {
-	fd, err := r.Path(path)
+	if r.patience != nil {
+		buf = nil // it could be written into when nobody waits for it any more
+	}
+	return Ask(r, path, func() ([]byte, error) { return r.readInto(path, buf, limit) }, nil)
+}
+
+func (r *Root) readInto(path string, buf []byte, limit int64) ([]byte, error) {
+	fd, err := r.open(path, unix.O_PATH|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
@@ -241,12 +259,14 @@ func (r *Root) own() (string, error) {
 
 // Readlink returns the text of a symbolic link.
 func (r *Root) Readlink(path string) (string, error) {
-	fd, err := r.LPath(path)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	return readlink(fd, "")
+	return Ask(r, path, func() (string, error) {
+		fd, err := r.open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+		if err != nil {
+			return "", err
+		}
+		defer unix.Close(fd)
+		return readlink(fd, "")
+	}, nil)
 }
 
 func readlink(fd int, name string) (string, error) {
@@ -295,9 +315,13 @@ func result(n int, err error) (int, error) {
 
 // Sub opens a directory below as a root of its own.
 func (r *Root) Sub(path string) (*Root, error) {
-	fd, err := r.open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	fd, err := Ask(r, path, func() (int, error) { return r.open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC) }, closeFD)
 	if err != nil {
 		return nil, err
 	}
-	return &Root{fd: fd}, nil
+	sub := &Root{fd: fd}
+	if r.patience != nil {
+		sub = sub.Patient(r.patience.limit)
+	}
+	return sub, nil
 }

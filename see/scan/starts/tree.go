@@ -17,7 +17,7 @@ const (
 // sentence each; how is what the starters say. It ends early with ctx.
 func Tree(ctx context.Context, root *jail.Root, start, how string, found func(Starter)) (notes []string) {
 	w := walker{ctx: ctx, how: how, found: found}
-	if dir, err := root.Dir(start); err == nil { // else not every machine has every directory
+	if dir, err := root.List(start, maxInDir); err == nil { // else not every machine has every directory
 		w.tree(dir, start, 0)
 	}
 	return w.notes
@@ -32,17 +32,13 @@ type walker struct {
 }
 
 // tree visits an open directory and closes it. Links are not followed: what they lead to inside of the tree is met under its own name.
-func (w *walker) tree(dir *jail.Dir, start string, depth int) {
+func (w *walker) tree(dir jail.Listing, start string, depth int) {
 	defer dir.Close()
-	entries, more, err := dir.Entries(maxInDir)
-	if err != nil {
-		return
-	}
-	if more {
+	if dir.More {
 		w.notes = append(w.notes, "only the first 50,000 files of "+start+" were looked at")
 	}
 	prefix := strings.TrimSuffix(start, "/") + "/"
-	for _, e := range entries {
+	for _, e := range dir.Held {
 		if w.seen++; w.seen > maxWalk || w.ctx.Err() != nil {
 			return
 		}
@@ -50,7 +46,7 @@ func (w *walker) tree(dir *jail.Dir, start string, depth int) {
 		case e.Dir && depth >= maxDepth:
 			w.notes = append(w.notes, "directories below "+prefix+e.Name+" were not looked at: nested too deep")
 		case e.Dir && !pseudo(prefix+e.Name):
-			if sub, err := dir.Sub(e.Name); err == nil {
+			if sub, err := dir.Under(e.Name, prefix+e.Name, maxInDir); err == nil {
 				w.tree(sub, prefix+e.Name, depth+1)
 			}
 		case e.Regular && worth(e.Name):
