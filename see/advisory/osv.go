@@ -64,7 +64,7 @@ func ReadOSV(r io.Reader) ([]Advisory, error) {
 		return nil, fault.New(fault.Corrupt, "an OSV record without a usable id")
 	}
 	a := Advisory{
-		ID: rec.ID, Published: readTime(rec.Published), Modified: readTime(rec.Modified), Withdrawn: rec.Withdrawn != "",
+		ID: rec.ID, Published: readTime(rec.Published), Modified: readTime(rec.Modified), Withdrawn: withdrawn(rec.Withdrawn),
 		CWE: sounds(rec.Specific.CWE), Severity: recordSeverity(rec), CVSS: recordVector(rec),
 	}
 	for _, aff := range rec.Affected {
@@ -72,7 +72,32 @@ func ReadOSV(r io.Reader) ([]Advisory, error) {
 			a.Affects = append(a.Affects, one)
 		}
 	}
-	return perCVE(a, slices.Concat(rec.Aliases, rec.Upstream)), nil
+	a.Affects = withoutOpenPockets(a.Affects)
+	others := slices.Concat(rec.Aliases, rec.Upstream)
+	if almaNotice(rec.ID) {
+		others = append(others, rec.Related...)
+	}
+	return perCVE(a, others), nil
+}
+
+// withdrawn reads the time of a withdrawal; converters that know none write the zero time of their language.
+func withdrawn(at string) bool { return at != "" && !strings.HasPrefix(at, "0001-01-01T") }
+
+// almaNotice tells AlmaLinux's notices, which name the CVEs that they fix as related only.
+func almaNotice(id string) bool {
+	return strings.HasPrefix(id, "ALSA-") || strings.HasPrefix(id, "ALBA-") || strings.HasPrefix(id, "ALEA-")
+}
+
+// withoutOpenPockets drops "no fix is known" of a package for which another pocket of the same release (Ubuntu Pro) has a fix: who has it installed is
+// not affected, and who has not is told which version cures it.
+func withoutOpenPockets(list []Affected) []Affected {
+	fixed := map[Key]bool{}
+	for _, aff := range list {
+		if !aff.Unfixed && len(aff.Ranges) > 0 {
+			fixed[Key{aff.Ecosystem, aff.Name}] = true
+		}
+	}
+	return slices.DeleteFunc(list, func(open Affected) bool { return open.Unfixed && fixed[Key{open.Ecosystem, open.Name}] })
 }
 
 // perCVE gives the advisory the id that people know it by.

@@ -2,6 +2,7 @@ package advisory_test
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,46 @@ func TestANoticeOfSeveralCVEsBecomesOneEach(t *testing.T) {
 	list := osv(t, `{"id":"RHSA-2024:1","upstream":["CVE-2024-1","CVE-2024-2"],"affected":[{"package":{"ecosystem":"Red Hat:enterprise_linux:9::baseos","name":"openssl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1:3.0.7-1.el9"}]}]}]}`)
 	if len(list) != 2 || list[0].ID != "CVE-2024-1" || list[1].ID != "CVE-2024-2" || list[1].Affects[0].Ecosystem != "rhel:9" || list[1].Affects[0].Ranges[0].Introduced != "" {
 		t.Errorf("%+v", list)
+	}
+}
+
+// AlmaLinux's records name CVEs as related only, and binary packages; other records relate to what merely resembles them.
+func TestAlmaLinuxNoticesSpeakOfWhatTheyRelateTo(t *testing.T) {
+	const affected = `"related":["CVE-2026-1","CVE-2026-2","RHSA-2026:1"],"affected":[{"package":{"ecosystem":"AlmaLinux:9","name":"python3"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"3.9.18-3.el9"}]}]}]}`
+	list := osv(t, `{"id":"ALSA-2026:1",`+affected)
+	if len(list) != 2 || list[0].ID != "CVE-2026-1" || list[1].ID != "CVE-2026-2" || !slices.Contains(list[0].Aliases, "ALSA-2026:1") {
+		t.Errorf("%+v", list)
+	}
+	if list := osv(t, `{"id":"GHSA-aaaa-bbbb-cccc",`+affected); len(list) != 1 || list[0].ID != "GHSA-aaaa-bbbb-cccc" || len(list[0].Aliases) != 0 {
+		t.Errorf("another's related record: %+v", list)
+	}
+}
+
+// Ubuntu's records say of one release that nothing fixes a package in its common pocket, and what fixes it in Pro's.
+func TestAFixOfUbuntuProClosesTheOpenRange(t *testing.T) {
+	list := osv(t, `{"id":"UBUNTU-CVE-2025-1","upstream":["CVE-2025-1"],"affected":[
+		{"package":{"ecosystem":"Ubuntu:22.04:LTS","name":"vips"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}],"versions":["8.12.1-1"]},
+		{"package":{"ecosystem":"Ubuntu:Pro:22.04:LTS","name":"vips"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.12.1-1ubuntu0.1~esm1"}]}]},
+		{"package":{"ecosystem":"Ubuntu:25.10","name":"vips"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`)
+	key := advisory.Key{Ecosystem: "ubuntu:22.04", Name: "vips"}
+	for v, want := range map[string]advisory.Answer{"8.12.1-1": advisory.Yes, "8.12.1-1ubuntu0.1~esm1": advisory.No} {
+		if got, _ := list[0].Covers(key, v); got != want {
+			t.Errorf("%s: %v, want %v", v, got, want)
+		}
+	}
+	if fix := list[0].FixFor(key, "8.12.1-1"); fix != "8.12.1-1ubuntu0.1~esm1" {
+		t.Errorf("fix %q", fix)
+	}
+	if got, span := list[0].Covers(advisory.Key{Ecosystem: "ubuntu:25.10", Name: "vips"}, "8.16.1-1"); got != advisory.Yes || !span.Unfixed {
+		t.Errorf("the release without a fix: %v %+v", got, span)
+	}
+}
+
+func TestTheZeroTimeIsNoWithdrawal(t *testing.T) {
+	for at, want := range map[string]bool{"": false, "0001-01-01T00:00:00Z": false, "2026-01-02T03:04:05Z": true} {
+		if list := osv(t, `{"id":"DEBIAN-CVE-2014-1","upstream":["CVE-2014-1"],"published":"0001-01-01T00:00:00Z","withdrawn":"`+at+`"}`); list[0].Withdrawn != want {
+			t.Errorf("%q: %v", at, list[0].Withdrawn)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func (j *judge) remedy(s *subject, a *advisory.Advisory, v verdict) remedy {
 	case v.state == Unknown:
 		return remedy{kind: FixLook}
 	}
-	key, packaged := s.packageKey()
+	key, packaged := s.packageKeyOf(a)
 	if packaged && s.own && s.patched() {
 		if fixed := j.fixFor(a, key, sourceVersion(s.pkg)); fixed != "" {
 			return remedy{kind: FixUpgrade, pkg: s.pkg.Name, version: fixed}

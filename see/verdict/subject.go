@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -163,6 +164,38 @@ func (s *subject) packageKey() (advisory.Key, bool) {
 		return advisory.Key{}, false
 	}
 	return advisory.Key{Ecosystem: advisory.OfPackage(s.pkg.Distro, s.pkg.Release), Name: s.pkg.Source}, true
+}
+
+// binaryKey names an rpm itself: AlmaLinux's advisories name no source packages. ok is false where the source's name says it already.
+func (s *subject) binaryKey() (advisory.Key, bool) {
+	key, ok := s.packageKey()
+	if !ok || s.pkg.Type != "rpm" || s.pkg.Name == "" || s.pkg.Name == s.pkg.Source {
+		return advisory.Key{}, false
+	}
+	key.Name = s.pkg.Name
+	return key, true
+}
+
+// packageKeys are the names under which the distribution's advisories may speak about the package.
+func (s *subject) packageKeys() []advisory.Key {
+	var list []advisory.Key
+	for _, of := range []func() (advisory.Key, bool){s.packageKey, s.binaryKey} {
+		if key, ok := of(); ok {
+			list = append(list, key)
+		}
+	}
+	return list
+}
+
+// packageKeyOf is the name by which one advisory speaks about the package: that of the source, unless it knows only the other one.
+func (s *subject) packageKeyOf(a *advisory.Advisory) (advisory.Key, bool) {
+	keys := s.packageKeys()
+	for _, key := range keys {
+		if slices.ContainsFunc(a.Affects, func(aff advisory.Affected) bool { return aff.Ecosystem == key.Ecosystem && aff.Name == key.Name }) {
+			return key, true
+		}
+	}
+	return s.packageKey()
 }
 
 // sourceVersion is the version that a distribution's advisories speak about.

@@ -21,8 +21,10 @@ func Wants(report *scan.Report) []advisory.Key {
 			if s.component.Kind != "package" {
 				want(s.upstreamKey())
 			}
-			if key, ok := s.packageKey(); ok && s.own {
-				want(key)
+			if s.own {
+				for _, key := range s.packageKeys() {
+					want(key)
+				}
 			}
 		}
 	}

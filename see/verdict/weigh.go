@@ -52,10 +52,12 @@ func (j *judge) speaking(s *subject) []*advisory.Advisory {
 	if s.component.Kind != "package" {
 		list = j.catalogue.For(s.upstreamKey())
 	}
-	if key, ok := s.packageKey(); ok && s.own {
-		for _, a := range j.catalogue.For(key) {
-			if !slices.Contains(list, a) {
-				list = append(list[:len(list):len(list)], a)
+	if s.own {
+		for _, key := range s.packageKeys() {
+			for _, a := range j.catalogue.For(key) {
+				if !slices.Contains(list, a) {
+					list = append(list[:len(list):len(list)], a)
+				}
 			}
 		}
 	}
@@ -212,7 +214,7 @@ func (j *judge) why(s *subject, a *advisory.Advisory) reason {
 
 // packageClues lets the distribution's record speak: it votes only for the packaged file itself.
 func (j *judge) packageClues(s *subject, a *advisory.Advisory) []clue {
-	key, ok := s.packageKey()
+	key, ok := s.packageKeyOf(a)
 	if !ok || !s.own {
 		return nil
 	}
@@ -338,7 +340,7 @@ func by(span advisory.Span) string {
 
 // silentAgrees: the distribution's data is loaded, lists nothing under this id, and upstream's ranges leave the version out.
 func (j *judge) silentAgrees(s *subject, a *advisory.Advisory, vote State) bool {
-	key, ok := s.packageKey()
+	key, ok := s.packageKeyOf(a)
 	if !ok || !good(vote) || s.state != scan.Same || !s.own {
 		return false
 	}
