@@ -20,8 +20,10 @@ func TestAnAdvisoryThatNamesTheBinaryPackageOnly(t *testing.T) {
 	}
 	set := advisory.Set{Advisories: list, Date: time.Now(), Ecosystems: map[string]time.Time{"almalinux:9": time.Now()}}
 	for version, want := range map[string]State{"3.9.18-1.el9": Affected, "3.9.18-3.el9_4": ""} {
-		python := scan.Object{Object: elf.Object{ID: "python", Components: []elf.Component{{Name: "python", Version: "3.9.18", Linkage: elf.Dynamic}}},
-			Package: &owner.Package{Type: "rpm", Name: "python3", Version: version, Source: "python3.9", Distro: "almalinux", Release: "9.4", Intact: "yes"}}
+		python := scan.Object{
+			Object:  elf.Object{ID: "python", Components: []elf.Component{{Name: "python", Version: "3.9.18", Linkage: elf.Dynamic}}},
+			Package: &owner.Package{Type: "rpm", Name: "python3", Version: version, Source: "python3.9", Distro: "almalinux", Release: "9.4", Intact: "yes"},
+		}
 		r := machine(python, scan.Mapped{Path: "/usr/bin/python3.9"})
 		doc := Judge(r, builtin(t, set), Options{})
 		found := State("")
