@@ -1,14 +1,14 @@
 package desk
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"staunch/fault"
 	"staunch/see/advisory"
 	"staunch/see/advisory/feed"
-	"staunch/tame"
 
 	"github.com/spf13/cobra"
 )
@@ -52,6 +52,12 @@ func StoreDir(env *Env) (string, error) {
 	return systemAdvisories, err
 }
 
+// closed tells that only the machine's advisories are left to this user, and that they may not be read.
+func closed(env *Env) bool {
+	_, err := StoreDir(env)
+	return errors.Is(err, fs.ErrPermission)
+}
+
 // LoadRules loads only what a scan has to ask the objects.
 func LoadRules(env *Env) *advisory.Catalogue { return loadInto(env, advisory.BuiltinRules(), nil, "") }
 
@@ -67,6 +73,11 @@ func LoadCatalogue(env *Env, keys []advisory.Key, id string) (*advisory.Catalogu
 
 func loadInto(env *Env, set advisory.Set, keys []advisory.Key, id string) *advisory.Catalogue {
 	store := AdvisoryStore(env)
+	if closed(env) {
+		env.Warn(fault.New(fault.Denied, "the machine's advisories in %s may not be read by this user", systemAdvisories).
+			Hinted("fetch your own (staunch advisories update), or let root open that directory to everybody"))
+		return advisory.NewCatalogue(set)
+	}
 	var ids []string
 	if id != "" {
 		ids = append(ids, id)
@@ -76,10 +87,7 @@ func loadInto(env *Env, set advisory.Set, keys []advisory.Key, id string) *advis
 	}
 	sets, broken := store.Load(keys, ids...)
 	for _, err := range broken {
-		fmt.Fprintf(env.Stderr, "warning: %s\n", tame.Line(err.Error()))
-		if hint := fault.HintOf(err); hint != "" {
-			fmt.Fprintf(env.Stderr, "hint: %s\n", tame.Line(hint))
-		}
+		env.Warn(err)
 	}
 	c := advisory.NewCatalogue(append([]advisory.Set{set}, sets...)...)
 	store.Mark(c)

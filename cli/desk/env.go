@@ -9,6 +9,7 @@ import (
 	"staunch/fault"
 	"staunch/reach/fleet"
 	"staunch/reach/host"
+	"staunch/tame"
 )
 
 // Env is everything that the command line takes from outside; nothing below cli reads the environment.
@@ -23,6 +24,23 @@ type Env struct {
 	Self string
 	// Reach connects to hosts in another way than staunch.yaml says: for drills and tests on a pretend fleet.
 	Reach func(ctx context.Context, h fleet.Host) (host.Host, error)
+
+	warned map[string]bool // said already: a scan reads the advisories twice
+}
+
+// Warn says once on stderr what does not keep the work from being done.
+func (e *Env) Warn(err error) {
+	says := "warning: " + tame.Line(err.Error()) + "\n"
+	if hint := fault.HintOf(err); hint != "" {
+		says += "hint: " + tame.Line(hint) + "\n"
+	}
+	if e.warned == nil {
+		e.warned = map[string]bool{}
+	}
+	if !e.warned[says] {
+		e.warned[says] = true
+		fmt.Fprint(e.Stderr, says)
+	}
 }
 
 // Exit codes shared by every verb; scan and probe give 1 and 3 their own meaning (docs/exit-codes.md).

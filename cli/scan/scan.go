@@ -124,6 +124,9 @@ func (f *scanFlags) check() error {
 	default:
 		return fault.New(fault.Usage, "--dormant is on or off, not %q", f.dormant)
 	}
+	if f.still() && len(f.question.PIDs)+len(f.question.Units) > 0 {
+		return fault.New(fault.Usage, "--root and --files judge what does not run: --pid and --unit name what does")
+	}
 	if f.startup < 0 || f.megabyte < 0 {
 		return fault.New(fault.Usage, "neither --dormant-time nor --read-at-most can be negative")
 	}

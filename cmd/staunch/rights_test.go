@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -85,4 +86,27 @@ func sandboxed(cmd *exec.Cmd) error {
 		done <- cmd.Start()
 	}()
 	return <-done
+}
+
+// TestAdvisoriesThatMayNotBeReadAreSaidOnce: root's state directory is closed (its ledger made it), and a plain user has no advisories of their own.
+func TestAdvisoriesThatMayNotBeReadAreSaidOnce(t *testing.T) {
+	staunch := real.Build(t, "./cmd/staunch")
+	run(t, "chmod", "755", filepath.Dir(staunch))
+	cmd := exec.Command(real.Program(t, "setpriv"), "--reuid", "65534", "--regid", "65534", "--clear-groups", "--", staunch, "scan", "--dormant=off", "--no-cache", "--pid", "1")
+	cmd.Env = []string{"HOME=/nonexistent"}
+	var said strings.Builder
+	cmd.Stderr = &said
+	real.OwnMounts(t, func() {
+		must(t, unix.Mount("tmpfs", "/var/lib", "tmpfs", 0, ""))
+		must(t, os.MkdirAll("/var/lib/staunch/advisories", 0o700))
+		must(t, os.WriteFile("/var/lib/staunch/advisories/debian.set", nil, 0o644))
+		must(t, cmd.Start())
+	})
+	err := cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 3 {
+		t.Errorf("exit code %d, %v", code, err)
+	}
+	if strings.Count(said.String(), "warning:") != 1 || !strings.Contains(said.String(), "may not be read by this user") || !strings.Contains(said.String(), "hint: fetch your own") {
+		t.Errorf("said: %s", said.String())
+	}
 }

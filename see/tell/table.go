@@ -282,6 +282,9 @@ func (t Table) unseen(b *strings.Builder, doc *verdict.Document) {
 		if who = slices.DeleteFunc(who, func(name string) bool { return name == "" }); len(who) > 0 && (len(who) <= maxUnseenNamed || t.Verbose) {
 			names = " (" + strings.Join(who, ", ") + ")"
 		}
+		if n > 1 {
+			reason = strings.Replace(reason, "its ", "their ", 1)
+		}
 		list = append(list, fmt.Sprintf("%s%s: %s", ink.Count(n, "process", "processes"), names, reason))
 	}
 	slices.Sort(list)
