@@ -1,6 +1,10 @@
 package advisory
 
-import "staunch/see/advisory/version"
+import (
+	"strings"
+
+	"staunch/see/advisory/version"
+)
 
 // Answer is yes, no, or unclear.
 type Answer int
@@ -72,7 +76,7 @@ func (a *Advisory) Covers(key Key, v string) (Answer, Span) {
 }
 
 func (r Range) holds(order version.Order, v string) Answer {
-	if v == "" {
+	if v == "" || otherStream(v, r.Fixed) {
 		return Unclear
 	}
 	for _, bound := range []struct {
@@ -98,6 +102,27 @@ func (r Range) holds(order version.Order, v string) Answer {
 		return Unclear
 	}
 	return Yes
+}
+
+// otherStream tells two packages of Red Hat's modules apart whose streams differ (nodejs:18 and nodejs:20): their numbers do not compare. The stream is
+// not written into a version; packages of one share major and minor number of upstream's release, so that others may be called unclear although they
+// belong together, never the other way round.
+func otherStream(v, fixed string) bool {
+	const mark = "module+"
+	if fixed == "" || !strings.Contains(v, mark) && !strings.Contains(fixed, mark) {
+		return false
+	}
+	return strings.Contains(v, mark) != strings.Contains(fixed, mark) || line(v) != line(fixed)
+}
+
+// line is major and minor number of an rpm's version.
+func line(v string) string {
+	if _, rest, has := strings.Cut(v, ":"); has {
+		v = rest
+	}
+	v, _, _ = strings.Cut(v, "-")
+	parts := strings.SplitN(v, ".", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ".")
 }
 
 // nearer keeps the span whose fix is the highest that v still has.

@@ -77,6 +77,23 @@ func TestAFixOfUbuntuProClosesTheOpenRange(t *testing.T) {
 	}
 }
 
+// Streams of Red Hat's modules are numbered apart: a fix of one says nothing of another.
+func TestStreamsOfModulesDoNotCompare(t *testing.T) {
+	list := osv(t, `{"id":"RHSA-2026:1","upstream":["CVE-2026-1"],"affected":[{"package":{"ecosystem":"Red Hat:enterprise_linux:9::appstream","name":"nodejs"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1:20.11.1-1.module+el9.3.0+21386+1234"}]}]}]}`)
+	for v, want := range map[string]advisory.Answer{
+		"1:20.10.0-1.module+el9.3.0+20000+1":    advisory.Unclear, // the same stream in truth, which its number does not tell
+		"1:20.11.0-1.module+el9.3.0+20000+1":    advisory.Yes,
+		"1:20.11.1-0.module+el9.3.0+20000+1":    advisory.Yes,
+		"1:20.11.1-1.module+el9.3.0+21386+1234": advisory.No,
+		"1:18.19.1-1.module+el9.3.0+21388+1":    advisory.Unclear,
+		"1:16.20.2-4.el9_3":                     advisory.Unclear,
+	} {
+		if got, _ := list[0].Covers(advisory.Key{Ecosystem: "rhel:9", Name: "nodejs"}, v); got != want {
+			t.Errorf("%s: %v, want %v", v, got, want)
+		}
+	}
+}
+
 func TestTheZeroTimeIsNoWithdrawal(t *testing.T) {
 	for at, want := range map[string]bool{"": false, "0001-01-01T00:00:00Z": false, "2026-01-02T03:04:05Z": true} {
 		if list := osv(t, `{"id":"DEBIAN-CVE-2014-1","upstream":["CVE-2014-1"],"published":"0001-01-01T00:00:00Z","withdrawn":"`+at+`"}`); list[0].Withdrawn != want {

@@ -162,3 +162,35 @@ func mapped(t *testing.T, ldd, program string) (list, missing []string) {
 	slices.Sort(list)
 	return slices.Compact(list), missing
 }
+
+// TestWhatWasLeftIsTheNextLooksTurn: looks with far too little time, one after the other, get through.
+func TestWhatWasLeftIsTheNextLooksTurn(t *testing.T) {
+	real.Slow(t)
+	dir, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
+	programs, err := filepath.Glob("/usr/bin/[a-m]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := 0
+	for _, program := range programs {
+		if b, err := os.ReadFile(program); err == nil && len(b) > 4 && string(b[:4]) == "\x7fELF" && len(b) < 4<<20 && files < 80 {
+			write(t, filepath.Join(dir, filepath.Base(program)), string(b))
+			files++
+		}
+	}
+	looks := 0
+	for left := 1; left > 0; looks++ {
+		if looks == 300 {
+			t.Fatalf("%d files are left after %d looks", left, looks)
+		}
+		r, err := scan.Look(t.Context(), scan.Question{Files: []string{dir}, DormantBudget: 150}, scan.Env{Cache: cache, Version: "test"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = r.Sight.DormantLeft
+		if left == 0 && len(r.Dormant) != files {
+			t.Errorf("%d of %d programs are told", len(r.Dormant), files)
+		}
+	}
+	t.Logf("%d programs in %d looks", files, looks)
+}

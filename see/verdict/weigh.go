@@ -226,7 +226,7 @@ func (j *judge) packageClues(s *subject, a *advisory.Advisory) []clue {
 	gone := (s.state == scan.Deleted || s.state == scan.Replaced) && s.pkg.Intact != owner.Was
 	switch {
 	case answer == advisory.Silent || answer == advisory.Unclear:
-		return j.silentClue(key, c, gone)
+		return j.silentClue(key, c, gone, answer)
 	case gone:
 		return []clue{formerPackage(s, a, key, c)}
 	case s.pkg.Intact == string(elf.No):
@@ -250,12 +250,14 @@ func spanWords(span advisory.Span) string {
 }
 
 // silentClue notes that a distribution's data is missing, or is here and says nothing.
-func (j *judge) silentClue(key advisory.Key, c clue, gone bool) []clue {
+func (j *judge) silentClue(key advisory.Key, c clue, gone bool, answer advisory.Answer) []clue {
 	date, loaded := j.catalogue.Loaded(key.Ecosystem)
 	c.rank = rankPackage
 	switch {
 	case gone:
 		return nil
+	case loaded && answer == advisory.Unclear:
+		c.evidence.Says = fmt.Sprintf("%s's data names versions of %s that this one cannot be put in order with (another stream, or no version)", title(key.Ecosystem), key.Name)
 	case loaded:
 		c.evidence.Says = fmt.Sprintf("%s's data of %s lists nothing under this id for %s", title(key.Ecosystem), date.Format("2006-01-02"), key.Name)
 	default:
