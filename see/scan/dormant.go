@@ -339,6 +339,7 @@ func (d *dormants) finish() {
 	for _, f := range l.files.all {
 		running[f.memory] = true
 	}
+	d.tellUnread()
 	d.entries = slices.DeleteFunc(d.entries, func(e *dormant) bool {
 		return e.file != nil && (e.file.memory.id == "" || running[e.file.memory])
 	})
@@ -365,6 +366,24 @@ func (d *dormants) finish() {
 	}
 	l.report.Sight.DormantLeft += len(left)
 	d.tellMissed()
+}
+
+// tellUnread names what calls itself a program or library and could not be read as one: of what was asked about, nothing is passed over in silence.
+func (d *dormants) tellUnread() {
+	others := 0
+	for _, e := range d.entries {
+		if e.file == nil || e.file.memory.id != "" || e.file.memory.noELF || e.file.memory.left {
+			continue
+		}
+		if e.How == "image" {
+			d.look.report.Unseen = append(d.look.report.Unseen, Unseen{Name: e.Path, Reason: "it could not be read: " + e.file.memory.why})
+		} else {
+			others++
+		}
+	}
+	if others > 0 {
+		d.look.note(fmt.Sprintf("%d files that could start are broken or could not be read (staunch scan --files names them)", others))
+	}
 }
 
 const maxSilentNamed = 8

@@ -194,3 +194,22 @@ func TestWhatWasLeftIsTheNextLooksTurn(t *testing.T) {
 	}
 	t.Logf("%d programs in %d looks", files, looks)
 }
+
+// TestABrokenProgramIsNotPassedOverInSilence: who asks about a directory is told of what could not be read in it, and of nothing that is no program.
+func TestABrokenProgramIsNotPassedOverInSilence(t *testing.T) {
+	dir := t.TempDir()
+	whole, err := os.ReadFile(real.Program(t, "sleep"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "whole"), string(whole))
+	write(t, filepath.Join(dir, "cut"), string(whole[:5000]))
+	write(t, filepath.Join(dir, "script"), "#!/bin/sh\n"+strings.Repeat("# no program of ours\n", 10))
+	r, err := scan.Look(t.Context(), scan.Question{Files: []string{dir}}, scan.Env{Version: "test"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Dormant) != 1 || len(r.Unseen) != 1 || r.Unseen[0].Name != filepath.Join(dir, "cut") || !strings.Contains(r.Unseen[0].Reason, "could not be read: ") {
+		t.Errorf("%+v, unseen %+v", r.Dormant, r.Unseen)
+	}
+}

@@ -276,6 +276,10 @@ func (t Table) unseen(b *strings.Builder, doc *verdict.Document) {
 		reason := tame.Line(u.Reason)
 		reasons[reason] = append(reasons[reason], whoIs(u.PID, u.Name))
 	}
+	one, many := "process", "processes"
+	if t.Still {
+		one, many = "file", "files"
+	}
 	var list []string
 	for reason, who := range reasons {
 		names, n := "", len(who)
@@ -285,7 +289,7 @@ func (t Table) unseen(b *strings.Builder, doc *verdict.Document) {
 		if n > 1 {
 			reason = strings.Replace(reason, "its ", "their ", 1)
 		}
-		list = append(list, fmt.Sprintf("%s%s: %s", ink.Count(n, "process", "processes"), names, reason))
+		list = append(list, fmt.Sprintf("%s%s: %s", ink.Count(n, one, many), names, reason))
 	}
 	slices.Sort(list)
 	fmt.Fprintf(b, "\n%s\n", t.Paint.Yellow("Not or not fully seen:"))
