@@ -138,8 +138,8 @@ func makesSense(component, pkg string) bool {
 		}
 	}
 	packages := map[string]string{
-		"openssl": `libssl.*|openssl`, "zlib": `zlib1g|chromium.*|rsync|openjdk-.*|temurin-.*|libbinutils|gdb.*|clang.*|libllvm.*|.*rust.*|cmake.*`, "libcurl": `libcurl.*`,
-		"gnutls": `libgnutls.*`, "nss": `libnss3|firefox.*|thunderbird`, "mbedtls": `libmbed.*`, "libwebp": `libwebp.*|chromium.*|firefox.*`, "liblzma": `liblzma5`, "expat": `libexpat1|python3.*`,
+		"openssl": `libssl.*|openssl`, "zlib": `zlib1g|chromium.*|rsync|openjdk-.*|temurin-.*|libbinutils|gdb.*|clang.*|libllvm.*|.*rust.*|cmake.*|varnish`, "libcurl": `libcurl.*`,
+		"gnutls": `libgnutls.*`, "nss": `libnss3(-tools)?|firefox.*|thunderbird`, "mbedtls": `libmbed.*`, "libwebp": `libwebp.*|chromium.*|firefox.*`, "liblzma": `liblzma5`, "expat": `libexpat1|python3.*`,
 		"sqlite": `libsqlite3-0|chromium.*|firefox.*`, "libssh": `libssh-.*`, "glibc": `libc6.*|locales|libc-bin|.*-static|busybox.*|qemu-user-static`, "musl": `musl.*`, "nghttp2": `libnghttp2-14`, "nodejs": `nodejs|libnode.*`,
 		"python": `(lib)?python[23].*|gdb.*`, "ruby": `(lib)?ruby.*`, "php": `php.*|libapache2-mod-php.*`, "openjdk": `openjdk-.*|temurin-.*`, "nginx": `nginx.*`, "haproxy": `haproxy`,
 		"openssh": `openssh-.*`, "boringssl": `chromium.*|google-.*|android-.*`, "aws-lc": ``, "libressl": ``,
