@@ -167,9 +167,3 @@ func (i *Impact) fromWeaknesses(ids []string) {
 		i.worse(harm, fmt.Sprintf("%s: %s", id, harm.Says()))
 	}
 }
-
-// ParseHarm reads a harm as a person writes it.
-func ParseHarm(s string) (Harm, bool) {
-	h := Harm(s)
-	return h, h.rank() > 0
-}

@@ -96,19 +96,6 @@ func (c Class) Count() (int, bool) {
 	return n, err == nil && n > 0 && c == Copies(n)
 }
 
-// ParseClass reads a class as a person writes it.
-func ParseClass(s string) (Class, error) {
-	c := Class(s)
-	if _, ok := c.Count(); ok {
-		return c, nil
-	}
-	switch c {
-	case Accepted, OnDisk, Majority, All:
-		return c, nil
-	}
-	return "", fault.New(fault.Usage, "%.40q is no class of safety", s).Hinted("accepted, on_disk, copies(N), majority or all")
-}
-
 // Lacks is the answer of a store that cannot promise c.
 func Lacks(store string, c Class) error {
 	return fault.New(fault.Unsupported, "%s cannot promise %q", store, c).

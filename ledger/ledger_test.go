@@ -17,15 +17,15 @@ func TestMemoryKeepsThePromises(t *testing.T) {
 	})
 }
 
-func TestClassesAreReadAsWritten(t *testing.T) {
-	for _, good := range []string{"accepted", "on_disk", "majority", "all", "copies(1)", "copies(12)"} {
-		if c, err := ledger.ParseClass(good); err != nil || string(c) != good {
-			t.Errorf("%s: %q, %v", good, c, err)
+func TestCopiesAreReadAsWritten(t *testing.T) {
+	for class, want := range map[ledger.Class]int{"copies(1)": 1, "copies(12)": 12, ledger.Copies(3): 3} {
+		if n, ok := class.Count(); !ok || n != want {
+			t.Errorf("%s: %d, %v", class, n, ok)
 		}
 	}
-	for _, bad := range []string{"", "disk", "copies(0)", "copies(-1)", "copies(01)", "copies(2", "copies()"} {
-		if c, err := ledger.ParseClass(bad); err == nil {
-			t.Errorf("%s was read as %q", bad, c)
+	for _, bad := range []ledger.Class{"", "disk", ledger.All, "copies(0)", "copies(-1)", "copies(01)", "copies(2", "copies()"} {
+		if n, ok := bad.Count(); ok {
+			t.Errorf("%s was read as %d copies", bad, n)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package desk
 import (
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"staunch/steer/vote"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 )
 
 // ReadSigners reads who may vote: the file named, or the first of the usual places.
@@ -75,24 +73,10 @@ func agentSigner(env *Env, list *mandate.Signers) (ssh.Signer, func() error, err
 	if socket == "" {
 		return nil, nil, fault.New(fault.NotFound, "no ssh agent is running").Hinted("name a key with --key")
 	}
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		return nil, nil, fault.New(fault.Unreachable, "the ssh agent: %v", err)
-	}
-	signers, err := agent.NewClient(conn).Signers()
-	if err != nil {
-		return nil, nil, errors.Join(fault.New(fault.Unreachable, "the ssh agent: %v", err), conn.Close())
-	}
-	why := "it holds no key"
-	for _, s := range signers {
-		if _, err := list.Person(s.PublicKey(), time.Now()); err != nil {
-			why = err.Error()
-			continue
-		}
-		return s, conn.Close, nil
-	}
-	return nil, nil, errors.Join(fault.New(fault.Denied, "none of the agent's %d keys may vote: %s", len(signers), why).
-		Hinted("add the key with ssh-add, or the person to allowed_signers"), conn.Close())
+	return vote.FromAgent(socket, func(key ssh.PublicKey) error {
+		_, err := list.Person(key, time.Now())
+		return err
+	})
 }
 
 // Voters counts who may vote; 0 where no list is to be found, and so nobody knows.

@@ -37,12 +37,6 @@ func agree(name string, h Hello) (int, error) {
 // Greeting is the line with which a host part begins: what came before it on the stream is noise of login scripts.
 func Greeting(nonce string) string { return "staunch-host " + nonce }
 
-// Skip reads up to and with the greeting line and returns the noise before it. The greeting must come within MaxNoise bytes.
-func Skip(r *bufio.Reader, nonce string) (noise string, err error) {
-	_, noise, err = SkipTo(r, func(line string) bool { return line == Greeting(nonce) })
-	return noise, err
-}
-
 // SkipTo reads up to and with the first line that is wanted, and returns it and the noise before it.
 func SkipTo(r *bufio.Reader, wanted func(line string) bool) (line, noise string, err error) {
 	var all strings.Builder

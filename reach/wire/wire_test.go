@@ -358,6 +358,10 @@ func TestBrokenQuestions(t *testing.T) {
 	}
 }
 
+func greeted(nonce string) func(string) bool {
+	return func(line string) bool { return line == wire.Greeting(nonce) }
+}
+
 func TestNoiseBeforeTheGreeting(t *testing.T) {
 	for _, c := range []struct{ sent, noise string }{
 		{"\nstaunch-host n1\nrest", "\n"},
@@ -365,13 +369,13 @@ func TestNoiseBeforeTheGreeting(t *testing.T) {
 		{"staunch-host n0\nstaunch-host n1\nrest", "staunch-host n0\n"},
 	} {
 		r := bufio.NewReader(strings.NewReader(c.sent))
-		noise, err := wire.Skip(r, "n1")
+		_, noise, err := wire.SkipTo(r, greeted("n1"))
 		rest, _ := io.ReadAll(r)
 		if err != nil || noise != c.noise || string(rest) != "rest" {
 			t.Errorf("%q: noise %q, rest %q, %v", c.sent, noise, rest, err)
 		}
 	}
-	if _, err := wire.Skip(bufio.NewReader(strings.NewReader(strings.Repeat("x", 1<<20))), "n"); !fault.Is(err, fault.Corrupt) {
+	if _, _, err := wire.SkipTo(bufio.NewReader(strings.NewReader(strings.Repeat("x", 1<<20))), greeted("n")); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("endless noise: %v", err)
 	}
 }
@@ -395,7 +399,7 @@ func FuzzSkip(f *testing.F) {
 	f.Add([]byte("noise\nstaunch-host n1\nrest"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bufio.NewReader(bytes.NewReader(b))
-		noise, err := wire.Skip(r, "n1")
+		_, noise, err := wire.SkipTo(r, greeted("n1"))
 		if err == nil && !bytes.HasPrefix(b, []byte(noise+"staunch-host n1")) {
 			t.Errorf("%q: noise %q", b, noise)
 		}

@@ -215,6 +215,3 @@ func (m *Machine) find(stepID, key string) (spot, error) {
 
 // Seq is the position of the last event applied.
 func (m *Machine) Seq() int64 { return m.seq }
-
-// Plan gives the plan that is carried out.
-func (m *Machine) Plan() *plan.Plan { return m.plan }

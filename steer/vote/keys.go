@@ -1,11 +1,9 @@
 package vote
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"os"
-	"strings"
 
 	"staunch/fault"
 
@@ -55,48 +53,25 @@ func unlock(path string, text []byte, ask func(string) ([]byte, error)) (ssh.Sig
 	return signer, nil
 }
 
-// FromAgent picks a key of the agent at a socket: the one whose public half is given (a line as in id_ed25519.pub), or the only one.
+// FromAgent is the first of the keys of the agent at a socket that may sign: may says why one may not. Faults: Unreachable, and Denied where none may.
 // The connection stays open as long as the signer is used; close it with the second result.
-func FromAgent(socket string, public []byte) (ssh.Signer, func() error, error) {
+func FromAgent(socket string, may func(ssh.PublicKey) error) (ssh.Signer, func() error, error) {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
-		return nil, nil, fault.New(fault.Unreachable, "no ssh agent answers: %v", err).Hinted("name a key file with --key FILE")
+		return nil, nil, fault.New(fault.Unreachable, "the ssh agent: %v", err)
 	}
 	signers, err := agent.NewClient(conn).Signers()
 	if err != nil {
-		conn.Close()
-		return nil, nil, fault.New(fault.Unreachable, "the ssh agent does not answer: %v", err)
+		return nil, nil, errors.Join(fault.New(fault.Unreachable, "the ssh agent: %v", err), conn.Close())
 	}
-	signer, err := pick(signers, public)
-	if err != nil {
-		conn.Close()
-		return nil, nil, err
-	}
-	return signer, conn.Close, nil
-}
-
-func pick(signers []ssh.Signer, public []byte) (ssh.Signer, error) {
-	if len(public) > 0 {
-		want, _, _, _, err := ssh.ParseAuthorizedKey(public)
-		if err != nil {
-			return nil, fault.New(fault.Usage, "not a public key: %v", err)
-		}
-		for _, s := range signers {
-			if bytes.Equal(s.PublicKey().Marshal(), want.Marshal()) {
-				return s, nil
-			}
-		}
-		return nil, fault.New(fault.NotFound, "the agent does not hold %s", ssh.FingerprintSHA256(want)).Hinted("ssh-add -l shows what it holds")
-	}
-	switch len(signers) {
-	case 0:
-		return nil, fault.New(fault.NotFound, "the ssh agent holds no key").Hinted("ssh-add, or name a key file with --key FILE")
-	case 1:
-		return signers[0], nil
-	}
-	var names []string
+	why := "it holds no key"
 	for _, s := range signers {
-		names = append(names, ssh.FingerprintSHA256(s.PublicKey()))
+		if err := may(s.PublicKey()); err != nil {
+			why = err.Error()
+			continue
+		}
+		return s, conn.Close, nil
 	}
-	return nil, fault.New(fault.Usage, "the ssh agent holds %d keys", len(signers)).Hinted("choose one with --key FILE.pub: %s", strings.Join(names, ", "))
+	return nil, nil, errors.Join(fault.New(fault.Denied, "none of the agent's %d keys may vote: %s", len(signers), why).
+		Hinted("add the key with ssh-add, or the person to allowed_signers"), conn.Close())
 }

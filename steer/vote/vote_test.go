@@ -1,6 +1,7 @@
 package vote
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -222,10 +223,16 @@ func TestKeysComeFromFilesAndAgents(t *testing.T) {
 			go func() { _ = agent.ServeAgent(ring, conn) }()
 		}
 	}()
-	if _, _, err := FromAgent(socket, nil); !fault.Is(err, fault.Usage) {
-		t.Errorf("an agent with two keys and no choice: %v", err)
+	nobody := func(ssh.PublicKey) error { return fault.New(fault.Denied, "not on the list") }
+	if _, _, err := FromAgent(socket, nobody); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "none of the agent's 2 keys") {
+		t.Errorf("an agent whose keys may not vote: %v", err)
 	}
-	signer, hangUp, err := FromAgent(socket, ssh.MarshalAuthorizedKey(ben.signer.PublicKey()))
+	signer, hangUp, err := FromAgent(socket, func(key ssh.PublicKey) error {
+		if !bytes.Equal(key.Marshal(), ben.signer.PublicKey().Marshal()) {
+			return fault.New(fault.Denied, "somebody else's")
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type Account struct {
 	Key      crypto.Signer `json:"-"`
 }
 
-// Solver proves control over one name in one way: see Webroot, Standalone, DNSUpdate and Hook.
+// Solver proves control over one name in one way: see Standalone, DNSUpdate and Hook.
 type Solver = acmez.Solver
 
 // Client talks to one CA with one account. It keeps no state: orders are values that the caller stores.

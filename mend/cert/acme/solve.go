@@ -19,22 +19,6 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Webroot shows http-01 proofs through whoever can place a file on the hosts that serve the name (RFC 8555 section 8.3).
-type Webroot struct {
-	// Place puts content at the URL path on every host that serves the name; an empty content takes it away.
-	Place func(ctx context.Context, name, path, content string) error
-}
-
-// Present places the proof.
-func (w Webroot) Present(ctx context.Context, c acme.Challenge) error {
-	return w.Place(ctx, c.Identifier.Value, c.HTTP01ResourcePath(), c.KeyAuthorization)
-}
-
-// CleanUp takes it away.
-func (w Webroot) CleanUp(ctx context.Context, c acme.Challenge) error {
-	return w.Place(ctx, c.Identifier.Value, c.HTTP01ResourcePath(), "")
-}
-
 // Standalone answers http-01 proofs itself on an address that the CA reaches as port 80 of the name.
 type Standalone struct {
 	mu     sync.Mutex

@@ -9,7 +9,6 @@ import (
 	"io"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 
 	"staunch/fault"
@@ -308,14 +307,4 @@ func (j *jarReader) properties(f *zip.File, name string, sep byte) map[string]st
 		}
 	}
 	return out
-}
-
-// Sort orders findings by path, then name: the same file gives the same list.
-func Sort(found []Found) {
-	sort.SliceStable(found, func(a, b int) bool {
-		if found[a].Path != found[b].Path {
-			return found[a].Path < found[b].Path
-		}
-		return found[a].Name < found[b].Name
-	})
 }

@@ -85,9 +85,6 @@ func Open(root *jail.Root) *DB {
 	return db
 }
 
-// Kind is the database's kind.
-func (db *DB) Kind() Kind { return db.base.kind }
-
 // Stamp changes whenever the answers may change; "" when that cannot be told.
 func (db *DB) Stamp() string {
 	var b strings.Builder

@@ -64,8 +64,8 @@ func TestThreeFormatsAgreeWithTheOracle(t *testing.T) {
 				paths = append(paths, path)
 			}
 			db := Open(rootWith(t, file))
-			if db.Kind() != RPM {
-				t.Fatalf("kind %q", db.Kind())
+			if db.base.kind != RPM {
+				t.Fatalf("kind %q", db.base.kind)
 			}
 			got, err := db.Find(context.Background(), paths)
 			if err != nil {
