@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"staunch/compact"
 	"staunch/fault"
 	"staunch/inventory"
 )
@@ -40,42 +41,42 @@ func (d *Decoder) looked(data []byte) (e Event, plain bool) {
 	if d.words == nil {
 		d.words = map[string]string{}
 	}
-	s := &scanner{b: data, words: d.words}
-	s.object(func(key []byte) bool {
+	s := compact.New(data, d.words)
+	s.Object(func(key []byte) bool {
 		switch string(key) {
 		case "says":
-			e.Says = s.word()
+			e.Says = s.Word()
 		case "looked":
 			e.Looked = &Looked{}
-			s.look(e.Looked)
+			look(s, e.Looked)
 		default:
 			return false
 		}
 		return true
 	})
-	return e, !s.odd && s.i == len(s.b)
+	return e, s.Plain()
 }
 
-func (s *scanner) look(l *Looked) {
-	s.object(func(key []byte) bool {
+func look(s *compact.Scanner, l *Looked) {
+	s.Object(func(key []byte) bool {
 		switch string(key) {
 		case "catalogue_date":
-			l.Catalogue = s.time()
+			l.Catalogue = s.Time()
 		case "hosts_known":
-			l.Known = s.int()
+			l.Known = s.Int()
 		case "hosts_seen":
-			l.Seen = s.int()
+			l.Seen = s.Int()
 		case "hosts":
 			l.Hosts = []HostState{}
-			s.array(func() {
+			s.Array(func() {
 				l.Hosts = append(l.Hosts, HostState{})
-				s.host(&l.Hosts[len(l.Hosts)-1])
+				host(s, &l.Hosts[len(l.Hosts)-1])
 			})
 		case "gone":
 			l.Gone = []string{}
-			s.array(func() { l.Gone = append(l.Gone, s.word()) })
+			s.Array(func() { l.Gone = append(l.Gone, s.Word()) })
 		case "more":
-			l.More = s.bool()
+			l.More = s.Bool()
 		default:
 			return false
 		}
@@ -83,36 +84,36 @@ func (s *scanner) look(l *Looked) {
 	})
 }
 
-func (s *scanner) host(h *HostState) {
-	s.object(func(key []byte) bool {
+func host(s *compact.Scanner, h *HostState) {
+	s.Object(func(key []byte) bool {
 		switch string(key) {
 		case "host":
-			h.Host = s.word()
+			h.Host = s.Word()
 		case "ring":
-			h.Ring = s.word()
+			h.Ring = s.Word()
 		case "state":
-			h.State = inventory.State(s.word())
+			h.State = inventory.State(s.Word())
 		case "why":
-			h.Why = s.word()
+			h.Why = s.Word()
 		case "taken":
-			h.Taken = s.time()
+			h.Taken = s.Time()
 		case "affected":
-			h.Affected = s.int()
+			h.Affected = s.Int()
 		case "stale":
-			h.Stale = s.int()
+			h.Stale = s.Int()
 		case "unknown":
-			h.Unknown = s.int()
+			h.Unknown = s.Int()
 		case "dormant":
-			h.Dormant = s.int()
+			h.Dormant = s.Int()
 		case "facing":
-			h.Facing = s.int()
+			h.Facing = s.Int()
 		case "holding":
-			h.Holding = s.int()
+			h.Holding = s.Int()
 		case "units":
 			h.Units = []UnitState{}
-			s.array(func() {
+			s.Array(func() {
 				h.Units = append(h.Units, UnitState{})
-				s.unit(&h.Units[len(h.Units)-1])
+				unit(s, &h.Units[len(h.Units)-1])
 			})
 		default:
 			return false
@@ -121,25 +122,25 @@ func (s *scanner) host(h *HostState) {
 	})
 }
 
-func (s *scanner) unit(u *UnitState) {
-	s.object(func(key []byte) bool {
+func unit(s *compact.Scanner, u *UnitState) {
+	s.Object(func(key []byte) bool {
 		switch string(key) {
 		case "unit":
-			u.Unit = s.word()
+			u.Unit = s.Word()
 		case "process":
-			u.Process = s.word()
+			u.Process = s.Word()
 		case "state":
-			u.State = s.word()
+			u.State = s.Word()
 		case "component":
-			u.Component = s.word()
+			u.Component = s.Word()
 		case "version":
-			u.Version = s.word()
+			u.Version = s.Word()
 		case "exposure":
-			u.Exposure = s.word()
+			u.Exposure = s.Word()
 		case "fix":
-			u.Fix = s.word()
+			u.Fix = s.Word()
 		case "count":
-			u.Count = s.int()
+			u.Count = s.Int()
 		default:
 			return false
 		}

@@ -129,7 +129,7 @@ func (u unloaded) findings() []Finding {
 		}
 		slices.Sort(packages)
 		f := Finding{
-			Aliases: []string{}, State: Unknown, Component: fmt.Sprintf("%d more packages of %s", len(packages), title(ecosystem)),
+			Aliases: []string{}, State: Unknown, Component: fmt.Sprintf("%d more packages of %s", len(packages), advisory.Title(ecosystem)),
 			Linkage: elf.Dynamic, Process: processes(one.names, one.pids), Exposure: Exposure{"none", "unknown"},
 			Evidence: []elf.Evidence{{Kind: "unknown", Says: notLoaded.says(), Detail: strings.Join(packages, ", ")}},
 			Fix:      remedy{}.forGroup(nil, notLoaded),

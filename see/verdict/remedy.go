@@ -8,6 +8,7 @@ import (
 	"staunch/see/advisory"
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/owner"
 )
 
 // remedy is what cures a subject, before it is known who runs it.
@@ -35,11 +36,11 @@ func (j *judge) remedy(s *subject, a *advisory.Advisory, v verdict) remedy {
 			return remedy{kind: FixUpgrade, pkg: s.pkg.Name, version: fixed}
 		}
 		if answer, _ := j.covers(a, key, sourceVersion(s.pkg)); answer == advisory.Yes {
-			return remedy{kind: FixOff, pkg: s.pkg.Name, data: title(key.Ecosystem)}
+			return remedy{kind: FixOff, pkg: s.pkg.Name, data: advisory.Title(key.Ecosystem)}
 		}
 		return remedy{kind: FixUpgrade, pkg: s.pkg.Name}
 	}
-	if packaged && s.own && !vendorPath(s.path) && s.pkg.Intact == string(elf.No) {
+	if packaged && s.own && !owner.Vendored(s.path) && s.pkg.Intact == string(elf.No) {
 		return remedy{kind: FixReplace, pkg: s.pkg.Name, version: j.fixFor(a, key, sourceVersion(s.pkg))}
 	}
 	return remedy{kind: FixReplace, version: j.fixFor(a, s.upstreamKey(), s.version)}

@@ -41,7 +41,7 @@ type componentKey struct{ name, version, pkg, pkgVersion string }
 func (s *subject) key() subjectKey {
 	k := subjectKey{
 		object: s.object, sibling: s.sibling, disk: s.disk, pkg: s.pkg,
-		component: s.component.Kind + "/" + s.component.Name, version: s.version, state: s.state, vendor: vendorPath(s.path),
+		component: s.component.Kind + "/" + s.component.Name, version: s.version, state: s.state, vendor: owner.Vendored(s.path),
 	}
 	if s.object == nil {
 		k.path = s.path
@@ -124,33 +124,10 @@ func (j *judge) askSibling(s *subject, all []scan.Mapped) {
 
 func inModule(m *scan.Module) *subject {
 	s := &subject{component: m.Component, version: m.Component.Version, path: m.Path, state: scan.Same, answers: m.Answers}
-	if distributionPath(m.Path) {
+	if owner.Distributed(m.Path) {
 		s.pkg = &owner.Package{Type: "distribution", Name: m.Component.Name, Version: m.Component.Version, Intact: string(elf.Unknown)}
 	}
 	return s
-}
-
-// distributionPath tells whether a module lies where only a distribution's packages install modules: then it may be patched.
-func distributionPath(p string) bool {
-	for _, dir := range []string{
-		"/usr/lib/python3/dist-packages/", "/usr/share/java/", "/usr/share/maven-repo/", "/usr/share/nodejs/", "/usr/share/rubygems-integration/",
-		"/usr/lib/ruby/vendor_ruby/", "/usr/lib/python3.", "/usr/lib64/python3.", "/usr/share/gems/",
-	} {
-		if strings.HasPrefix(p, dir) && !strings.HasPrefix(p, "/usr/local/") {
-			return true
-		}
-	}
-	return false
-}
-
-// vendorPath tells whether a path is one where distributions install nothing: what a package put there comes from another vendor.
-func vendorPath(p string) bool {
-	for _, dir := range []string{"/opt/", "/usr/local/", "/srv/", "/home/"} {
-		if strings.HasPrefix(p, dir) {
-			return true
-		}
-	}
-	return false
 }
 
 // upstreamKey names the component for upstream's or its ecosystem's advisories.
@@ -209,7 +186,7 @@ func sourceVersion(p *owner.Package) string {
 // patched tells whether a distribution may have patched the file, so that upstream's numbers neither clear nor condemn it:
 // a package owns it, it lies where distributions install, and it is not known to be another file than the packaged one.
 func (s *subject) patched() bool {
-	return s.pkg != nil && !vendorPath(s.path) && (s.pkg.Intact != string(elf.No) || s.state == scan.Deleted || s.state == scan.Replaced)
+	return s.pkg != nil && !owner.Vendored(s.path) && (s.pkg.Intact != string(elf.No) || s.state == scan.Deleted || s.state == scan.Replaced)
 }
 
 // ownSource tells whether a source package is the component's own ("openssl1.1" of openssl) rather than one that carries a copy.

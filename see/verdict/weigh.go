@@ -232,12 +232,12 @@ func (j *judge) packageClues(s *subject, a *advisory.Advisory) []clue {
 	case s.pkg.Intact == string(elf.No):
 		c.evidence.Says = "the package database says " + name + ", but this file is not the packaged one any more: its record does not count"
 	case answer == advisory.Yes:
-		c.vote, c.evidence.Says = Affected, fmt.Sprintf("%s's data says that %s %s is affected: %s", title(key.Ecosystem), s.pkg.Source, v, spanWords(span))
+		c.vote, c.evidence.Says = Affected, fmt.Sprintf("%s's data says that %s %s is affected: %s", advisory.Title(key.Ecosystem), s.pkg.Source, v, spanWords(span))
 	case span.Fixed != "":
-		c.vote, c.evidence.Says = Fixed, fmt.Sprintf("%s's data says that %s is fixed since %s; this is %s", title(key.Ecosystem), s.pkg.Source, span.Fixed, v)
+		c.vote, c.evidence.Says = Fixed, fmt.Sprintf("%s's data says that %s is fixed since %s; this is %s", advisory.Title(key.Ecosystem), s.pkg.Source, span.Fixed, v)
 	default:
 		c.vote, c.justification = NotAffected, CodeNotPresent
-		c.evidence.Says = fmt.Sprintf("%s's data names other versions of %s; this is %s", title(key.Ecosystem), s.pkg.Source, v)
+		c.evidence.Says = fmt.Sprintf("%s's data names other versions of %s; this is %s", advisory.Title(key.Ecosystem), s.pkg.Source, v)
 	}
 	return []clue{c}
 }
@@ -259,9 +259,9 @@ func (j *judge) silentClue(key advisory.Key, c clue, gone bool, answer advisory.
 	case loaded && answer == advisory.Unclear:
 		c.evidence.Says = fmt.Sprintf("%s's data names versions of %s that this one cannot be put in order with (another stream, or no version)", title(key.Ecosystem), key.Name)
 	case loaded:
-		c.evidence.Says = fmt.Sprintf("%s's data of %s lists nothing under this id for %s", title(key.Ecosystem), date.Format("2006-01-02"), key.Name)
+		c.evidence.Says = fmt.Sprintf("%s's data of %s lists nothing under this id for %s", advisory.Title(key.Ecosystem), date.Format("2006-01-02"), key.Name)
 	default:
-		c.evidence.Says = fmt.Sprintf("%s patches %s, and its data is not loaded: the patch level is not known", title(key.Ecosystem), key.Name)
+		c.evidence.Says = fmt.Sprintf("%s patches %s, and its data is not loaded: the patch level is not known", advisory.Title(key.Ecosystem), key.Name)
 	}
 	return []clue{c}
 }
@@ -274,11 +274,11 @@ func formerPackage(s *subject, a *advisory.Advisory, key advisory.Key, c clue) c
 		if aff.Ecosystem != key.Ecosystem || aff.Name != key.Name || len(aff.Ranges) != 1 || aff.Ranges[0].Fixed == "" || s.version == "" {
 			continue
 		}
-		fixed := upstreamPart(aff.Ranges[0].Fixed)
+		fixed := version.Unpackaged(aff.Ranges[0].Fixed)
 		n, ok := version.Upstream(s.component.Name)(s.version, fixed)
 		low, okLow := 1, true
 		if in := aff.Ranges[0].Introduced; in != "" {
-			low, okLow = version.Upstream(s.component.Name)(s.version, upstreamPart(in))
+			low, okLow = version.Upstream(s.component.Name)(s.version, version.Unpackaged(in))
 		}
 		if ok && okLow && n < 0 && low > 0 {
 			c.vote = Affected
@@ -286,18 +286,6 @@ func formerPackage(s *subject, a *advisory.Advisory, key advisory.Key, c clue) c
 		}
 	}
 	return c
-}
-
-// upstreamPart cuts epoch, revision and repacking marks off a package's version.
-func upstreamPart(v string) string {
-	if _, rest, has := strings.Cut(v, ":"); has {
-		v = rest
-	}
-	if i := strings.LastIndexByte(v, '-'); i >= 0 {
-		v = v[:i]
-	}
-	v, _, _ = strings.Cut(v, "+")
-	return strings.TrimRight(v, "~")
 }
 
 // versionClues lets upstream's ranges speak; they vote only where no distribution patches, or where its data is here and agrees by its silence.
@@ -356,32 +344,5 @@ func sameLine(component, v string, span advisory.Span) bool {
 	if span.Fixed == "" {
 		return false
 	}
-	return span.Introduced == "" || line(component, v) == line(component, span.Fixed)
-}
-
-// line names a line of releases: the first number of a version; for OpenSSL the branch, "1.0.1" or "3.0".
-func line(component, v string) string {
-	parts := strings.SplitN(v, ".", 4)
-	keep := 1
-	if component == "openssl" {
-		keep = 2
-		if len(parts) > 2 && (parts[0] == "0" || parts[0] == "1") {
-			keep = 3
-			parts[2], _, _ = strings.Cut(parts[2], "-")
-			parts[2] = strings.TrimRight(parts[2], "abcdefghijklmnopqrstuvwxyz")
-		}
-	}
-	return strings.Join(parts[:min(keep, len(parts))], ".")
-}
-
-// title writes an ecosystem for people: "Debian 12".
-func title(ecosystem string) string {
-	name, release, _ := strings.Cut(ecosystem, ":")
-	if name == "" {
-		return "the distribution"
-	}
-	if name == "rhel" {
-		return "Red Hat " + release
-	}
-	return strings.TrimSpace(strings.ToUpper(name[:1]) + name[1:] + " " + release)
+	return span.Introduced == "" || version.Line(component, v) == version.Line(component, span.Fixed)
 }

@@ -1,4 +1,5 @@
-package incident
+// Package compact reads JSON as our own programs write it, without reflection and strictly: what is out of the ordinary is left to encoding/json.
+package compact
 
 import (
 	"bytes"
@@ -6,19 +7,25 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads compact JSON without reflection, strictly: whatever is out of the ordinary makes it odd, and somebody else reads it.
-type scanner struct {
+// Scanner reads compact JSON without reflection, strictly: whatever is out of the ordinary makes it odd, and somebody else reads it.
+type Scanner struct {
 	b     []byte
 	i     int
 	odd   bool
 	words map[string]string
 }
 
+// New reads b; equal words share their memory through words, which may serve many readings, one after the other.
+func New(b []byte, words map[string]string) *Scanner { return &Scanner{b: b, words: words} }
+
+// Plain tells whether all of it was read and nothing was out of the ordinary; else what was read is worth nothing.
+func (s *Scanner) Plain() bool { return !s.odd && s.i == len(s.b) }
+
 // maxWords bounds the words that are shared: hostile events must not fill the memory with them.
 const maxWords = 20_000
 
 // want takes one character.
-func (s *scanner) want(c byte) {
+func (s *Scanner) want(c byte) {
 	if s.odd || s.i >= len(s.b) || s.b[s.i] != c {
 		s.odd = true
 		return
@@ -26,7 +33,7 @@ func (s *scanner) want(c byte) {
 	s.i++
 }
 
-func (s *scanner) next() byte {
+func (s *Scanner) next() byte {
 	if s.odd || s.i >= len(s.b) {
 		s.odd = true
 		return 0
@@ -34,8 +41,8 @@ func (s *scanner) next() byte {
 	return s.b[s.i]
 }
 
-// object calls field for each key; field reads the value, or says that it does not know the key.
-func (s *scanner) object(field func(key []byte) bool) {
+// Object calls field for each key; field reads the value, or says that it does not know the key.
+func (s *Scanner) Object(field func(key []byte) bool) {
 	s.want('{')
 	if s.next() == '}' {
 		s.i++
@@ -68,7 +75,8 @@ func (s *scanner) object(field func(key []byte) bool) {
 	}
 }
 
-func (s *scanner) array(element func()) {
+// Array calls element where each one begins; it reads the element.
+func (s *Scanner) Array(element func()) {
 	s.want('[')
 	if s.next() == ']' {
 		s.i++
@@ -85,7 +93,7 @@ func (s *scanner) array(element func()) {
 }
 
 // raw is the inside of a string without escapes.
-func (s *scanner) raw() []byte {
+func (s *Scanner) raw() []byte {
 	s.want('"')
 	if s.odd {
 		return nil
@@ -111,8 +119,8 @@ func (s *scanner) raw() []byte {
 	return nil
 }
 
-// word is a text; it is likely to come again.
-func (s *scanner) word() string {
+// Word is a text; it is likely to come again.
+func (s *Scanner) Word() string {
 	raw := s.raw()
 	if known, ok := s.words[string(raw)]; ok {
 		return known
@@ -124,7 +132,8 @@ func (s *scanner) word() string {
 	return w
 }
 
-func (s *scanner) int() int {
+// Int is a whole number of at most 15 digits.
+func (s *Scanner) Int() int {
 	negative := s.next() == '-'
 	if negative {
 		s.i++
@@ -143,7 +152,8 @@ func (s *scanner) int() int {
 	return n
 }
 
-func (s *scanner) bool() bool {
+// Bool is true or false.
+func (s *Scanner) Bool() bool {
 	for text, value := range map[string]bool{"true": true, "false": false} {
 		if bytes.HasPrefix(s.b[min(s.i, len(s.b)):], []byte(text)) {
 			s.i += len(text)
@@ -154,7 +164,8 @@ func (s *scanner) bool() bool {
 	return false
 }
 
-func (s *scanner) time() time.Time {
+// Time is a moment as encoding/json writes it.
+func (s *Scanner) Time() time.Time {
 	start := s.i
 	s.raw()
 	var t time.Time
