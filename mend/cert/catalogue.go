@@ -2,9 +2,6 @@ package cert
 
 import (
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
@@ -304,24 +301,11 @@ func (g *gatherer) certificate(der []byte, from string) {
 	}
 	k := g.key(SPKI(c))
 	if k.Type == "" {
-		k.Type, k.Bits = kindOf(c.PublicKey)
+		k.Type, k.Bits = keys.KindOf(c.PublicKey)
 	}
 	k.add(Certificate{
 		Serial: hex.EncodeToString(c.SerialNumber.Bytes()), SHA256: sha(der), Subject: c.Subject.String(), Names: names, Issuer: c.Issuer.String(), NotAfter: c.NotAfter.UTC(), DER: der,
 	}, from)
-}
-
-// kindOf names a key's type and size as see/keys does.
-func kindOf(public any) (kind string, bits int) {
-	switch k := public.(type) {
-	case *rsa.PublicKey:
-		return "rsa", k.N.BitLen()
-	case *ecdsa.PublicKey:
-		return "ecdsa", k.Curve.Params().BitSize
-	case ed25519.PublicKey:
-		return "ed25519", 256
-	}
-	return "unknown", 0
 }
 
 // add files a certificate under its key once, whatever number of places it was met in.

@@ -95,7 +95,7 @@ func publicOf(private any) any {
 // put adds a key by its public half.
 func (m *material) put(public any, format string, private bool) {
 	k := Key{Private: private, Files: []File{{Holds: "private_key", Format: format}}}
-	k.Type, k.Bits = kindOf(public)
+	k.Type, k.Bits = KindOf(public)
 	if der, err := x509.MarshalPKIXPublicKey(public); err == nil {
 		sum := sha256.Sum256(der)
 		k.SPKI = hex.EncodeToString(sum[:])
@@ -103,7 +103,8 @@ func (m *material) put(public any, format string, private bool) {
 	m.keys = append(m.keys, k)
 }
 
-func kindOf(public any) (string, int) {
+// KindOf names the type of a public key, and its size in bits: rsa, ecdsa, ed25519, or unknown and 0.
+func KindOf(public any) (kind string, bits int) {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
 		return "rsa", k.N.BitLen()
@@ -127,7 +128,7 @@ func (m *material) certificate(der []byte, format string) bool {
 	}
 	spki, sum := sha256.Sum256(c.RawSubjectPublicKeyInfo), sha256.Sum256(c.Raw)
 	k := Key{SPKI: hex.EncodeToString(spki[:]), Files: []File{{Holds: "certificate", Format: format}}}
-	k.Type, k.Bits = kindOf(c.PublicKey)
+	k.Type, k.Bits = KindOf(c.PublicKey)
 	names := c.DNSNames
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())

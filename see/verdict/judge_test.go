@@ -407,7 +407,7 @@ func TestExposedAndExploitedComeFirst(t *testing.T) {
 		{Advisory: "exploited", State: Stale, KnownExploited: true, Exposure: Exposure{"public", "none"}},
 		{Advisory: "public exploited", State: Affected, Severity: advisory.Low, KnownExploited: true, Exposure: Exposure{"public", "none"}},
 	}
-	list = ordered(list)
+	Sort(list)
 	var order []string
 	for _, f := range list {
 		order = append(order, f.Advisory)

@@ -98,18 +98,12 @@ func (l Library) Check(_ context.Context, b *bench.Bench) (act.Preview, error) {
 
 // Do places the library, its links, and asks ldconfig to note them.
 func (l Library) Do(ctx context.Context, b *bench.Bench) error {
-	var seen files.Bundle
-	if err := json.Unmarshal(b.Before, &seen); err != nil {
-		return fault.New(fault.Corrupt, "the record of before: %v", err)
-	}
-	if err := seen.Keep(b.Saved()); err != nil {
-		return bench.Untouched(err)
-	}
-	if err := seen.Sweep(); err != nil {
-		return bench.Untouched(err)
+	seen, err := begin(b)
+	if err != nil {
+		return err
 	}
 	b.Tell("installing " + l.With.Path)
-	err := l.put(b, seen)
+	err = l.put(b, seen)
 	if err == nil {
 		err = l.ldconfig(ctx, b)
 	}

@@ -143,24 +143,29 @@ func owners(f act.File, will *files.Facts) error {
 		if err != nil {
 			return fault.New(fault.NotFound, "there is no user %s on this host", f.Owner)
 		}
-		id, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			return fault.New(fault.Corrupt, "user %s has the id %.20q", f.Owner, u.Uid)
+		if will.UID, err = number("user", f.Owner, u.Uid); err != nil {
+			return err
 		}
-		will.UID = uint32(id)
 	}
 	if f.Group != "" {
 		g, err := user.LookupGroup(f.Group)
 		if err != nil {
 			return fault.New(fault.NotFound, "there is no group %s on this host", f.Group)
 		}
-		id, err := strconv.ParseUint(g.Gid, 10, 32)
-		if err != nil {
-			return fault.New(fault.Corrupt, "group %s has the id %.20q", f.Group, g.Gid)
+		if will.GID, err = number("group", f.Group, g.Gid); err != nil {
+			return err
 		}
-		will.GID = uint32(id)
 	}
 	return nil
+}
+
+// number is the id of a user or a group.
+func number(what, name, id string) (uint32, error) {
+	n, err := strconv.ParseUint(id, 10, 32)
+	if err != nil {
+		return 0, fault.New(fault.Corrupt, "%s %s has the id %.20q", what, name, id)
+	}
+	return uint32(n), nil
 }
 
 // content strings a file's pieces together.
@@ -231,17 +236,26 @@ func (p Place) reloads(ctx context.Context, b *bench.Bench) error {
 	return b.Reloadable(ctx, p.With.Reload)
 }
 
-// Do places all files of the bundle or none, and reloads what was asked for.
-func (p Place) Do(ctx context.Context, b *bench.Bench) error {
+// begin reads what was seen before, keeps it for an undo, and clears away what an earlier try left.
+func begin(b *bench.Bench) (files.Bundle, error) {
 	var seen files.Bundle
 	if err := json.Unmarshal(b.Before, &seen); err != nil {
-		return fault.New(fault.Corrupt, "the record of before: %v", err)
+		return seen, fault.New(fault.Corrupt, "the record of before: %v", err)
 	}
 	if err := seen.Keep(b.Saved()); err != nil {
-		return bench.Untouched(err)
+		return seen, bench.Untouched(err)
 	}
 	if err := seen.Sweep(); err != nil {
-		return bench.Untouched(err)
+		return seen, bench.Untouched(err)
+	}
+	return seen, nil
+}
+
+// Do places all files of the bundle or none, and reloads what was asked for.
+func (p Place) Do(ctx context.Context, b *bench.Bench) error {
+	seen, err := begin(b)
+	if err != nil {
+		return err
 	}
 	staged, err := p.stageAll(b, seen)
 	if err != nil {
