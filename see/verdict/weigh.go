@@ -257,7 +257,7 @@ func (j *judge) silentClue(key advisory.Key, c clue, gone bool, answer advisory.
 	case gone:
 		return nil
 	case loaded && answer == advisory.Unclear:
-		c.evidence.Says = fmt.Sprintf("%s's data names versions of %s that this one cannot be put in order with (another stream, or no version)", title(key.Ecosystem), key.Name)
+		c.evidence.Says = fmt.Sprintf("%s's data names versions of %s that this one cannot be put in order with (another stream, or no version)", advisory.Title(key.Ecosystem), key.Name)
 	case loaded:
 		c.evidence.Says = fmt.Sprintf("%s's data of %s lists nothing under this id for %s", advisory.Title(key.Ecosystem), date.Format("2006-01-02"), key.Name)
 	default:
