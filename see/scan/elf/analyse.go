@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"sync"
 
+	"staunch/see/scan/elf/image"
 	"staunch/see/scan/elf/sieve"
 )
 
@@ -30,7 +31,7 @@ type Analyser struct {
 	owners  []textOwner // what each pattern of text stands for
 	code    map[string]codeSet
 	shapes  map[string][]compiledShape // anchor id to shapes
-	wanted  *wanted
+	wanted  *image.Wanted
 	ready   func() error // compiles what every object is asked, for the first one: a look that the cache answers asks none
 }
 
@@ -63,6 +64,9 @@ func all(steps ...func() error) error {
 	return nil
 }
 
+// ErrNotELF says that the content is not an ELF file at all; its text is then Object.Unknown.
+var ErrNotELF = image.ErrNotELF
+
 // Analyse tells what the object in r (size bytes) is and what it holds. It reads r in pieces and never maps it.
 //
 // A file that cannot be judged (truncated, malformed, packed, too large, for a machine whose code is not understood, not ELF at all)
@@ -77,27 +81,28 @@ func (a *Analyser) Analyse(ctx context.Context, r io.ReaderAt, size int64) (Obje
 		o.Unknown = fmt.Sprintf("too large: %d bytes, the limit is %d", size, a.opt.MaxBytes)
 		return o, nil
 	}
-	im, err := openImage(r, size)
+	im, err := image.Open(r, size)
 	if err != nil {
 		return o, o.unknown(err)
 	}
-	o.Machine = im.machineName()
-	l := im.linking()
-	o.Soname, o.Needed, o.Loading, o.BuildID = l.soname, l.needed, l.loading, im.buildID()
+	o.Machine = im.Machine()
+	l := im.Linking()
+	o.Soname, o.Needed, o.BuildID = l.Soname, l.Needed, im.BuildID()
+	o.Loading = Loading{Interpreter: l.Interpreter, RPath: l.RPath, RunPath: l.RunPath, NoDefault: l.NoDefault}
 	t := newTrace(a, o.Machine)
-	if o.ID, err = im.pass(ctx, t.look); err != nil {
+	if o.ID, err = im.Pass(ctx, t.look); err != nil {
 		return o, o.unknown(err)
 	}
-	if p := im.packer(); p != "" {
+	if p := im.Packer(); p != "" {
 		t.packed = p
 	}
-	t.symbols, t.symbolsRead = im.symbols(l, a.wanted)
+	t.symbols, t.symbolsRead = im.Symbols(l, a.wanted)
 	inside := languages(im, t)
-	if t.quotes = t.quotesRules(); (t.noC || t.quotes) && im.packer() == "" {
+	if t.quotes = t.quotesRules(); (t.noC || t.quotes) && im.Packer() == "" {
 		t.packed = "" // its build information or a catalogue of texts was readable: the packer's text is only a text in it
 	}
 	o.Components = append(t.linked(a.components(im, l, t)), inside...)
-	o.Unknown = im.unjudged(t)
+	o.Unknown = unjudged(im, t)
 	o.Answers, err = a.answers(ctx, im, l, t, o)
 	return o, err
 }
@@ -108,16 +113,16 @@ func (o *Object) unknown(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &path) {
 		return err
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errShort) || errors.Is(err, io.EOF) {
-		err = errShort
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, image.ErrShort) || errors.Is(err, io.EOF) {
+		err = image.ErrShort
 	}
 	o.Unknown = err.Error()
 	return nil
 }
 
 // unjudged says why the object's code says nothing although it could be read; "" when it does.
-func (im *image) unjudged(t *trace) string {
-	switch name := im.machineName(); {
+func unjudged(im *image.Image, t *trace) string {
+	switch name := im.Machine(); {
 	case t.packed != "":
 		return "packed: " + t.packed
 	case t.flooded:

@@ -6,11 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"staunch/see/scan/elf/image"
 	"staunch/tame"
 )
 
 // answers asks every anchor whose component the object holds.
-func (a *Analyser) answers(ctx context.Context, im *image, l linking, t *trace, o Object) ([]Answer, error) {
+func (a *Analyser) answers(ctx context.Context, im *image.Image, l image.Linking, t *trace, o Object) ([]Answer, error) {
 	asked := map[int]bool{}
 	for i, n := range a.anchors {
 		if n.Component == "" || slices.ContainsFunc(o.Components, func(c Component) bool { return c.Name == n.Component && c.Linkage != Headers }) {
@@ -50,7 +51,7 @@ func (a *Analyser) withOuter(asked map[int]bool) map[int]bool {
 // inquiry answers anchors for one object.
 type inquiry struct {
 	a       *Analyser
-	im      *image
+	im      *image.Image
 	t       *trace
 	machine string
 	hits    shapeHits
@@ -88,8 +89,8 @@ func (q inquiry) answer(i int) Answer {
 
 func (q inquiry) bySymbol(i int) (Answer, bool) {
 	for _, s := range q.a.anchors[i].Symbols {
-		if p := q.t.symbols[s]; p.defined {
-			return Answer{Kind: "symbol", Detail: fmt.Sprintf("%s at %#x", s, p.addr)}, true
+		if p := q.t.symbols[s]; p.Defined {
+			return Answer{Kind: "symbol", Detail: fmt.Sprintf("%s at %#x", s, p.Addr)}, true
 		}
 	}
 	return Answer{}, false
@@ -99,7 +100,7 @@ func (q inquiry) byCode(i int) (Answer, bool) {
 	for j, c := range q.a.anchors[i].Code {
 		s := q.t.sites[siteKey{i, j}]
 		if c.Machine == q.machine && s != nil && s.count >= max(1, c.AtLeast) {
-			return Answer{Kind: "code", Detail: fmt.Sprintf("%d sites, the first at address %#x", s.count, q.im.address(s.first))}, true
+			return Answer{Kind: "code", Detail: fmt.Sprintf("%d sites, the first at address %#x", s.count, q.im.Address(s.first))}, true
 		}
 	}
 	return Answer{}, false
@@ -161,11 +162,11 @@ func (q inquiry) within(i int) Answer {
 		out.Detail = "no function of " + n.Within + " was found to look within"
 		return out
 	}
-	var with, without []function
+	var with, without []image.Function
 	for _, f := range functions {
 		b, err := q.bytesOf(f)
 		if err != nil {
-			out.Detail = fmt.Sprintf("the function at %#x could not be read", f.from)
+			out.Detail = fmt.Sprintf("the function at %#x could not be read", f.From)
 			return out
 		}
 		code := newDecoder(q.machine).decode(b)
@@ -186,32 +187,32 @@ func (q inquiry) within(i int) Answer {
 }
 
 // functionsOf returns the functions an anchor found by shape, and those that carry one of its names.
-func (q inquiry) functionsOf(i int) []function {
+func (q inquiry) functionsOf(i int) []image.Function {
 	out := slices.Clone(q.hits.byName[i])
 	for _, s := range q.a.anchors[i].Symbols {
 		p := q.t.symbols[s]
-		if !p.defined || p.size == 0 || slices.ContainsFunc(out, func(f function) bool { return f.from == p.addr }) {
+		if !p.Defined || p.Size == 0 || slices.ContainsFunc(out, func(f image.Function) bool { return f.From == p.Addr }) {
 			continue
 		}
-		out = append(out, function{p.addr, p.addr + p.size})
+		out = append(out, image.Function{From: p.Addr, To: p.Addr + p.Size})
 	}
 	return out
 }
 
 const maxWithin = 64 << 10
 
-func (q inquiry) bytesOf(f function) ([]byte, error) {
-	off, left, ok := q.im.at(f.from)
-	if n := f.to - f.from; ok && n <= left && n <= maxWithin {
-		return q.im.bytes(off, n)
+func (q inquiry) bytesOf(f image.Function) ([]byte, error) {
+	off, left, ok := q.im.At(f.From)
+	if n := f.To - f.From; ok && n <= left && n <= maxWithin {
+		return q.im.Bytes(off, n)
 	}
-	return nil, errShort
+	return nil, image.ErrShort
 }
 
-func places(list []function) string {
+func places(list []image.Function) string {
 	var out []string
 	for _, f := range list[:min(len(list), 8)] {
-		out = append(out, fmt.Sprintf("%#x", f.from))
+		out = append(out, fmt.Sprintf("%#x", f.From))
 	}
 	return strings.Join(out, ", ")
 }

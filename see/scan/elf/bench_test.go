@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"staunch/see/scan/elf/image"
 	"staunch/testbed/real"
 )
 
@@ -45,8 +46,8 @@ func BenchmarkSearchTexts(b *testing.B) {
 	content, a := sample(b), benchAnalyser(b)
 	b.SetBytes(int64(len(content)))
 	for b.Loop() {
-		for piece := content; len(piece) > 0; piece = piece[min(len(piece), chunkSize):] {
-			a.text.Scan(piece[:min(len(piece), chunkSize)], func(int, int) {})
+		for piece := content; len(piece) > 0; piece = piece[min(len(piece), image.Chunk):] {
+			a.text.Scan(piece[:min(len(piece), image.Chunk)], func(int, int) {})
 		}
 	}
 }
@@ -56,8 +57,8 @@ func BenchmarkSearchCode(b *testing.B) {
 	content, a := sample(b), benchAnalyser(b)
 	b.SetBytes(int64(len(content)))
 	for b.Loop() {
-		for piece := content; len(piece) > 0; piece = piece[min(len(piece), chunkSize):] {
-			a.code["x86-64"].set.Scan(piece[:min(len(piece), chunkSize)], func(int, int) {})
+		for piece := content; len(piece) > 0; piece = piece[min(len(piece), image.Chunk):] {
+			a.code["x86-64"].set.Scan(piece[:min(len(piece), image.Chunk)], func(int, int) {})
 		}
 	}
 }
@@ -74,14 +75,14 @@ func BenchmarkHash(b *testing.B) {
 // BenchmarkPass reads, hashes and searches all constant segments.
 func BenchmarkPass(b *testing.B) {
 	content, a := sample(b), benchAnalyser(b)
-	im, err := openImage(bytes.NewReader(content), int64(len(content)))
+	im, err := image.Open(bytes.NewReader(content), int64(len(content)))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(int64(len(content)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := im.pass(context.Background(), newTrace(a, "x86-64").look); err != nil {
+		if _, err := im.Pass(context.Background(), newTrace(a, "x86-64").look); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"staunch/see/scan/elf/image"
 	"staunch/see/scan/elf/sieve"
 )
 
@@ -22,14 +23,14 @@ type companion struct {
 	before, after int
 }
 
-func (t *trace) lookAtCode(w window) {
-	t.patterns.set.Scan(w.text, func(id, at int) {
-		if at < w.from || at >= w.to || !nearby(t.patterns.near[id], w.text, at) {
+func (t *trace) lookAtCode(w image.Window) {
+	t.patterns.set.Scan(w.Text, func(id, at int) {
+		if at < w.From || at >= w.To || !nearby(t.patterns.near[id], w.Text, at) {
 			return
 		}
 		s := t.sites[t.patterns.owners[id]]
 		if s == nil {
-			s = &siteCount{first: w.base + uint64(at)}
+			s = &siteCount{first: w.Base + uint64(at)}
 			t.sites[t.patterns.owners[id]] = s
 		}
 		s.count++
@@ -90,8 +91,8 @@ func compilePattern(c Code) (sieve.Pattern, []companion, error) {
 	}
 	var near []companion
 	for _, n := range c.Near {
-		if n.Before < 0 || n.After < 0 || n.Before > margin/2 || n.After > margin/2 {
-			return p, nil, fmt.Errorf("companions may lie at most %d bytes away", margin/2)
+		if n.Before < 0 || n.After < 0 || n.Before > image.Margin/2 || n.After > image.Margin/2 {
+			return p, nil, fmt.Errorf("companions may lie at most %d bytes away", image.Margin/2)
 		}
 		one := companion{before: n.Before, after: n.After}
 		for _, h := range n.Any {
@@ -110,7 +111,7 @@ func compilePattern(c Code) (sieve.Pattern, []companion, error) {
 func hexPattern(s string) (sieve.Pattern, error) {
 	s = strings.Join(strings.Fields(s), "")
 	var p sieve.Pattern
-	if len(s) == 0 || len(s)%2 != 0 || len(s) > margin {
+	if len(s) == 0 || len(s)%2 != 0 || len(s) > image.Margin {
 		return p, fmt.Errorf("%q is no byte pattern", s)
 	}
 	for i := 0; i < len(s); i += 2 {

@@ -9,11 +9,12 @@ import (
 	"io"
 	"strings"
 
+	"staunch/see/scan/elf/image"
 	"staunch/tame"
 )
 
 // languages reads what the toolchains of Go and Rust record about their own programs.
-func languages(im *image, t *trace) []Component {
+func languages(im *image.Image, t *trace) []Component {
 	return append(goModules(im, t), crates(im)...)
 }
 
@@ -23,11 +24,11 @@ const (
 )
 
 // goModules lists the main module, the modules and the standard library of a Go program, all linked in.
-func goModules(im *image, t *trace) []Component {
-	if im.size > maxGoFile || !im.mayBeGo(t) {
+func goModules(im *image.Image, t *trace) []Component {
+	if im.Size > maxGoFile || !mayBeGo(im, t) {
 		return nil
 	}
-	info, err := readBuildInfo(&counted{r: im.r, left: 1 << 30})
+	info, err := readBuildInfo(&counted{r: im.File, left: 1 << 30})
 	if err != nil {
 		return nil
 	}
@@ -87,18 +88,15 @@ func module(path, version, says string) Component {
 }
 
 // mayBeGo tells whether Go's build information can be in the file: it lies in writable data, which the pass does not read.
-func (im *image) mayBeGo(t *trace) bool {
+func mayBeGo(im *image.Image, t *trace) bool {
 	if len(t.goInfo) > 0 {
 		return true
 	}
-	if _, ok := im.labelled(".go.buildinfo"); ok {
+	if _, ok := im.Labelled(".go.buildinfo"); ok {
 		return true
 	}
-	for _, s := range im.segments {
-		if s.kind != typeLoad || s.flags&flagWrite == 0 || s.size == 0 {
-			continue
-		}
-		b, err := im.bytes(s.off, min(s.size, 64<<10))
+	for _, s := range im.Writable() {
+		b, err := im.Bytes(s.Off, min(s.Size, 64<<10))
 		if err == nil && bytes.Contains(b, []byte("\xff Go buildinf:")) {
 			return true
 		}
@@ -124,7 +122,7 @@ type counted struct {
 
 func (c *counted) ReadAt(b []byte, off int64) (int, error) {
 	if c.left -= int64(len(b)); c.left < 0 {
-		return 0, errShort
+		return 0, image.ErrShort
 	}
 	return c.r.ReadAt(b, off)
 }
@@ -135,12 +133,12 @@ const (
 )
 
 // crates lists what cargo auditable wrote into .dep-v0: zlib-compressed JSON.
-func crates(im *image) []Component {
-	s, ok := im.labelled(".dep-v0")
-	if !ok || s.size > maxAudit {
+func crates(im *image.Image) []Component {
+	s, ok := im.Labelled(".dep-v0")
+	if !ok || s.Size > maxAudit {
 		return nil
 	}
-	b, err := im.bytes(s.off, s.size)
+	b, err := im.Bytes(s.Off, s.Size)
 	if err != nil {
 		return nil
 	}

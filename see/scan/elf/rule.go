@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"staunch/see/scan/elf/image"
+	"staunch/see/scan/elf/sieve"
 	"staunch/tame"
 )
 
@@ -55,7 +57,7 @@ type valueRule struct {
 }
 
 // components applies every rule to what was seen.
-func (a *Analyser) components(im *image, l linking, t *trace) []Component {
+func (a *Analyser) components(im *image.Image, l image.Linking, t *trace) []Component {
 	found := map[string][]Component{}
 	contained := map[string]bool{}
 	for i, r := range a.rules {
@@ -79,13 +81,13 @@ func (a *Analyser) components(im *image, l linking, t *trace) []Component {
 }
 
 // lonely gives components that nothing else gave a version the one that stands alone in the object, unless it is another component's.
-func (a *Analyser) lonely(list []Component, taken map[string]bool, im *image) []Component {
+func (a *Analyser) lonely(list []Component, taken map[string]bool, im *image.Image) []Component {
 	for n, c := range list {
 		i := slices.IndexFunc(a.rules, func(r rule) bool { return r.name == c.Name })
 		if c.Version != "" || c.Linkage == Headers || a.rules[i].lone == "" || a.rules[i].loneOwn && c.Linkage != Dynamic {
 			continue
 		}
-		if v := im.lone(a.rules[i].lone, taken); v.version != "" {
+		if v := lone(im, a.rules[i].lone, taken); v.version != "" {
 			list[n].Version = v.version
 			list[n].Evidence = append(list[n].Evidence, Evidence{
 				Kind: "version", Says: "the only version standing alone in this object that looks like one of " + c.Name, Detail: fmt.Sprintf("%q at %#x", v.version, v.off),
@@ -114,14 +116,14 @@ func (t *trace) proven(rule int) bool {
 }
 
 // component tells how, if at all, an object holds one rule's component: one entry per version that its texts name.
-func (a *Analyser) component(i int, im *image, l linking, t *trace) []Component {
+func (a *Analyser) component(i int, im *image.Image, l image.Linking, t *trace) []Component {
 	r := a.rules[i]
 	evidence, contains := t.codeEvidence(i, im)
-	named := a.sonames[i] != nil && a.sonames[i].MatchString(l.soname)
+	named := a.sonames[i] != nil && a.sonames[i].MatchString(l.Soname)
 	own := named || slices.ContainsFunc(t.codeTexts(i), func(s sighting) bool { return slices.Contains(r.self, s.text) })
 	versions := t.versionsOf(i, im, own || contains)
 	if named {
-		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + tame.Short(l.soname, 256), Detail: "soname"})
+		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + tame.Short(l.Soname, 256), Detail: "soname"})
 	}
 	if b, ok := t.build[i]; ok {
 		evidence = append(evidence, Evidence{Kind: "build_flag", Says: "records how it was built", Detail: tame.Short(b.text, 256)})
@@ -164,7 +166,7 @@ func withVersions(r rule, how Linkage, versions []versionText, evidence []Eviden
 }
 
 // versionsOf gives the versions to believe. Texts that prove the code outrank texts that a header could have brought.
-func (t *trace) versionsOf(i int, im *image, contains bool) []versionText {
+func (t *trace) versionsOf(i int, im *image.Image, contains bool) []versionText {
 	texts := t.versions[i]
 	if !contains {
 		return texts
@@ -185,20 +187,20 @@ func (t *trace) versionsOf(i int, im *image, contains bool) []versionText {
 }
 
 // codeEvidence lists what proves that the component's code is here.
-func (t *trace) codeEvidence(i int, im *image) (out []Evidence, contains bool) {
+func (t *trace) codeEvidence(i int, im *image.Image) (out []Evidence, contains bool) {
 	r := t.a.rules[i]
 	if names := t.defined(r); len(names) > 1 || len(names) == 1 && !r.both {
 		contains = true
 		out = append(out, Evidence{
 			Kind: "symbol", Says: fmt.Sprintf("defines %s", names[0]),
-			Detail: fmt.Sprintf("%d of %d symbols of %s, %s at %#x", len(names), len(r.symbols), r.name, names[0], t.symbols[names[0]].addr),
+			Detail: fmt.Sprintf("%d of %d symbols of %s, %s at %#x", len(names), len(r.symbols), r.name, names[0], t.symbols[names[0]].Addr),
 		})
 	}
 	if texts := t.codeTexts(i); r.needs > 0 && len(texts) >= r.needs {
 		contains = true
 		out = append(out, Evidence{
 			Kind: "code", Says: fmt.Sprintf("holds texts that only the code of %s has", r.name),
-			Detail: fmt.Sprintf("%d of %d, %q at %#x (address %#x)", len(texts), len(r.code), texts[0].text, texts[0].off, im.address(texts[0].off)),
+			Detail: fmt.Sprintf("%d of %d, %q at %#x (address %#x)", len(texts), len(r.code), texts[0].text, texts[0].off, im.Address(texts[0].off)),
 		})
 	}
 	for _, v := range t.versions[i] {
@@ -237,7 +239,7 @@ func (t *trace) quotesRules() bool {
 func (t *trace) defined(r rule) []string {
 	var out []string
 	for _, s := range r.symbols {
-		if t.symbols[s].defined {
+		if t.symbols[s].Defined {
 			out = append(out, s)
 		}
 	}
@@ -246,7 +248,7 @@ func (t *trace) defined(r rule) []string {
 
 func (t *trace) imported(r rule) []Evidence {
 	for _, s := range r.symbols {
-		if t.symbols[s].imported {
+		if t.symbols[s].Imported {
 			return []Evidence{{Kind: "symbol", Says: "uses " + s + " of another object"}}
 		}
 	}
@@ -292,4 +294,22 @@ func (a *Analyser) compileSymbols() error {
 	var err error
 	a.wanted, err = newWanted(names)
 	return err
+}
+
+// newWanted compiles names. Names shorter than three letters cannot be looked up and are left out.
+func newWanted(names []string) (*image.Wanted, error) {
+	w := &image.Wanted{}
+	seen := map[string]bool{}
+	var patterns []sieve.Pattern
+	for _, n := range names {
+		if len(n) < 3 || seen[n] {
+			continue
+		}
+		seen[n] = true
+		w.Names = append(w.Names, n)
+		patterns = append(patterns, sieve.Pattern{Bytes: append([]byte(n), 0)})
+	}
+	var err error
+	w.Set, err = sieve.New(patterns)
+	return w, err
 }

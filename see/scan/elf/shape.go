@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"staunch/see/scan/elf/image"
 )
 
 // compiledShape is a shape with the anchor that asks for it.
@@ -42,21 +44,21 @@ func (a *Analyser) anchor(id string) int {
 
 // shapeHits is what looking at every function found.
 type shapeHits struct {
-	reason string             // why functions could not be looked at; "" when they were, all of them
-	byName map[int][]function // anchor to functions of its shape
+	reason string                   // why functions could not be looked at; "" when they were, all of them
+	byName map[int][]image.Function // anchor to functions of its shape
 	// inGaps is code of the shape where no function's bounds are known: it may be one function or parts of several.
-	inGaps map[int][]function
+	inGaps map[int][]image.Function
 }
 
 // match looks at every function of the object once for all wanted anchors' shapes.
-func (a *Analyser) match(ctx context.Context, im *image, machine string, want map[int]bool) (shapeHits, error) {
-	hits := shapeHits{byName: map[int][]function{}, inGaps: map[int][]function{}}
-	functions, err := im.functions()
+func (a *Analyser) match(ctx context.Context, im *image.Image, machine string, want map[int]bool) (shapeHits, error) {
+	hits := shapeHits{byName: map[int][]image.Function{}, inGaps: map[int][]image.Function{}}
+	functions, err := im.Functions()
 	if err != nil {
 		hits.reason = err.Error()
 		return hits, nil
 	}
-	gaps, err := im.gaps(functions)
+	gaps, err := im.Gaps(functions)
 	if err != nil {
 		hits.reason = err.Error()
 	}
@@ -70,7 +72,7 @@ func (a *Analyser) match(ctx context.Context, im *image, machine string, want ma
 	if err := m.all(ctx, functions, hits.byName); err != nil {
 		return hits, err
 	}
-	if err := m.all(ctx, windows(gaps), hits.inGaps); err != nil {
+	if err := m.all(ctx, image.Windows(gaps), hits.inGaps); err != nil {
 		return hits, err
 	}
 	if m.budget < 0 {
@@ -88,7 +90,7 @@ type matcher struct {
 }
 
 // all adds to hits what fits. It stops early, with a negative budget, when that is used up.
-func (m *matcher) all(ctx context.Context, pieces []function, hits map[int][]function) error {
+func (m *matcher) all(ctx context.Context, pieces []image.Function, hits map[int][]image.Function) error {
 	for n, f := range pieces {
 		if n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -101,7 +103,7 @@ func (m *matcher) all(ctx context.Context, pieces []function, hits map[int][]fun
 }
 
 // matchOne decodes a function if any shape may fit and returns how many instructions that took.
-func matchOne(d *decoder, f function, b []byte, shapes []compiledShape, hits map[int][]function) int {
+func matchOne(d *decoder, f image.Function, b []byte, shapes []compiledShape, hits map[int][]image.Function) int {
 	var code []instruction
 	for _, s := range shapes {
 		if len(b) > s.shape.MaxSize || !s.shape.mayFit(d.machine, b) {
@@ -173,7 +175,7 @@ func nextBranch(code []instruction) string {
 
 // blockReader reads functions through one block of the file, since they lie close together.
 type blockReader struct {
-	im  *image
+	im  *image.Image
 	off uint64
 	b   []byte
 }
@@ -181,12 +183,12 @@ type blockReader struct {
 const blockSize = 1 << 20
 
 // function returns the bytes of f (until the next call), nil when no shape is that long or its bytes are not in the file.
-func (r *blockReader) function(f function, shapes []compiledShape) []byte {
-	size := f.to - f.from
+func (r *blockReader) function(f image.Function, shapes []compiledShape) []byte {
+	size := f.To - f.From
 	if !slices.ContainsFunc(shapes, func(s compiledShape) bool { return size <= uint64(s.shape.MaxSize) }) {
 		return nil
 	}
-	off, left, ok := r.im.at(f.from)
+	off, left, ok := r.im.At(f.From)
 	if !ok || left < size {
 		return nil
 	}
@@ -196,7 +198,7 @@ func (r *blockReader) function(f function, shapes []compiledShape) []byte {
 			r.b = make([]byte, n)
 		}
 		r.off, r.b = off, r.b[:n]
-		if r.im.read(r.b, off) != nil {
+		if r.im.Read(r.b, off) != nil {
 			r.b = r.b[:0]
 			return nil
 		}

@@ -3,6 +3,7 @@ package elf
 import (
 	"fmt"
 
+	"staunch/see/scan/elf/image"
 	"staunch/see/scan/elf/sieve"
 )
 
@@ -38,7 +39,7 @@ type trace struct {
 	quotes      bool // it holds the texts of most rules: see quotesRules
 	tries       int
 	flooded     bool
-	symbols     map[string]presence
+	symbols     map[string]image.Presence
 	symbolsRead bool
 	patterns    codeSet
 }
@@ -80,19 +81,19 @@ const (
 )
 
 // look is called with every window of the object, once.
-func (t *trace) look(w window) {
-	t.a.text.Scan(w.text, func(id, at int) {
-		if at >= w.from && at < w.to {
+func (t *trace) look(w image.Window) {
+	t.a.text.Scan(w.Text, func(id, at int) {
+		if at >= w.From && at < w.To {
 			t.meet(t.a.owners[id], w, at)
 		}
 	})
-	if w.exec {
+	if w.Exec {
 		t.lookAtCode(w)
 	}
 }
 
-func (t *trace) meet(o textOwner, w window, at int) {
-	off := w.base + uint64(at)
+func (t *trace) meet(o textOwner, w image.Window, at int) {
+	off := w.Base + uint64(at)
 	switch {
 	case o.special == specialGo:
 		if len(t.goInfo) < 4 {
@@ -102,7 +103,7 @@ func (t *trace) meet(o textOwner, w window, at int) {
 		t.packed = "UPX"
 	case o.special == specialBuild:
 		if _, ok := t.build[o.rule]; !ok {
-			t.build[o.rule] = sighting{text(w.text[at:], 0, buildText), off}
+			t.build[o.rule] = sighting{image.Text(w.Text[at:], 0, buildText), off}
 		}
 	case o.anchor >= 0:
 		t.strings[o.anchor] = addSighting(t.strings[o.anchor], sighting{o.text, off})
@@ -123,14 +124,14 @@ func addSighting(list []sighting, s sighting) []sighting {
 	return append(list, s)
 }
 
-func (t *trace) meetVersion(o textOwner, w window, at int) {
+func (t *trace) meetVersion(o textOwner, w image.Window, at int) {
 	if t.tries++; t.tries > maxTries {
 		t.flooded = true
 		return
 	}
 	rule := t.a.rules[o.rule].versions[o.version]
 	from := max(0, at-min(rule.before, maxBefore))
-	around := printable(w.text[from:], at-from)
+	around := printable(w.Text[from:], at-from)
 	m := t.a.regexps[o.rule][o.version].FindSubmatch(around)
 	if m == nil || len(t.versions[o.rule]) >= maxVersions {
 		return
@@ -142,7 +143,7 @@ func (t *trace) meetVersion(o textOwner, w window, at int) {
 			return
 		}
 	}
-	t.versions[o.rule] = append(t.versions[o.rule], versionText{sighting{string(m[0]), w.base + uint64(at)}, version, rule.proves})
+	t.versions[o.rule] = append(t.versions[o.rule], versionText{sighting{string(m[0]), w.Base + uint64(at)}, version, rule.proves})
 }
 
 // printable returns the printable text around b[at], not more than maxText bytes beyond it.

@@ -4,24 +4,26 @@ import (
 	"bytes"
 	"encoding/binary"
 	"regexp"
+
+	"staunch/see/scan/elf/image"
 )
 
 // valueVersion reads the version out of a symbol: a number or text in data, or a function that does nothing but return one.
-func (t *trace) valueVersion(i int, im *image) (versionText, bool) {
+func (t *trace) valueVersion(i int, im *image.Image) (versionText, bool) {
 	for _, v := range t.a.rules[i].values {
 		p := t.symbols[v.symbol]
-		if !p.defined {
+		if !p.Defined {
 			continue
 		}
-		if version, off, ok := im.value(v, p.addr); ok {
+		if version, off, ok := value(im, v, p.Addr); ok {
 			return versionText{sighting{v.symbol + " gives " + version, off}, version, true}, true
 		}
 	}
 	return versionText{}, false
 }
 
-func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
-	number, target, function := im.returned(addr)
+func value(im *image.Image, v valueRule, addr uint64) (string, uint64, bool) {
+	number, target, function := returned(im, addr)
 	if function && v.read == "number" && number != nil {
 		return checked(v.number(*number), addr, im)
 	}
@@ -31,19 +33,19 @@ func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
 	if !function {
 		target = addr
 	}
-	off, left, ok := im.at(target)
+	off, left, ok := im.At(target)
 	if !ok || left < 4 {
 		return "", 0, false
 	}
-	b, err := im.bytes(off, min(left, 64))
+	b, err := im.Bytes(off, min(left, 64))
 	if err != nil {
 		return "", 0, false
 	}
 	switch v.read {
 	case "number":
-		return checked(v.number(im.order.Uint32(b)), target, im)
+		return checked(v.number(im.Uint32(b)), target, im)
 	}
-	version := text(b, 0, 32)
+	version := image.Text(b, 0, 32)
 	if re, err := regexp.Compile(v.pattern); v.pattern != "" && err == nil {
 		version = re.FindString(version)
 	}
@@ -53,44 +55,30 @@ func (im *image) value(v valueRule, addr uint64) (string, uint64, bool) {
 // versionShape is what every version must look like, whatever gave it.
 const versionShape = `^\d{1,3}(\.\d{1,5}){1,3}([-_.+~a-z0-9]{0,24})$`
 
-func checked(version string, addr uint64, im *image) (string, uint64, bool) {
+func checked(version string, addr uint64, im *image.Image) (string, uint64, bool) {
 	ok, err := regexp.MatchString(versionShape, version)
-	off, _, mapped := im.at(addr)
+	off, _, mapped := im.At(addr)
 	return version, off, ok && err == nil && mapped && version != "0.0.0"
 }
 
 // returned reads a function that only returns a constant: a number, or the address of one. function is false for data.
-func (im *image) returned(addr uint64) (number *uint32, target uint64, function bool) {
-	code := false
-	for _, s := range im.segments {
-		code = code || s.kind == typeLoad && s.flags&flagExec != 0 && addr >= s.vaddr && addr-s.vaddr < s.size
-	}
-	off, left, ok := im.at(addr)
-	if !ok || !code || !im.isCode(addr) {
+func returned(im *image.Image, addr uint64) (number *uint32, target uint64, function bool) {
+	off, left, ok := im.At(addr)
+	if !ok || !im.IsCode(addr) {
 		return nil, 0, false
 	}
-	b, err := im.bytes(off, min(left, 32))
+	b, err := im.Bytes(off, min(left, 32))
 	if err != nil {
 		return nil, 0, true
 	}
 	b = append(b, make([]byte, 32-len(b))...) // the last function of a segment may be shorter
-	switch im.machineName() {
+	switch im.Machine() {
 	case "x86-64":
 		number, target = returnedX86(b, addr)
 	case "aarch64":
 		number, target = returnedArm64(b, addr)
 	}
 	return number, target, true
-}
-
-// isCode tells code from constants where both share a segment, as far as the section table says; without one everything there is code.
-func (im *image) isCode(addr uint64) bool {
-	for _, s := range im.sections {
-		if s.flags&2 != 0 && s.kind != 8 && addr >= s.addr && addr-s.addr < s.size {
-			return s.flags&4 != 0
-		}
-	}
-	return true
 }
 
 // returnedX86 knows: [endbr64] [push rbp; mov rbp,rsp] mov eax,imm32 | lea rax,[rip+x] [pop rbp] ret.
@@ -151,19 +139,19 @@ func returnedArm64(b []byte, addr uint64) (*uint32, uint64) {
 
 // lone looks for a version that stands alone: no text before it, a zero byte behind it. It is believed only when the object holds
 // exactly one that is not taken by another component.
-func (im *image) lone(pattern string, taken map[string]bool) versionText {
+func lone(im *image.Image, pattern string, taken map[string]bool) versionText {
 	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
 	if err != nil {
 		return versionText{}
 	}
 	found := map[string]uint64{}
-	for _, s := range im.constant() {
-		for at := uint64(0); at < s.size && len(found) < 2; at += chunkSize {
-			b, err := im.bytes(s.off+at, min(chunkSize+64, s.size-at))
+	for _, s := range im.Constant() {
+		for at := uint64(0); at < s.Size && len(found) < 2; at += image.Chunk {
+			b, err := im.Bytes(s.Off+at, min(image.Chunk+64, s.Size-at))
 			if err != nil {
 				return versionText{}
 			}
-			loneIn(b, s.off+at, re, taken, found)
+			loneIn(b, s.Off+at, re, taken, found)
 		}
 	}
 	if len(found) == 1 {
@@ -188,7 +176,7 @@ func loneIn(b []byte, base uint64, re *regexp.Regexp, taken map[string]bool, fou
 		if from == at-1 || from == 0 || b[from-1] >= ' ' && b[from-1] < 0x7f {
 			continue
 		}
-		s := text(b, uint64(from), 24)
+		s := image.Text(b, uint64(from), 24)
 		if re.MatchString(s) && from+len(s) < len(b) && b[from+len(s)] == 0 && !taken[s] {
 			found[s] = base + uint64(from)
 		}

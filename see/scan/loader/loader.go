@@ -5,7 +5,7 @@ import (
 	"path"
 	"strings"
 
-	"staunch/see/scan/elf"
+	"staunch/see/scan/elf/image"
 	"staunch/see/scan/jail"
 )
 
@@ -101,7 +101,7 @@ func (l *Loader) candidates(q query) []string {
 }
 
 // fits tells whether a regular file of the right machine is there: a loader passes over others.
-func (l *Loader) fits(name, machine string) bool { return elf.MachineOf(l.head(name)) == machine }
+func (l *Loader) fits(name, machine string) bool { return image.MachineOf(l.head(name)) == machine }
 
 // muslDirs are the directories of musl's loader: those of its own file, or its defaults.
 func muslDirs(root *jail.Root, machine string) []string {

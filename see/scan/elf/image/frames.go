@@ -1,4 +1,4 @@
-package elf
+package image
 
 import (
 	"cmp"
@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// function is the bounds of one function: addresses, end exclusive.
-type function struct{ from, to uint64 }
+// Function is the bounds of one function: addresses, end exclusive.
+type Function struct{ From, To uint64 }
 
 const maxFunctions = 4 << 20
 
-// functions reads the bounds of all functions from .eh_frame, which strip keeps because unwinding needs it, in the order of addresses.
+// Functions reads the bounds of all functions from .eh_frame, which strip keeps because unwinding needs it, in the order of addresses.
 // An error says why there are none to be had.
-func (im *image) functions() ([]function, error) {
+func (im *Image) Functions() ([]Function, error) {
 	b, addr, err := im.frames()
 	if err != nil {
 		return nil, err
@@ -23,40 +23,40 @@ func (im *image) functions() ([]function, error) {
 	if len(list) == 0 {
 		return nil, errors.New("an unwind table without functions")
 	}
-	slices.SortFunc(list, func(a, b function) int { return cmp.Compare(a.from, b.from) })
+	slices.SortFunc(list, func(a, b Function) int { return cmp.Compare(a.From, b.From) })
 	return list, nil
 }
 
 // frames finds .eh_frame through its index (a program header), or through the section table.
-func (im *image) frames() (b []byte, addr uint64, err error) {
+func (im *Image) frames() (b []byte, addr uint64, err error) {
 	for _, s := range im.segments {
 		if s.kind != typeFrames {
 			continue
 		}
 		if addr := im.framesAddress(s); addr != 0 {
-			if off, left, ok := im.at(addr); ok {
-				b, err := im.bytes(off, min(left, im.framesSize(addr, left), maxPiece))
+			if off, left, ok := im.At(addr); ok {
+				b, err := im.Bytes(off, min(left, im.framesSize(addr, left), maxPiece))
 				return b, addr, err
 			}
 		}
 	}
-	if s, ok := im.labelled(".eh_frame"); ok {
-		b, err := im.bytes(s.off, s.size)
+	if s, ok := im.Labelled(".eh_frame"); ok {
+		b, err := im.Bytes(s.Off, s.Size)
 		return b, s.addr, err
 	}
 	return nil, 0, errors.New("no unwind table")
 }
 
 // framesSize is the size of .eh_frame where the section table tells it.
-func (im *image) framesSize(addr, left uint64) uint64 {
-	if s, ok := im.labelled(".eh_frame"); ok && s.addr == addr {
-		return s.size
+func (im *Image) framesSize(addr, left uint64) uint64 {
+	if s, ok := im.Labelled(".eh_frame"); ok && s.addr == addr {
+		return s.Size
 	}
 	return left
 }
 
-func (im *image) framesAddress(s segment) uint64 {
-	head, err := im.bytes(s.off, min(s.size, 16))
+func (im *Image) framesAddress(s Segment) uint64 {
+	head, err := im.Bytes(s.Off, min(s.Size, 16))
 	if err != nil || len(head) < 8 || head[0] != 1 {
 		return 0
 	}
@@ -70,15 +70,15 @@ func (im *image) framesAddress(s segment) uint64 {
 
 // frameReader walks the chain of common (CIE) and per-function (FDE) entries.
 type frameReader struct {
-	im        *image
+	im        *Image
 	b         []byte
 	addr      uint64 // address of b[0]
 	data      uint64 // what data-relative pointers count from
 	encodings map[uint64]byte
 }
 
-func (r *frameReader) all() []function {
-	var out []function
+func (r *frameReader) all() []Function {
+	var out []Function
 	for at := uint64(0); at+8 <= uint64(len(r.b)) && len(out) < maxFunctions; {
 		n, head := uint64(r.im.order.Uint32(r.b[at:])), uint64(4)
 		if n == 0 {
@@ -103,28 +103,28 @@ func (r *frameReader) all() []function {
 }
 
 // entry reads one FDE; a CIE only leaves its pointer encoding.
-func (r *frameReader) entry(from, to uint64) (function, bool) {
+func (r *frameReader) entry(from, to uint64) (Function, bool) {
 	back := uint64(r.im.order.Uint32(r.b[from:]))
 	if back == 0 {
 		r.encodings[from-4] = r.encoding(from+4, to)
-		return function{}, false
+		return Function{}, false
 	}
 	if back > from {
-		return function{}, false
+		return Function{}, false
 	}
 	enc, known := r.encodings[from-back]
 	if !known {
-		return function{}, false
+		return Function{}, false
 	}
 	start, at, ok := r.pointer(from+4, enc)
 	if !ok {
-		return function{}, false
+		return Function{}, false
 	}
 	length, _, ok := r.pointer(at, enc&0x0f)
 	if !ok || length == 0 || length > 1<<28 || start+length < start {
-		return function{}, false
+		return Function{}, false
 	}
-	return function{start, start + length}, true
+	return Function{start, start + length}, true
 }
 
 // encoding returns how a CIE's functions write their pointers ('R' in its augmentation string); absolute when it says nothing.
@@ -132,7 +132,7 @@ func (r *frameReader) encoding(at, to uint64) byte {
 	if at >= to {
 		return 0
 	}
-	augmentation := text(r.b[:to], at+1, 16)
+	augmentation := Text(r.b[:to], at+1, 16)
 	at += 1 + uint64(len(augmentation)) + 1
 	if augmentation == "" || augmentation[0] != 'z' {
 		return 0

@@ -1,4 +1,4 @@
-package elf
+package image
 
 import (
 	"encoding/hex"
@@ -6,14 +6,18 @@ import (
 	"strings"
 )
 
-// linking is what the dynamic section says.
-type linking struct {
-	soname         string
-	needed         []string
+// Linking is what the dynamic section says.
+type Linking struct {
+	Soname      string
+	Needed      []string
+	Interpreter string   // the loader that the program asks for
+	RPath       []string // DT_RPATH, as written
+	RunPath     []string // DT_RUNPATH, as written
+	NoDefault   bool     // DF_1_NODEFLIB
+
 	symbols        uint64 // address of the dynamic symbol table
 	strings, size  uint64 // address and length of its strings
 	hash, gnuHash  uint64
-	loading        Loading
 	interpreter    bool
 	dynamicSection bool
 }
@@ -26,14 +30,14 @@ const (
 	maxDirs    = 64 // of one search path
 )
 
-// linking reads the dynamic section through the program headers, so that a file without section headers answers the same.
-func (im *image) linking() linking {
-	var l linking
+// Linking reads the dynamic section through the program headers, so that a file without section headers answers the same.
+func (im *Image) Linking() Linking {
+	var l Linking
 	for _, s := range im.segments {
 		if s.kind == typeInterp && !l.interpreter {
 			l.interpreter = true
-			if b, err := im.bytes(s.off, min(s.size, maxPath)); err == nil {
-				l.loading.Interpreter = text(b, 0, maxPath)
+			if b, err := im.Bytes(s.Off, min(s.Size, maxPath)); err == nil {
+				l.Interpreter = Text(b, 0, maxPath)
 			}
 		}
 		if s.kind == typeDynamic && !l.dynamicSection {
@@ -44,12 +48,12 @@ func (im *image) linking() linking {
 	return l
 }
 
-func (im *image) readDynamic(l *linking, s segment) {
+func (im *Image) readDynamic(l *Linking, s Segment) {
 	width := 8
 	if im.wide {
 		width = 16
 	}
-	table, err := im.bytes(s.off, min(s.size, uint64(maxDynamic*width)))
+	table, err := im.Bytes(s.Off, min(s.Size, uint64(maxDynamic*width)))
 	if err != nil {
 		return
 	}
@@ -78,19 +82,19 @@ func (im *image) readDynamic(l *linking, s segment) {
 		case 29:
 			runpath = value
 		case 0x6ffffffb:
-			l.loading.NoDefault = value&0x800 != 0
+			l.NoDefault = value&0x800 != 0
 		case 0x6ffffef5:
 			l.gnuHash = value
 		}
 	}
 	names := im.dynamicStrings(*l)
 	if soname != 0 {
-		l.soname = text(names, soname, maxName)
+		l.Soname = Text(names, soname, maxName)
 	}
-	l.loading.RPath, l.loading.RunPath = searchPath(names, rpath), searchPath(names, runpath)
+	l.RPath, l.RunPath = searchPath(names, rpath), searchPath(names, runpath)
 	for _, n := range needed[:min(len(needed), maxNeeded)] {
-		if name := text(names, n, maxName); name != "" && !slices.Contains(l.needed, name) {
-			l.needed = append(l.needed, name)
+		if name := Text(names, n, maxName); name != "" && !slices.Contains(l.Needed, name) {
+			l.Needed = append(l.Needed, name)
 		}
 	}
 }
@@ -100,7 +104,7 @@ func searchPath(names []byte, off uint64) []string {
 	if off == 0 {
 		return nil
 	}
-	list := text(names, off, maxPath)
+	list := Text(names, off, maxPath)
 	if list == "" {
 		return nil
 	}
@@ -108,12 +112,12 @@ func searchPath(names []byte, off uint64) []string {
 	return dirs[:min(len(dirs), maxDirs)]
 }
 
-func (im *image) dynamicStrings(l linking) []byte {
-	off, left, ok := im.at(l.strings)
+func (im *Image) dynamicStrings(l Linking) []byte {
+	off, left, ok := im.At(l.strings)
 	if !ok {
 		return nil
 	}
-	b, err := im.bytes(off, min(l.size, left, maxPiece))
+	b, err := im.Bytes(off, min(l.size, left, maxPiece))
 	if err != nil {
 		return nil
 	}
@@ -121,19 +125,19 @@ func (im *image) dynamicStrings(l linking) []byte {
 }
 
 // dynamicSymbols returns where the dynamic symbol table lies and how many entries it has.
-func (im *image) dynamicSymbols(l linking) (off, count uint64) {
-	off, left, ok := im.at(l.symbols)
+func (im *Image) dynamicSymbols(l Linking) (off, count uint64) {
+	off, left, ok := im.At(l.symbols)
 	if !ok {
 		return 0, 0
 	}
 	most := left / im.symbolSize()
 	for _, s := range im.sections {
 		if s.kind == 11 && s.addr == l.symbols {
-			return off, min(s.size/im.symbolSize(), most)
+			return off, min(s.Size/im.symbolSize(), most)
 		}
 	}
-	if at, _, ok := im.at(l.hash); ok && l.hash != 0 {
-		if b, err := im.bytes(at, 8); err == nil {
+	if at, _, ok := im.At(l.hash); ok && l.hash != 0 {
+		if b, err := im.Bytes(at, 8); err == nil {
 			return off, min(uint64(im.order.Uint32(b[4:])), most)
 		}
 	}
@@ -144,12 +148,12 @@ func (im *image) dynamicSymbols(l linking) (off, count uint64) {
 }
 
 // gnuCount finds the last symbol that the GNU hash table reaches, which is the table's last.
-func (im *image) gnuCount(l linking) uint64 {
-	off, left, ok := im.at(l.gnuHash)
+func (im *Image) gnuCount(l Linking) uint64 {
+	off, left, ok := im.At(l.gnuHash)
 	if !ok || left < 16 {
 		return 0
 	}
-	b, err := im.bytes(off, min(left, maxPiece))
+	b, err := im.Bytes(off, min(left, maxPiece))
 	if err != nil {
 		return 0
 	}
@@ -176,13 +180,13 @@ func (im *image) gnuCount(l linking) uint64 {
 	return last
 }
 
-// buildID returns the GNU build id in lower-case hex, "" when there is none.
-func (im *image) buildID() string {
+// BuildID returns the GNU build id in lower-case hex, "" when there is none.
+func (im *Image) BuildID() string {
 	for _, s := range im.segments {
-		if s.kind != typeNote || s.size > 1<<16 {
+		if s.kind != typeNote || s.Size > 1<<16 {
 			continue
 		}
-		if b, err := im.bytes(s.off, s.size); err == nil {
+		if b, err := im.Bytes(s.Off, s.Size); err == nil {
 			if id := im.gnuNote(b); id != "" {
 				return id
 			}
@@ -191,7 +195,7 @@ func (im *image) buildID() string {
 	return ""
 }
 
-func (im *image) gnuNote(b []byte) string {
+func (im *Image) gnuNote(b []byte) string {
 	for len(b) >= 12 {
 		name, desc, kind := uint64(im.order.Uint32(b)), uint64(im.order.Uint32(b[4:])), im.order.Uint32(b[8:])
 		from := 12 + (name+3)&^3
