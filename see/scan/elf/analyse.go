@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"staunch/see/scan/elf/image"
+	"staunch/see/scan/elf/rules"
 	"staunch/see/scan/elf/sieve"
 )
 
@@ -23,7 +24,7 @@ type Options struct {
 // Analyser looks inside objects. It is safe for concurrent use; one analysis holds less than 80 MB, usually less than 3 MB.
 type Analyser struct {
 	opt     Options
-	rules   []rule
+	rules   []rules.Rule
 	regexps [][]*regexp.Regexp // per rule and text
 	sonames []*regexp.Regexp   // per rule, nil when its component has no library
 	anchors []Anchor
@@ -48,7 +49,7 @@ func New(anchors []Anchor, opt Options) (*Analyser, error) {
 		return nil, err
 	}
 	a.ready = sync.OnceValue(func() error {
-		a.rules = rules()
+		a.rules = rules.All()
 		return all(a.compileTexts, a.compilePatterns, a.compileSymbols)
 	})
 	return a, nil

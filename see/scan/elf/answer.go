@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"staunch/see/scan/elf/image"
+	"staunch/see/scan/elf/rules"
 	"staunch/tame"
 )
 
@@ -130,7 +131,7 @@ func (q inquiry) couldLook(i int, way string) (detail, kind string, ok bool) {
 	n := q.a.anchors[i]
 	switch way {
 	case "symbols":
-		rule := slices.IndexFunc(q.a.rules, func(r rule) bool { return r.name == n.Component })
+		rule := slices.IndexFunc(q.a.rules, func(r rules.Rule) bool { return r.Name == n.Component })
 		if rule < 0 || !q.t.symbolsRead {
 			return "", "", false
 		}

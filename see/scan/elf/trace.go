@@ -129,8 +129,8 @@ func (t *trace) meetVersion(o textOwner, w image.Window, at int) {
 		t.flooded = true
 		return
 	}
-	rule := t.a.rules[o.rule].versions[o.version]
-	from := max(0, at-min(rule.before, maxBefore))
+	rule := t.a.rules[o.rule].Versions[o.version]
+	from := max(0, at-min(rule.Before, maxBefore))
 	around := printable(w.Text[from:], at-from)
 	m := t.a.regexps[o.rule][o.version].FindSubmatch(around)
 	if m == nil || len(t.versions[o.rule]) >= maxVersions {
@@ -139,11 +139,11 @@ func (t *trace) meetVersion(o textOwner, w image.Window, at int) {
 	version := string(m[1])
 	for i, have := range t.versions[o.rule] {
 		if have.version == version {
-			t.versions[o.rule][i].proves = have.proves || rule.proves
+			t.versions[o.rule][i].proves = have.proves || rule.Proves
 			return
 		}
 	}
-	t.versions[o.rule] = append(t.versions[o.rule], versionText{sighting{string(m[0]), w.Base + uint64(at)}, version, rule.proves})
+	t.versions[o.rule] = append(t.versions[o.rule], versionText{sighting{string(m[0]), w.Base + uint64(at)}, version, rule.Proves})
 }
 
 // printable returns the printable text around b[at], not more than maxText bytes beyond it.
@@ -181,13 +181,13 @@ func (a *Analyser) compileTexts() error {
 	add(textOwner{rule: -1, version: -1, anchor: -1, special: specialGo, text: "\xff Go buildinf:"})
 	add(textOwner{rule: -1, version: -1, anchor: -1, special: specialUPX, text: "$Info: This file is packed with the UPX"})
 	for i, r := range a.rules {
-		for j, v := range r.versions {
-			add(textOwner{rule: i, version: j, anchor: -1, text: v.key})
+		for j, v := range r.Versions {
+			add(textOwner{rule: i, version: j, anchor: -1, text: v.Key})
 		}
-		if r.build != "" {
-			add(textOwner{rule: i, version: -1, anchor: -1, special: specialBuild, text: r.build})
+		if r.Build != "" {
+			add(textOwner{rule: i, version: -1, anchor: -1, special: specialBuild, text: r.Build})
 		}
-		for _, c := range r.code {
+		for _, c := range r.Code {
 			add(textOwner{rule: i, version: -1, anchor: -1, text: c})
 		}
 	}

@@ -6,26 +6,27 @@ import (
 	"regexp"
 
 	"staunch/see/scan/elf/image"
+	"staunch/see/scan/elf/rules"
 )
 
 // valueVersion reads the version out of a symbol: a number or text in data, or a function that does nothing but return one.
 func (t *trace) valueVersion(i int, im *image.Image) (versionText, bool) {
-	for _, v := range t.a.rules[i].values {
-		p := t.symbols[v.symbol]
+	for _, v := range t.a.rules[i].Values {
+		p := t.symbols[v.Symbol]
 		if !p.Defined {
 			continue
 		}
 		if version, off, ok := value(im, v, p.Addr); ok {
-			return versionText{sighting{v.symbol + " gives " + version, off}, version, true}, true
+			return versionText{sighting{v.Symbol + " gives " + version, off}, version, true}, true
 		}
 	}
 	return versionText{}, false
 }
 
-func value(im *image.Image, v valueRule, addr uint64) (string, uint64, bool) {
+func value(im *image.Image, v rules.Value, addr uint64) (string, uint64, bool) {
 	number, target, function := returned(im, addr)
-	if function && v.read == "number" && number != nil {
-		return checked(v.number(*number), addr, im)
+	if function && v.Read == "number" && number != nil {
+		return checked(v.Number(*number), addr, im)
 	}
 	if function && target == 0 {
 		return "", 0, false
@@ -41,12 +42,12 @@ func value(im *image.Image, v valueRule, addr uint64) (string, uint64, bool) {
 	if err != nil {
 		return "", 0, false
 	}
-	switch v.read {
+	switch v.Read {
 	case "number":
-		return checked(v.number(im.Uint32(b)), target, im)
+		return checked(v.Number(im.Uint32(b)), target, im)
 	}
 	version := image.Text(b, 0, 32)
-	if re, err := regexp.Compile(v.pattern); v.pattern != "" && err == nil {
+	if re, err := regexp.Compile(v.Pattern); v.Pattern != "" && err == nil {
 		version = re.FindString(version)
 	}
 	return checked(version, target, im)

@@ -7,63 +7,19 @@ import (
 	"strings"
 
 	"staunch/see/scan/elf/image"
+	"staunch/see/scan/elf/rules"
 	"staunch/see/scan/elf/sieve"
 	"staunch/tame"
 )
-
-// rule is what there is to know about recognising one component. All rules are data in rules.go and its neighbours.
-type rule struct {
-	name    string
-	sonames []string // regular expressions of the names of its own libraries, matched whole
-	self    []string // texts among code that only its own library holds, whatever that calls itself
-	program bool     // it is also a program of its own: its code outside a library is the component itself, not a static copy
-	// versions are texts that give the version.
-	versions []versionRule
-	// code are texts that only its code holds (messages, source files, tables); this many of them (needs) prove the code.
-	code  []string
-	needs int
-	// build is how the text begins in which the component records its compiler and flags; "" when it does not.
-	build string
-	// symbols are names that its code defines: one of them defined proves the code, imported it only proves use.
-	symbols []string
-	both    bool // two of them are needed
-	// values are symbols whose value gives the version.
-	values []valueRule
-	// lone is how a version text without any words around it looks; looked for only when the code is there and nothing else gave a version.
-	lone    string
-	loneOwn bool // only in the component's own library
-	// forks are components that grew from this one and hold much of its code and texts: where one of them is contained, this one is
-	// only believed on a text that proves it.
-	forks []string
-	// note is said where the version is unknown: where else it can be had.
-	note string
-}
-
-// versionRule is a text with a version in it.
-type versionRule struct {
-	key     string // what is searched for: eight bytes or more
-	before  int    // bytes before the key that belong to the text
-	pattern string // regular expression over the text around the key; its first group is the version
-	proves  bool   // only the code of the component holds this text, headers and users do not
-}
-
-// valueRule is a symbol (function or data) that gives the version.
-type valueRule struct {
-	symbol string
-	read   string // "text": a C string, "number": a 32-bit number
-	number func(uint32) string
-	// pattern is the part of the text that is the version; "" takes it whole.
-	pattern string
-}
 
 // components applies every rule to what was seen.
 func (a *Analyser) components(im *image.Image, l image.Linking, t *trace) []Component {
 	found := map[string][]Component{}
 	contained := map[string]bool{}
 	for i, r := range a.rules {
-		found[r.name] = a.component(i, im, l, t)
-		for _, c := range found[r.name] {
-			contained[r.name] = contained[r.name] || c.Linkage != Headers
+		found[r.Name] = a.component(i, im, l, t)
+		for _, c := range found[r.Name] {
+			contained[r.Name] = contained[r.Name] || c.Linkage != Headers
 		}
 	}
 	taken := map[string]bool{}
@@ -72,8 +28,8 @@ func (a *Analyser) components(im *image.Image, l image.Linking, t *trace) []Comp
 		if forked(r, contained) && !t.proven(i) {
 			continue
 		}
-		out = append(out, found[r.name]...)
-		for _, c := range found[r.name] {
+		out = append(out, found[r.Name]...)
+		for _, c := range found[r.Name] {
 			taken[c.Version] = true
 		}
 	}
@@ -83,11 +39,11 @@ func (a *Analyser) components(im *image.Image, l image.Linking, t *trace) []Comp
 // lonely gives components that nothing else gave a version the one that stands alone in the object, unless it is another component's.
 func (a *Analyser) lonely(list []Component, taken map[string]bool, im *image.Image) []Component {
 	for n, c := range list {
-		i := slices.IndexFunc(a.rules, func(r rule) bool { return r.name == c.Name })
-		if c.Version != "" || c.Linkage == Headers || a.rules[i].lone == "" || a.rules[i].loneOwn && c.Linkage != Dynamic {
+		i := slices.IndexFunc(a.rules, func(r rules.Rule) bool { return r.Name == c.Name })
+		if c.Version != "" || c.Linkage == Headers || a.rules[i].Lone == "" || a.rules[i].LoneOwn && c.Linkage != Dynamic {
 			continue
 		}
-		if v := lone(im, a.rules[i].lone, taken); v.version != "" {
+		if v := lone(im, a.rules[i].Lone, taken); v.version != "" {
 			list[n].Version = v.version
 			list[n].Evidence = append(list[n].Evidence, Evidence{
 				Kind: "version", Says: "the only version standing alone in this object that looks like one of " + c.Name, Detail: fmt.Sprintf("%q at %#x", v.version, v.off),
@@ -97,8 +53,8 @@ func (a *Analyser) lonely(list []Component, taken map[string]bool, im *image.Ima
 	return list
 }
 
-func forked(r rule, contained map[string]bool) bool {
-	for _, f := range r.forks {
+func forked(r rules.Rule, contained map[string]bool) bool {
+	for _, f := range r.Forks {
 		if contained[f] {
 			return true
 		}
@@ -120,7 +76,7 @@ func (a *Analyser) component(i int, im *image.Image, l image.Linking, t *trace) 
 	r := a.rules[i]
 	evidence, contains := t.codeEvidence(i, im)
 	named := a.sonames[i] != nil && a.sonames[i].MatchString(l.Soname)
-	own := named || slices.ContainsFunc(t.codeTexts(i), func(s sighting) bool { return slices.Contains(r.self, s.text) })
+	own := named || slices.ContainsFunc(t.codeTexts(i), func(s sighting) bool { return slices.Contains(r.Self, s.text) })
 	versions := t.versionsOf(i, im, own || contains)
 	if named {
 		evidence = append(evidence, Evidence{Kind: "name", Says: "it calls itself " + tame.Short(l.Soname, 256), Detail: "soname"})
@@ -129,7 +85,7 @@ func (a *Analyser) component(i int, im *image.Image, l image.Linking, t *trace) 
 		evidence = append(evidence, Evidence{Kind: "build_flag", Says: "records how it was built", Detail: tame.Short(b.text, 256)})
 	}
 	switch {
-	case own, contains && r.program:
+	case own, contains && r.Program:
 		return withVersions(r, Dynamic, versions, evidence)
 	case contains:
 		return withVersions(r, Static, versions, evidence)
@@ -139,22 +95,22 @@ func (a *Analyser) component(i int, im *image.Image, l image.Linking, t *trace) 
 		return nil
 	}
 	return withVersions(r, Headers, versions, append(used, Evidence{
-		Kind: "name", Says: "only its version text is here, none of its code: compiled with the headers of " + r.name + ", or naming it",
+		Kind: "name", Says: "only its version text is here, none of its code: compiled with the headers of " + r.Name + ", or naming it",
 	}))
 }
 
 // withVersions makes a component per distinct version; without any, one whose version is unknown.
-func withVersions(r rule, how Linkage, versions []versionText, evidence []Evidence) []Component {
+func withVersions(r rules.Rule, how Linkage, versions []versionText, evidence []Evidence) []Component {
 	if len(versions) == 0 {
-		c := Component{Name: r.name, Linkage: how, Evidence: evidence}
-		if r.note != "" && (r.lone == "" || r.loneOwn && how != Dynamic) {
-			c.Evidence = append(c.Evidence, Evidence{Kind: "version", Says: r.note})
+		c := Component{Name: r.Name, Linkage: how, Evidence: evidence}
+		if r.Note != "" && (r.Lone == "" || r.LoneOwn && how != Dynamic) {
+			c.Evidence = append(c.Evidence, Evidence{Kind: "version", Says: r.Note})
 		}
 		return []Component{c}
 	}
 	var out []Component
 	for _, v := range versions {
-		c := Component{Name: r.name, Version: tame.Short(v.version, 256), Linkage: how, Evidence: append([]Evidence(nil), evidence...)}
+		c := Component{Name: r.Name, Version: tame.Short(v.version, 256), Linkage: how, Evidence: append([]Evidence(nil), evidence...)}
 		says := "its version text"
 		if len(versions) > 1 {
 			says = fmt.Sprintf("one of %d version texts", len(versions))
@@ -189,18 +145,18 @@ func (t *trace) versionsOf(i int, im *image.Image, contains bool) []versionText 
 // codeEvidence lists what proves that the component's code is here.
 func (t *trace) codeEvidence(i int, im *image.Image) (out []Evidence, contains bool) {
 	r := t.a.rules[i]
-	if names := t.defined(r); len(names) > 1 || len(names) == 1 && !r.both {
+	if names := t.defined(r); len(names) > 1 || len(names) == 1 && !r.Both {
 		contains = true
 		out = append(out, Evidence{
 			Kind: "symbol", Says: fmt.Sprintf("defines %s", names[0]),
-			Detail: fmt.Sprintf("%d of %d symbols of %s, %s at %#x", len(names), len(r.symbols), r.name, names[0], t.symbols[names[0]].Addr),
+			Detail: fmt.Sprintf("%d of %d symbols of %s, %s at %#x", len(names), len(r.Symbols), r.Name, names[0], t.symbols[names[0]].Addr),
 		})
 	}
-	if texts := t.codeTexts(i); r.needs > 0 && len(texts) >= r.needs {
+	if texts := t.codeTexts(i); r.Needs > 0 && len(texts) >= r.Needs {
 		contains = true
 		out = append(out, Evidence{
-			Kind: "code", Says: fmt.Sprintf("holds texts that only the code of %s has", r.name),
-			Detail: fmt.Sprintf("%d of %d, %q at %#x (address %#x)", len(texts), len(r.code), texts[0].text, texts[0].off, im.Address(texts[0].off)),
+			Kind: "code", Says: fmt.Sprintf("holds texts that only the code of %s has", r.Name),
+			Detail: fmt.Sprintf("%d of %d, %q at %#x (address %#x)", len(texts), len(r.Code), texts[0].text, texts[0].off, im.Address(texts[0].off)),
 		})
 	}
 	for _, v := range t.versions[i] {
@@ -215,7 +171,7 @@ func (t *trace) codeEvidence(i int, im *image.Image) (out []Evidence, contains b
 
 // codeTexts are the texts of a component's code that were met; none where the object quotes them.
 func (t *trace) codeTexts(i int) []sighting {
-	if t.quotes && len(t.code[i]) == len(t.a.rules[i].code) {
+	if t.quotes && len(t.code[i]) == len(t.a.rules[i].Code) {
 		return nil
 	}
 	return t.code[i]
@@ -226,9 +182,9 @@ func (t *trace) codeTexts(i int) []sighting {
 func (t *trace) quotesRules() bool {
 	whole, all := 0, 0
 	for i, r := range t.a.rules {
-		if len(r.code) >= 3 {
+		if len(r.Code) >= 3 {
 			all++
-			if len(t.code[i]) == len(r.code) {
+			if len(t.code[i]) == len(r.Code) {
 				whole++
 			}
 		}
@@ -236,9 +192,9 @@ func (t *trace) quotesRules() bool {
 	return whole > all/2
 }
 
-func (t *trace) defined(r rule) []string {
+func (t *trace) defined(r rules.Rule) []string {
 	var out []string
-	for _, s := range r.symbols {
+	for _, s := range r.Symbols {
 		if t.symbols[s].Defined {
 			out = append(out, s)
 		}
@@ -246,8 +202,8 @@ func (t *trace) defined(r rule) []string {
 	return out
 }
 
-func (t *trace) imported(r rule) []Evidence {
-	for _, s := range r.symbols {
+func (t *trace) imported(r rules.Rule) []Evidence {
+	for _, s := range r.Symbols {
 		if t.symbols[s].Imported {
 			return []Evidence{{Kind: "symbol", Says: "uses " + s + " of another object"}}
 		}
@@ -259,19 +215,19 @@ func (t *trace) imported(r rule) []Evidence {
 func (a *Analyser) compilePatterns() error {
 	for _, r := range a.rules {
 		var list []*regexp.Regexp
-		for _, v := range r.versions {
-			re, err := regexp.Compile(v.pattern)
+		for _, v := range r.Versions {
+			re, err := regexp.Compile(v.Pattern)
 			if err != nil {
-				return fmt.Errorf("rule %s: %s", r.name, err)
+				return fmt.Errorf("rule %s: %s", r.Name, err)
 			}
 			list = append(list, re)
 		}
 		a.regexps = append(a.regexps, list)
 		var sonames *regexp.Regexp
-		if len(r.sonames) > 0 {
+		if len(r.Sonames) > 0 {
 			var err error
-			if sonames, err = regexp.Compile("^(?:" + strings.Join(r.sonames, "|") + ")$"); err != nil {
-				return fmt.Errorf("rule %s: %s", r.name, err)
+			if sonames, err = regexp.Compile("^(?:" + strings.Join(r.Sonames, "|") + ")$"); err != nil {
+				return fmt.Errorf("rule %s: %s", r.Name, err)
 			}
 		}
 		a.sonames = append(a.sonames, sonames)
@@ -283,9 +239,9 @@ func (a *Analyser) compilePatterns() error {
 func (a *Analyser) compileSymbols() error {
 	var names []string
 	for _, r := range a.rules {
-		names = append(names, r.symbols...)
-		for _, v := range r.values {
-			names = append(names, v.symbol)
+		names = append(names, r.Symbols...)
+		for _, v := range r.Values {
+			names = append(names, v.Symbol)
 		}
 	}
 	for _, n := range a.anchors {

@@ -79,27 +79,3 @@ func TestAmbiguousVersionsAreUnknown(t *testing.T) {
 		}
 	}
 }
-
-// Rules are data: each must be able to say anything at all, and names must be unique.
-func TestEveryRuleCanSpeak(t *testing.T) {
-	seen := map[string]bool{}
-	for _, r := range rules() {
-		if seen[r.name] {
-			t.Errorf("two rules for %s", r.name)
-		}
-		seen[r.name] = true
-		if len(r.versions)+len(r.code)+len(r.symbols)+len(r.sonames) == 0 || r.needs > len(r.code) || len(r.code) > 0 && r.needs == 0 {
-			t.Errorf("%s: %d of %d texts, %d symbols", r.name, r.needs, len(r.code), len(r.symbols))
-		}
-		for _, v := range r.versions {
-			if len(v.key) < 8 {
-				t.Errorf("%s: %q is shorter than the search's stride wants", r.name, v.key)
-			}
-		}
-		for _, c := range r.code {
-			if len(c) < 8 {
-				t.Errorf("%s: %q is shorter than the search's stride wants", r.name, c)
-			}
-		}
-	}
-}
