@@ -6,9 +6,10 @@ import (
 	"strconv"
 	"time"
 
-	"staunch/see/scan/cache"
 	"staunch/see/scan/container"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/ident"
+	"staunch/see/scan/proc"
 )
 
 // assemble turns what was seen into the report.
@@ -73,7 +74,7 @@ func (r *seen) exePath() string {
 			return f.shown()
 		}
 	}
-	return displayName(r.exe)
+	return proc.Shown(r.exe)
 }
 
 // mapped lists the process's objects, its program first, then by path.
@@ -117,7 +118,7 @@ func (l *look) learn() error {
 		if c.cached || !c.noELF && (c.id == "" || c.object == nil) {
 			continue
 		}
-		if err := l.cache.Learn(c.key, cache.Entry{ID: c.id, SumKind: c.want.Kind, Sum: c.sum}, c.object, now); err != nil {
+		if err := l.cache.Learn(c.key, ident.Entry{ID: c.id, SumKind: c.want.Kind, Sum: c.sum}, c.object, now); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"staunch/see/scan/cache"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/ident"
 	"staunch/see/scan/jail"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +18,8 @@ import (
 
 // content is one file's content at one time: analysed once, whatever number of processes, roots and names lead to it.
 type content struct {
-	key    cache.Key
-	want   cache.Sum
+	key    ident.Key
+	want   ident.Sum
 	fd     int         // open for reading until it is analysed; -1 afterwards
 	id     string      // elf.Object.ID; "" when there is none
 	sum    string      // of the whole file, lower-case hex, by want.Kind; "" when it was not asked for or not read
@@ -45,7 +46,7 @@ type catalogue struct {
 
 	mu    sync.Mutex
 	over  bool // nothing is taken any more
-	known map[cache.Key]*content
+	known map[ident.Key]*content
 	work  chan *content
 	busy  sync.WaitGroup // workers
 	open  sync.WaitGroup // contents that wait for analysis
@@ -57,7 +58,7 @@ const maxPending = 256 // open descriptors that wait for analysis
 func newCatalogue(ctx context.Context, a *elf.Analyser, known *cache.Cache, limit time.Duration) *catalogue {
 	return &catalogue{
 		ctx: ctx, analyser: a, cache: known, limit: limit, now: time.Now(),
-		known: map[cache.Key]*content{}, work: make(chan *content, maxPending),
+		known: map[ident.Key]*content{}, work: make(chan *content, maxPending),
 	}
 }
 
@@ -100,8 +101,8 @@ func (c *catalogue) finish() {
 
 // get returns the content behind a stat, opening it only if neither this look nor the cache knows it. The caller gives it to queue.
 // It may hang with the file system that open asks; it is called within a deadline.
-func (c *catalogue) get(st *unix.Statx_t, want cache.Sum, open func() (int, error)) *content {
-	key := cache.KeyOf(st)
+func (c *catalogue) get(st *unix.Statx_t, want ident.Sum, open func() (int, error)) *content {
+	key := ident.KeyOf(st)
 	mount := key.Mount
 	key.Mount = 0 // within one look a device number is one file system
 	c.mu.Lock()
@@ -118,7 +119,7 @@ func (c *catalogue) get(st *unix.Statx_t, want cache.Sum, open func() (int, erro
 			x.noELF, x.cached, x.why = true, true, elf.ErrNotELF.Error()
 		}
 	} else if fd, err := open(); err != nil {
-		x.why = "could not be opened: " + reason(err)
+		x.why = "could not be opened: " + jail.Reason(err)
 	} else {
 		x.fd = fd
 	}
@@ -126,7 +127,7 @@ func (c *catalogue) get(st *unix.Statx_t, want cache.Sum, open func() (int, erro
 }
 
 // add keeps the first of two that were opened at once.
-func (c *catalogue) add(key cache.Key, x *content) *content {
+func (c *catalogue) add(key ident.Key, x *content) *content {
 	c.mu.Lock()
 	other, ok := c.known[key]
 	keep := !ok && !c.over
@@ -209,7 +210,7 @@ func (c *catalogue) settle(x *content, a analysis) {
 	}
 	switch {
 	case a.err != nil:
-		x.why = reason(a.err)
+		x.why = jail.Reason(a.err)
 	case a.object.ID == "":
 		x.why, x.noELF = a.object.Unknown, a.object.Unknown == elf.ErrNotELF.Error()
 	default:

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"staunch/fault"
-	"staunch/see/scan/cache"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/ident"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
 	"staunch/see/scan/loader"
@@ -53,7 +53,7 @@ func (l *look) dormant() {
 	}
 	own, err := l.roots.get(l.roots.own, "/", nil)
 	if err != nil {
-		l.note("what can start was not looked at: " + reason(err))
+		l.note("what can start was not looked at: " + jail.Reason(err))
 		return
 	}
 	d := l.newDormants(own, min(l.limit, budget/5))
@@ -76,7 +76,7 @@ func (l *look) still() error {
 	if l.q.Root != "" {
 		dir, err := l.openRoot(l.q.Root)
 		if err != nil {
-			return fault.New(fault.NotFound, "%s could not be opened: %s", l.q.Root, reason(err))
+			return fault.New(fault.NotFound, "%s could not be opened: %s", l.q.Root, jail.Reason(err))
 		}
 		r = &root{link: "/", dir: dir, sumKind: owner.Detect(dir).SumKind()}
 		l.roots.all[rootKey{link: l.q.Root}] = r // closed with the others
@@ -124,7 +124,7 @@ func (l *look) newDormants(r *root, limit time.Duration) *dormants {
 func (d *dormants) start(name string) error {
 	st, err := d.dir.Stat(name)
 	if err != nil {
-		return fault.New(fault.NotFound, "%s could not be opened: %s", name, reason(err))
+		return fault.New(fault.NotFound, "%s could not be opened: %s", name, jail.Reason(err))
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
@@ -300,7 +300,7 @@ func (d *dormants) open(name string, mustRun bool, most uint64) named {
 	if plain, ok := d.root.dir.Name(fd); ok {
 		name = plain
 	}
-	want := cache.Sum{Kind: d.root.sumFor(name), Lazy: true}
+	want := ident.Sum{Kind: d.root.sumFor(name), Lazy: true}
 	return named{name: name, content: d.look.catalogue.get(&st, want, func() (int, error) { return jail.Reopen(fd) })}
 }
 
@@ -310,19 +310,17 @@ func (d *dormants) takeArchive(s starts.Starter) {
 		l.report.Sight.DormantLeft++
 		return
 	}
-	got, ok := patience.Within(archivePatience*l.limit, func() *archive {
-		return l.readArchive(s.Path, func() (int, error) { return d.root.dir.OpenRead(s.Path) })
-	})
+	has, why, ok := l.modules.Archive(s.Path, func() (int, error) { return d.root.dir.OpenRead(s.Path) })
 	if !ok {
 		d.dir.NoAnswer(s.Path)
 		l.report.Sight.DormantLeft++
 		return
 	}
-	if got.why != "" {
-		l.note("archive not read in full: " + s.Path + ": " + got.why)
+	if why != "" {
+		l.note("archive not read in full: " + s.Path + ": " + why)
 	}
 	e := &dormant{Starter: s}
-	for _, f := range got.has.Found {
+	for _, f := range has.Found {
 		e.modules = append(e.modules, l.moduleOf(f))
 	}
 	if len(e.modules) > 0 {

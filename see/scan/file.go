@@ -102,8 +102,6 @@ func (r *root) sumFor(path string) string {
 	return ""
 }
 
-const deletedMark = " (deleted)"
-
 // names returns the spellings under which the file may lie on disk now, the likeliest first.
 func (k *fileKey) names() []string {
 	out := []string{k.path}
@@ -111,7 +109,7 @@ func (k *fileKey) names() []string {
 		out = append(out, plain)
 	}
 	for _, name := range out {
-		if cut, ok := strings.CutSuffix(name, deletedMark); ok {
+		if cut, ok := strings.CutSuffix(name, proc.Deleted); ok {
 			out = append(out, cut)
 		}
 	}

@@ -2,11 +2,11 @@ package scan
 
 import (
 	"os"
-	"strings"
 	"sync"
 
 	"staunch/see/scan/container"
 	"staunch/see/scan/jail"
+	"staunch/see/scan/lang"
 	"staunch/see/scan/owner"
 	"staunch/see/scan/proc"
 )
@@ -40,16 +40,10 @@ func (fs *files) intern(root *root, m proc.Mapping, c candidate) (f *file, fresh
 		return f, false
 	}
 	key := fileKey{root, m.Dev, m.Inode, string(m.Path)}
-	f = &file{key: key, name: displayName(key.path)}
-	f.inTree = inTree(f.name)
+	f = &file{key: key, name: proc.Shown(key.path)}
+	f.inTree = lang.InTree(f.name)
 	fs.all[key] = f
 	return f, true
-}
-
-// displayName is the raw path until the disk tells better.
-func displayName(path string) string {
-	plain, _ := proc.Unescape(path)
-	return strings.TrimSuffix(plain, deletedMark)
 }
 
 // roots are all mount namespaces and chroots of a look, each opened once.

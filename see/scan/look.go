@@ -20,6 +20,7 @@ import (
 	"staunch/see/scan/elf"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
+	"staunch/see/scan/modules"
 	"staunch/see/scan/patience"
 	"staunch/see/scan/proc"
 	"staunch/see/scan/sockets"
@@ -42,8 +43,7 @@ type look struct {
 	places    places
 	nets      *sockets.Nets
 	dead      dead
-	archives  archives
-	trees     trees
+	modules   *modules.Finder
 	marks     []lang.Mark
 	catalogue *catalogue
 	cache     *cache.Cache
@@ -80,7 +80,7 @@ func Look(ctx context.Context, q Question, env Env, progress func(Progress)) (*R
 		return nil, fault.New(fault.Timeout, "the scan was stopped before its end").Caused(err)
 	}
 	if err := l.cache.Save(); err != nil {
-		l.note("the cache could not be written: " + reason(err))
+		l.note("the cache could not be written: " + jail.Reason(err))
 	}
 	return l.finish(), nil
 }
@@ -135,8 +135,6 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.roots = newRoots(top, l.proc)
 	l.files.all = map[fileKey]*file{}
 	l.marks = marksOf(q.Anchors)
-	l.archives.all, l.archives.turn = map[cache.ArchiveKey]*archive{}, make(chan struct{}, 1)
-	l.trees.all = map[treeKey][]lang.Found{}
 	l.places.all = map[string]container.Place{}
 	l.nets = sockets.New(l.proc)
 	cacheDir := env.Cache
@@ -144,6 +142,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 		cacheDir = ""
 	}
 	l.cache = cache.Open(cacheDir, l.cacheKey(), l.report.Machine.BootID, l.began)
+	l.modules = modules.New(modules.Settings{Limit: l.limit, Began: l.began, Marks: l.marks, Memory: l.cache, Note: l.note})
 	l.catalogue = newCatalogue(ctx, analyser, l.cache, l.limit)
 	if q.ByteBudget > 0 {
 		l.catalogue.bounded = true
@@ -177,7 +176,7 @@ func (l *look) running() ([]*seen, error) {
 	if len(pids) == 0 {
 		var err error
 		if pids, err = proc.PIDs(l.proc); err != nil {
-			return nil, fault.New(fault.Unsupported, "%s could not be listed: %s", l.proc, reason(err)).
+			return nil, fault.New(fault.Unsupported, "%s could not be listed: %s", l.proc, jail.Reason(err)).
 				Hinted("staunch scan needs a mounted procfs")
 		}
 	}
@@ -285,7 +284,7 @@ func (l *look) finish() *Report {
 	if note := l.cache.Note(); note != "" {
 		l.note(note)
 	}
-	if slices.ContainsFunc(r.Unseen, func(u Unseen) bool { return strings.Contains(u.Reason, denied) }) {
+	if slices.ContainsFunc(r.Unseen, func(u Unseen) bool { return strings.Contains(u.Reason, jail.Denied) }) {
 		l.note(ownRights(l.proc).whoCould())
 	}
 	for _, note := range l.nets.Notes() {

@@ -111,7 +111,7 @@ func (l *look) askOwners(d *database) map[string]*owner.Match {
 	}
 	matches, err := d.db.Find(l.ctx, rest)
 	if err != nil {
-		l.note("a package database could not be read whole: " + reason(err))
+		l.note("a package database could not be read whole: " + jail.Reason(err))
 	}
 	for _, path := range rest {
 		out[path] = matches[path]

@@ -1,14 +1,17 @@
 package scan
 
 import (
+	"bytes"
 	"errors"
-	"io/fs"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"staunch/see/scan/container"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
+	"staunch/see/scan/modules"
 	"staunch/see/scan/proc"
 
 	"golang.org/x/sys/unix"
@@ -25,9 +28,9 @@ type seen struct {
 	uses    []*file
 	fresh   []use // files that nobody had before
 	sockets []uint64
-	open    []opened     // files it holds open that may carry a component of its language
-	launch  *lang.Launch // of a Java virtual machine
-	gone    bool         // it ended, or never ran a program
+	open    []modules.Opened // files it holds open that may carry a component of its language
+	launch  *lang.Launch     // of a Java virtual machine
+	gone    bool             // it ended, or never ran a program
 	unseen  []Unseen
 }
 
@@ -76,25 +79,8 @@ func (r *seen) fail(err error, what string) {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
 		r.gone = true
 	default:
-		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: what + " could not be read: " + reason(err)})
+		r.unseen = append(r.unseen, Unseen{PID: r.process.PID, Name: r.process.Name, Reason: what + " could not be read: " + jail.Reason(err)})
 	}
-}
-
-const denied = "permission denied"
-
-// reason says an error in words that a person can act on.
-func reason(err error) string {
-	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return denied
-	case errors.Is(err, fs.ErrNotExist):
-		return "no such file"
-	}
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return at.Err.Error()
-	}
-	return err.Error()
 }
 
 func (l *look) readStat(r *seen, s *proc.Scratch) error {
@@ -208,7 +194,7 @@ func (l *look) rootOf(d *proc.Dir, s *proc.Scratch) (*root, error) {
 func (l *look) readSockets(r *seen, s *proc.Scratch) {
 	var err error
 	r.sockets, err = r.dir.Sockets(s, nil, carries, func(fd, path string) {
-		r.open = append(r.open, opened{fd: fd, path: path})
+		r.open = append(r.open, modules.Opened{FD: fd, Path: path})
 	})
 	r.fail(err, "its open files")
 	if err != nil || len(r.sockets) == 0 {
@@ -232,3 +218,32 @@ func (l *look) readArgs(r *seen, s *proc.Scratch) {
 		r.process.Args = append(r.process.Args, arg)
 	}
 }
+
+// readLaunch reads how a Java virtual machine was started: its arguments, and of its environment only what names code to load.
+func (l *look) readLaunch(r *seen, s *proc.Scratch) {
+	jvm := path.Base(r.exe) == "java" || slices.ContainsFunc(r.uses, func(f *file) bool { return strings.HasSuffix(f.name, "/libjvm.so") })
+	if !jvm {
+		return
+	}
+	b, err := r.dir.Read(s, "cmdline", 2<<20)
+	if err != nil {
+		r.fail(err, "its class path")
+		return
+	}
+	launch := &lang.Launch{Args: strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"), Env: map[string]string{}, Cwd: "/"}
+	if b, err = r.dir.Read(s, "environ", 4<<20); err != nil {
+		r.fail(err, "the environment that may name its class path")
+	}
+	for v := range strings.SplitSeq(string(b), "\x00") {
+		if name, value, ok := strings.Cut(v, "="); ok && slices.Contains(lang.JVMVariables(), name) {
+			launch.Env[name] = value
+		}
+	}
+	if cwd, err := r.dir.Link(s, "cwd"); err == nil {
+		launch.Cwd = cwd
+	}
+	r.launch = launch
+}
+
+// carries tells whether what a process holds open is worth a look for components of its language.
+func carries(path []byte) bool { return lang.Carries(bytes.TrimSuffix(path, []byte(proc.Deleted))) }

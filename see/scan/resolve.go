@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"staunch/see/scan/cache"
+	"staunch/see/scan/ident"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/patience"
 	"staunch/see/scan/proc"
@@ -76,10 +76,10 @@ func (l *look) resolve(dir *proc.Dir, exe string, u use) resolution {
 	}
 	switch {
 	case err == nil:
-		res := l.compare(u.file, &st, func() (int, error) { return openMapped(dir.FD(), link) })
+		res := l.compare(u.file, &st, func() (int, error) { return dir.OpenFile(link) })
 		if res.state != Same && strings.Contains(u.file.key.path, `\012`) { // a newline or these four characters: only the link tells
 			if raw, err := dir.Link(&proc.Scratch{}, link); err == nil {
-				res.says = strings.TrimSuffix(raw, deletedMark)
+				res.says = strings.TrimSuffix(raw, proc.Deleted)
 			}
 		}
 		return res
@@ -90,7 +90,7 @@ func (l *look) resolve(dir *proc.Dir, exe string, u use) resolution {
 	}
 	res := l.guess(u.file)
 	if res.memory == nil {
-		res.unread = "the mapped file could not be opened: " + reason(err)
+		res.unread = "the mapped file could not be opened: " + jail.Reason(err)
 	}
 	return res
 }
@@ -102,11 +102,6 @@ func isExe(exe, path string) bool {
 	return exe == path || exe == plain
 }
 
-// openMapped opens a mapped regular file for reading. Devices are never opened: that alone may do something.
-func openMapped(dirfd int, link string) (int, error) {
-	return unix.Openat(dirfd, link, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-}
-
 // compare tells the states apart when the mapped inode is known.
 func (l *look) compare(f *file, st *unix.Statx_t, open func() (int, error)) resolution {
 	res := resolution{state: Same, mtime: timeOf(st.Mtime), ctime: timeOf(st.Ctime), btime: timeOf(st.Btime)}
@@ -115,13 +110,13 @@ func (l *look) compare(f *file, st *unix.Statx_t, open func() (int, error)) reso
 		return res
 	}
 	if proc.MemFile([]byte(f.key.path)) { // it never had a name that could lead elsewhere
-		res.memory = l.catalogue.get(st, cache.Sum{}, open)
+		res.memory = l.catalogue.get(st, ident.Sum{}, open)
 		return res
 	}
 	now := f.onDisk(identityOf(st), true)
 	defer now.close()
 	res.dir, res.inside = now.dir, now.name
-	res.memory = l.catalogue.get(st, cache.Sum{Kind: f.key.root.sumFor(now.name)}, open)
+	res.memory = l.catalogue.get(st, ident.Sum{Kind: f.key.root.sumFor(now.name)}, open)
 	switch {
 	case now.fd < 0 && (errors.Is(now.err, unix.ENOENT) || errors.Is(now.err, unix.ENOTDIR)):
 		res.state = Deleted
@@ -129,7 +124,7 @@ func (l *look) compare(f *file, st *unix.Statx_t, open func() (int, error)) reso
 		if st.Nlink == 0 {
 			res.state = Deleted
 		} else if now.err != errOutside {
-			res.doubt = "whether its name still leads to it could not be told: " + reason(now.err)
+			res.doubt = "whether its name still leads to it could not be told: " + jail.Reason(now.err)
 		}
 	case identityOf(&now.st) != identityOf(st):
 		res.state = Replaced
@@ -145,7 +140,7 @@ func (l *look) contentOf(f *file, now *found) *content {
 	if now.st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
-	return l.catalogue.get(&now.st, cache.Sum{Kind: f.key.root.sumFor(now.name)}, func() (int, error) { return jail.Reopen(now.fd) })
+	return l.catalogue.get(&now.st, ident.Sum{Kind: f.key.root.sumFor(now.name)}, func() (int, error) { return jail.Reopen(now.fd) })
 }
 
 // guess does without the mapped inode (a plain user): the name is trusted only if it leads to the numbers that the maps file shows.
@@ -181,7 +176,7 @@ func (f *file) sameNumbers(st *unix.Statx_t, marked bool) bool {
 	return id.dev == f.key.dev || !marked && st.Dev_major == 0
 }
 
-func (f *file) marked() bool { return strings.HasSuffix(f.key.path, deletedMark) }
+func (f *file) marked() bool { return strings.HasSuffix(f.key.path, proc.Deleted) }
 
 func (f *found) close() {
 	if f.fd >= 0 {

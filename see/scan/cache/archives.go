@@ -4,14 +4,9 @@ import (
 	"encoding/json"
 	"time"
 
+	"staunch/see/scan/ident"
 	"staunch/see/scan/lang"
 )
-
-// ArchiveKey identifies an archive's content under the name that it is reported by.
-type ArchiveKey struct {
-	Content Key
-	Name    string
-}
 
 // archived is a line of the cache: what an archive held that could be read whole.
 type archived struct {
@@ -24,7 +19,7 @@ type archived struct {
 }
 
 // Archive returns what an archive held when it was read last.
-func (c *Cache) Archive(k ArchiveKey) (lang.Archive, bool) {
+func (c *Cache) Archive(k ident.ArchiveKey) (lang.Archive, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, ok := c.archives[k]
@@ -36,8 +31,8 @@ func (c *Cache) Archive(k ArchiveKey) (lang.Archive, bool) {
 }
 
 // LearnArchive takes in what an archive that could be read whole holds.
-func (c *Cache) LearnArchive(k ArchiveKey, has lang.Archive, now time.Time) {
-	if c.dir == "" || !k.Content.keep(now) {
+func (c *Cache) LearnArchive(k ident.ArchiveKey, has lang.Archive, now time.Time) {
+	if c.dir == "" || !k.Content.Keep(now) {
 		return
 	}
 	c.mu.Lock()
@@ -59,15 +54,15 @@ func (c *Cache) encodeArchives() ([]byte, error) {
 	return json.Marshal(list)
 }
 
-func decodeArchives(b []byte, sameBoot bool) (map[ArchiveKey]archived, error) {
+func decodeArchives(b []byte, sameBoot bool) (map[ident.ArchiveKey]archived, error) {
 	var list []archived
 	if err := json.Unmarshal(b, &list); err != nil {
 		return nil, errDamaged
 	}
-	all := make(map[ArchiveKey]archived, len(list))
+	all := make(map[ident.ArchiveKey]archived, len(list))
 	for _, a := range list {
 		if sameBoot || a.Mount == 0 {
-			all[ArchiveKey{Key{Dev: a.Dev, Ino: a.Ino, Size: a.Size, Time: a.Time, Mount: a.Mount}, a.Name}] = a
+			all[ident.ArchiveKey{Content: ident.Key{Dev: a.Dev, Ino: a.Ino, Size: a.Size, Time: a.Time, Mount: a.Mount}, Name: a.Name}] = a
 		}
 	}
 	return all, nil

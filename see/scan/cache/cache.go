@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"staunch/see/scan/elf"
+	"staunch/see/scan/ident"
 	"staunch/see/scan/owner"
 
 	"golang.org/x/sys/unix"
@@ -34,15 +35,15 @@ type Cache struct {
 	note  string
 
 	mu       sync.Mutex
-	index    map[Key]indexed
+	index    map[ident.Key]indexed
 	objects  map[string]stored // by object id
 	owners   map[string]map[string]owned
-	archives map[ArchiveKey]archived
+	archives map[ident.ArchiveKey]archived
 	changed  bool
 }
 
 type indexed struct {
-	Entry
+	ident.Entry
 	day uint32 // day of the Unix epoch on which it was used last
 }
 
@@ -66,7 +67,7 @@ const (
 func Open(dir, key, boot string, now time.Time) *Cache {
 	c := &Cache{
 		key: key, boot: boot, today: uint32(now.Unix() / 86400),
-		index: map[Key]indexed{}, objects: map[string]stored{}, owners: map[string]map[string]owned{}, archives: map[ArchiveKey]archived{},
+		index: map[ident.Key]indexed{}, objects: map[string]stored{}, owners: map[string]map[string]owned{}, archives: map[ident.ArchiveKey]archived{},
 	}
 	if dir == "" {
 		return c
@@ -138,15 +139,15 @@ func readOwn(path string) ([]byte, error) {
 }
 
 // Content answers for a key; the checksum must be of the kind that is wanted, where one is wanted in any case.
-func (c *Cache) Content(k Key, want Sum) (Entry, bool) {
+func (c *Cache) Content(k ident.Key, want ident.Sum) (ident.Entry, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.index[k]
 	if !ok || r.ID != "" && want.Kind != "" && (!want.Lazy && r.Sum == "" || r.Sum != "" && r.SumKind != want.Kind) {
-		return Entry{}, false
+		return ident.Entry{}, false
 	}
 	if _, ok := c.objects[r.ID]; !ok && r.ID != "" {
-		return Entry{}, false
+		return ident.Entry{}, false
 	}
 	if r.day != c.today {
 		r.day = c.today
@@ -172,15 +173,15 @@ func (c *Cache) Object(id string) (*elf.Object, error) {
 }
 
 // Learn takes in what an analysis said of a file; a nil object means that it is no ELF file, so that it need not be opened again.
-func (c *Cache) Learn(k Key, e Entry, o *elf.Object, now time.Time) error {
-	if c.dir == "" || !k.keep(now) {
+func (c *Cache) Learn(k ident.Key, e ident.Entry, o *elf.Object, now time.Time) error {
+	if c.dir == "" || !k.Keep(now) {
 		return nil
 	}
 	var w writer
 	if o != nil {
 		tape{w: &w}.object(o)
 	} else {
-		e = Entry{}
+		e = ident.Entry{}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -377,10 +378,10 @@ func (c *Cache) decodeBody(b []byte) error {
 	}
 	sameBoot := r.text() == c.boot
 	count := r.count()
-	index := make(map[Key]indexed, r.room(count))
+	index := make(map[ident.Key]indexed, r.room(count))
 	for range count {
-		k := Key{Dev: r.number(), Ino: r.number(), Size: int64(r.number()), Time: int64(r.number()), Mount: r.number()}
-		x := indexed{day: uint32(r.number()), Entry: Entry{ID: r.text(), SumKind: r.text(), Sum: r.text()}}
+		k := ident.Key{Dev: r.number(), Ino: r.number(), Size: int64(r.number()), Time: int64(r.number()), Mount: r.number()}
+		x := indexed{day: uint32(r.number()), Entry: ident.Entry{ID: r.text(), SumKind: r.text(), Sum: r.text()}}
 		if sameBoot || k.Mount == 0 {
 			index[k] = x
 		}

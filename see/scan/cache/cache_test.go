@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"staunch/see/scan/elf"
+	"staunch/see/scan/ident"
 	"staunch/see/scan/lang"
 	"staunch/see/scan/owner"
 
@@ -17,12 +18,12 @@ import (
 )
 
 // filled is a cache with one object, written to a directory.
-func filled(t *testing.T, dir string) (Key, *Cache) {
+func filled(t *testing.T, dir string) (ident.Key, *Cache) {
 	t.Helper()
 	now := time.Now()
 	c := Open(dir, "key", "boot", now)
-	key := Key{Dev: 8 << 32, Ino: 5, Size: 100, Time: now.Add(-time.Hour).UnixNano()}
-	if err := c.Learn(key, Entry{ID: "abc", Sum: "def", SumKind: "md5"}, &elf.Object{ID: "abc", Soname: "libx.so"}, now); err != nil {
+	key := ident.Key{Dev: 8 << 32, Ino: 5, Size: 100, Time: now.Add(-time.Hour).UnixNano()}
+	if err := c.Learn(key, ident.Entry{ID: "abc", Sum: "def", SumKind: "md5"}, &elf.Object{ID: "abc", Soname: "libx.so"}, now); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Save(); err != nil {
@@ -35,7 +36,7 @@ func TestCacheAnswersForTheSameContentOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
 	key, _ := filled(t, dir)
 	c := Open(dir, "key", "boot", time.Now())
-	if r, ok := c.Content(key, Sum{Kind: "md5"}); !ok || r.ID != "abc" || r.Sum != "def" || c.note != "" {
+	if r, ok := c.Content(key, ident.Sum{Kind: "md5"}); !ok || r.ID != "abc" || r.Sum != "def" || c.note != "" {
 		t.Errorf("%+v %v %q", r, ok, c.note)
 	}
 	if o, err := c.Object("abc"); err != nil || o.Soname != "libx.so" {
@@ -43,15 +44,15 @@ func TestCacheAnswersForTheSameContentOnly(t *testing.T) {
 	}
 	other := key
 	other.Time++
-	for _, miss := range []Key{other, {}} {
-		if _, ok := c.Content(miss, Sum{Kind: "md5"}); ok {
+	for _, miss := range []ident.Key{other, {}} {
+		if _, ok := c.Content(miss, ident.Sum{Kind: "md5"}); ok {
 			t.Errorf("%+v was answered", miss)
 		}
 	}
-	if _, ok := c.Content(key, Sum{Kind: "sha256"}); ok {
+	if _, ok := c.Content(key, ident.Sum{Kind: "sha256"}); ok {
 		t.Error("a checksum of another kind was answered")
 	}
-	if _, ok := Open(dir, "other anchors", "boot", time.Now()).Content(key, Sum{Kind: "md5"}); ok {
+	if _, ok := Open(dir, "other anchors", "boot", time.Now()).Content(key, ident.Sum{Kind: "md5"}); ok {
 		t.Error("another anchor set was answered")
 	}
 }
@@ -87,7 +88,7 @@ func TestCacheThatOthersCanTouchIsNotBelieved(t *testing.T) {
 				t.Fatal(err)
 			}
 			again := Open(dir, "key", "boot", time.Now())
-			if _, ok := again.Content(key, Sum{Kind: "md5"}); ok || again.note == "" {
+			if _, ok := again.Content(key, ident.Sum{Kind: "md5"}); ok || again.note == "" {
 				t.Errorf("answered %v, note %q", ok, again.note)
 			}
 		})
@@ -111,7 +112,7 @@ func TestTwoLooksAtOnceLeaveAWholeCache(t *testing.T) {
 		all.Go(func() {
 			for range 50 {
 				c := Open(dir, "key", "boot", time.Now())
-				if _, ok := c.Content(key, Sum{Kind: "md5"}); !ok || c.Note() != "" {
+				if _, ok := c.Content(key, ident.Sum{Kind: "md5"}); !ok || c.Note() != "" {
 					t.Errorf("answered %v, note %q", ok, c.Note())
 					return
 				}
@@ -132,11 +133,11 @@ func TestTwoLooksAtOnceLeaveAWholeCache(t *testing.T) {
 
 func TestYoungAndNamelessContentIsNotKept(t *testing.T) {
 	now := time.Now()
-	for name, k := range map[string]Key{
+	for name, k := range map[string]ident.Key{
 		"changed just now":                    {Dev: 8 << 32, Time: now.UnixNano()},
 		"a device number that is given again": {Dev: 52, Time: now.Add(-time.Hour).UnixNano()},
 	} {
-		if k.keep(now) {
+		if k.Keep(now) {
 			t.Errorf("%s is kept", name)
 		}
 	}
@@ -168,12 +169,12 @@ func TestEverythingComesBackFromTape(t *testing.T) {
 
 func FuzzCache(f *testing.F) {
 	c := Open("", "key", "boot", time.Now())
-	c.index[Key{Dev: 1, Ino: 2}] = indexed{Entry: Entry{ID: "x"}, day: c.today}
+	c.index[ident.Key{Dev: 1, Ino: 2}] = indexed{Entry: ident.Entry{ID: "x"}, day: c.today}
 	var w writer
 	tape{w: &w}.object(&elf.Object{ID: "x", Components: []elf.Component{{Name: "y"}}})
 	c.objects["x"] = stored(w.b)
 	c.owners["stamp"] = map[string]owned{"/bin/x": ""}
-	c.archives[ArchiveKey{Name: "a.jar"}] = archived{Name: "a.jar", Day: c.today, Has: lang.Archive{ClassPath: []string{"/b.jar"}}}
+	c.archives[ident.ArchiveKey{Name: "a.jar"}] = archived{Name: "a.jar", Day: c.today, Has: lang.Archive{ClassPath: []string{"/b.jar"}}}
 	b, err := c.encode()
 	if err != nil {
 		f.Fatal(err)

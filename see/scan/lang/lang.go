@@ -2,6 +2,7 @@
 package lang
 
 import (
+	"bytes"
 	"strings"
 
 	"staunch/pattern"
@@ -44,3 +45,31 @@ func clean(s string) string {
 }
 
 var plainText = pattern.New(`^[A-Za-z0-9@][A-Za-z0-9._:+~@/\-]*$`)
+
+// Carries tells paths that are worth a look from all the others that a process has open.
+func Carries(path []byte) bool {
+	if at := bytes.LastIndexByte(path, '.'); at >= 0 && len(path)-at < 8 && IsJar(string(path[at:])) {
+		return true
+	}
+	for _, dir := range treeDirs() {
+		if bytes.Contains(path, []byte(dir)) {
+			return true
+		}
+	}
+	return false
+}
+
+// treeDirs are the directories that modules of languages lie in.
+func treeDirs() [5]string {
+	return [...]string{"/node_modules/", "/site-packages/", "/dist-packages/", "/gems/", "/extensions/"}
+}
+
+// InTree tells whether a file lies where a language keeps its modules.
+func InTree(name string) bool {
+	for _, dir := range treeDirs() {
+		if strings.Contains(name, dir) {
+			return true
+		}
+	}
+	return false
+}

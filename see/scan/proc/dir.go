@@ -130,6 +130,12 @@ func (d *Dir) link(s *Scratch, name string) ([]byte, error) {
 	return s.buf[:n], nil
 }
 
+// OpenFile opens the regular file that a link of the directory leads to, for reading. Devices are never opened: that alone may do something, so
+// the caller looks first.
+func (d *Dir) OpenFile(link string) (int, error) {
+	return unix.Openat(d.fd, link, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+}
+
 // FD is the directory's descriptor, for statx and openat on the links below it. It belongs to d.
 func (d *Dir) FD() int { return d.fd }
 

@@ -3,6 +3,7 @@ package proc
 import (
 	"bytes"
 	"strconv"
+	"strings"
 )
 
 // Mapping is one file-backed executable range of a process. Path is the raw text of the maps file: it may end in " (deleted)", and a
@@ -114,4 +115,13 @@ func Unescape(path string) (plain string, changed bool) {
 	b := []byte(path)
 	out := bytes.ReplaceAll(b, []byte(`\012`), []byte("\n"))
 	return string(out), len(out) != len(b)
+}
+
+// Deleted is what the kernel adds to the name of a file that has none any more; a name may also truly end with it.
+const Deleted = " (deleted)"
+
+// Shown is a raw path of the maps file as people read it, until the disk tells better.
+func Shown(path string) string {
+	plain, _ := Unescape(path)
+	return strings.TrimSuffix(plain, Deleted)
 }

@@ -1,4 +1,4 @@
-package scan
+package modules
 
 import (
 	"archive/zip"
@@ -34,10 +34,9 @@ func jarFile(t *testing.T, path string) {
 	}
 }
 
-func newArchiveLook(dir string, now time.Time) *look {
-	l := &look{began: now, limit: 200 * time.Millisecond, cache: cache.Open(dir, "key", "boot", now)}
-	l.archives.all, l.archives.turn = map[cache.ArchiveKey]*archive{}, make(chan struct{}, 1)
-	return l
+func newTestFinder(dir string, now time.Time) (*Finder, *cache.Cache) {
+	c := cache.Open(dir, "key", "boot", now)
+	return New(Settings{Began: now, Limit: 200 * time.Millisecond, Memory: c}), c
 }
 
 func opening(path string) func() (int, error) {
@@ -49,17 +48,17 @@ func TestAJarIsReadOnceInItsLife(t *testing.T) {
 	jar, cached := filepath.Join(dir, "a.jar"), filepath.Join(dir, "cache")
 	jarFile(t, jar)
 	later := time.Now().Add(time.Hour) // a file that was written this moment may change again within the clock's grain
-	first := newArchiveLook(cached, later)
+	first, kept := newTestFinder(cached, later)
 	got := first.readArchive(jar, opening(jar))
 	if got.why != "" || len(got.has.Found) != 1 || got.has.Found[0].Name != "g:a" {
 		t.Fatalf("%+v", got)
 	}
-	if err := first.cache.Save(); err != nil {
+	if err := kept.Save(); err != nil {
 		t.Fatal(err)
 	}
-	second := newArchiveLook(cached, later)
-	record, kept := second.cache.Archive(got.key)
-	if !kept || len(record.Found) != 1 {
+	second, again := newTestFinder(cached, later)
+	record, known := again.Archive(got.key)
+	if !known || len(record.Found) != 1 {
 		t.Fatalf("not kept: %+v", record)
 	}
 	record.Found[0].Name = "from:cache"
@@ -70,7 +69,8 @@ func TestAJarIsReadOnceInItsLife(t *testing.T) {
 		t.Errorf("another name for it was answered from the cache: %+v", other)
 	}
 	jarFile(t, jar)
-	if anew := newArchiveLook(cached, later).readArchive(jar, opening(jar)); anew.has.Found[0].Name != "g:a" || anew.key == got.key {
+	third, _ := newTestFinder(cached, later)
+	if anew := third.readArchive(jar, opening(jar)); anew.has.Found[0].Name != "g:a" || anew.key == got.key {
 		t.Errorf("after it was written: %+v", anew)
 	}
 }
@@ -79,26 +79,25 @@ func TestAHangingArchiveHoldsNobodyUp(t *testing.T) {
 	dir := t.TempDir()
 	jar := filepath.Join(dir, "a.jar")
 	jarFile(t, jar)
-	l := newArchiveLook("", time.Now())
+	f, _ := newTestFinder("", time.Now())
 	release := make(chan struct{})
 	defer close(release)
-	var stuck, fine seen
+	stuck, fine, beside := asking{f, &Process{}, nil}, asking{f, &Process{}, nil}, asking{f, &Process{}, nil}
 	var all sync.WaitGroup
 	all.Go(func() {
-		l.archiveAt(&stuck, "/dead/b.jar", func() (int, error) { <-release; return -1, unix.EIO })
+		stuck.archiveAt("/dead/b.jar", func() (int, error) { <-release; return -1, unix.EIO })
 	})
 	var has lang.Archive
-	all.Go(func() { has = l.archiveAt(&fine, jar, opening(jar)) })
+	all.Go(func() { has = fine.archiveAt(jar, opening(jar)) })
 	all.Wait()
-	if len(has.Found) != 1 || len(fine.unseen) != 0 {
-		t.Errorf("the other one: %+v, %+v", has, fine.unseen)
+	if len(has.Found) != 1 || len(fine.unread) != 0 {
+		t.Errorf("the other one: %+v, %+v", has, fine.unread)
 	}
-	if len(stuck.unseen) != 1 {
-		t.Errorf("the hanging one: %+v", stuck.unseen)
+	if len(stuck.unread) != 1 {
+		t.Errorf("the hanging one: %+v", stuck.unread)
 	}
-	var beside seen
-	l.archiveAt(&beside, "/dead/c.jar", func() (int, error) { t.Error("a second one of the dead server was asked"); return -1, unix.EIO })
-	if len(beside.unseen) != 1 {
-		t.Errorf("the one beside it: %+v", beside.unseen)
+	beside.archiveAt("/dead/c.jar", func() (int, error) { t.Error("a second one of the dead server was asked"); return -1, unix.EIO })
+	if len(beside.unread) != 1 {
+		t.Errorf("the one beside it: %+v", beside.unread)
 	}
 }

@@ -1,4 +1,5 @@
-package cache
+// Package ident says what makes content the same as before, and what may be known of it: by these keys a look, its archives and the cache speak of files.
+package ident
 
 import (
 	"time"
@@ -27,8 +28,8 @@ func KeyOf(st *unix.Statx_t) Key {
 	return k
 }
 
-// keep tells whether a cache may answer for this key later.
-func (k Key) keep(now time.Time) bool {
+// Keep tells whether a cache may answer for this key later.
+func (k Key) Keep(now time.Time) bool {
 	if k.Dev>>32 == 0 && k.Mount == 0 {
 		return false
 	}
@@ -46,4 +47,10 @@ type Entry struct {
 	ID      string // elf.Object.ID; "" when it is no ELF file
 	SumKind string
 	Sum     string // lower-case hex; "" when none was taken
+}
+
+// ArchiveKey identifies an archive's content under the name that it is reported by.
+type ArchiveKey struct {
+	Content Key
+	Name    string
 }
