@@ -1,5 +1,7 @@
 package elf
 
+import "staunch/see/scan/elf/shape"
+
 // Anchor is a question, as data, that an advisory's rule asks of every object which holds a component: "is this code in here?".
 // It is answered in the same pass that hashes the object. An anchor without a way to answer for the object's machine is Unknown.
 type Anchor struct {
@@ -31,20 +33,8 @@ type Near struct {
 	After  int      `json:"after"`
 }
 
-// Shape is the content that one function must have, whatever its name and address; bounds come from .eh_frame or symbols.
-type Shape struct {
-	Machine string  `json:"machine"`
-	Has     []Instr `json:"has"`               // all of these
-	HasNot  []Instr `json:"has_not,omitempty"` // none of these
-	MaxSize int     `json:"max_size,omitempty"`
-}
+// Shape is the content that one function must have.
+type Shape = shape.Shape
 
-// Instr matches instructions by what survives any compiler's register choice.
-type Instr struct {
-	// Op is mnemonics in lower case, any of; empty: any. On x86-64 a mov with memory also goes by its width: movb, movw, movl, movq.
-	Op      []string `json:"op,omitempty"`
-	Imm     []int64  `json:"imm,omitempty"`  // any of these immediates
-	Reg     []string `json:"reg,omitempty"`  // any of these as the first operand
-	Then    []string `json:"then,omitempty"` // the next conditional branch is one of these
-	AtLeast int      `json:"at_least,omitempty"`
-}
+// Instr matches instructions of a Shape.
+type Instr = shape.Instr

@@ -8,6 +8,7 @@ import (
 
 	"staunch/see/scan/elf/image"
 	"staunch/see/scan/elf/rules"
+	"staunch/see/scan/elf/shape"
 	"staunch/tame"
 )
 
@@ -170,8 +171,8 @@ func (q inquiry) within(i int) Answer {
 			out.Detail = fmt.Sprintf("the function at %#x could not be read", f.From)
 			return out
 		}
-		code := newDecoder(q.machine).decode(b)
-		if slices.ContainsFunc(shapes, func(s Shape) bool { return s.fits(code) }) {
+		code := shape.NewDecoder(q.machine).Decode(b)
+		if slices.ContainsFunc(shapes, func(s Shape) bool { return s.Fits(code) }) {
 			with = append(with, f)
 		} else {
 			without = append(without, f)

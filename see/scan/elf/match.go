@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"staunch/see/scan/elf/image"
+	"staunch/see/scan/elf/shape"
 )
 
 // compiledShape is a shape with the anchor that asks for it.
@@ -13,8 +14,6 @@ type compiledShape struct {
 	anchor int
 	shape  Shape
 }
-
-const defaultShapeSize = 8 << 10
 
 // compileShapes sorts the shapes by machine.
 func (a *Analyser) compileShapes() error {
@@ -24,12 +23,7 @@ func (a *Analyser) compileShapes() error {
 			if len(s.Has) == 0 {
 				return fmt.Errorf("anchor %s: a function shape without instructions would match everything", n.ID)
 			}
-			if s.MaxSize == 0 {
-				s.MaxSize = defaultShapeSize
-			}
-			s.Has = slices.Clone(s.Has)
-			slices.SortStableFunc(s.Has, func(x, y Instr) int { return x.rarity() - y.rarity() })
-			a.shapes[s.Machine] = append(a.shapes[s.Machine], compiledShape{i, s})
+			a.shapes[s.Machine] = append(a.shapes[s.Machine], compiledShape{i, s.Ready()})
 		}
 		if n.Within != "" && a.anchor(n.Within) < 0 {
 			return fmt.Errorf("anchor %s: there is no anchor %s to look within", n.ID, n.Within)
@@ -68,7 +62,7 @@ func (a *Analyser) match(ctx context.Context, im *image.Image, machine string, w
 			shapes = append(shapes, s)
 		}
 	}
-	m := matcher{d: newDecoder(machine), blocks: blockReader{im: im}, shapes: shapes, budget: a.opt.MaxInstructions}
+	m := matcher{d: shape.NewDecoder(machine), blocks: blockReader{im: im}, shapes: shapes, budget: a.opt.MaxInstructions}
 	if err := m.all(ctx, functions, hits.byName); err != nil {
 		return hits, err
 	}
@@ -83,7 +77,7 @@ func (a *Analyser) match(ctx context.Context, im *image.Image, machine string, w
 
 // matcher holds pieces of code against shapes, within a budget of decoded instructions.
 type matcher struct {
-	d      *decoder
+	d      *shape.Decoder
 	blocks blockReader
 	shapes []compiledShape
 	budget int
@@ -103,74 +97,20 @@ func (m *matcher) all(ctx context.Context, pieces []image.Function, hits map[int
 }
 
 // matchOne decodes a function if any shape may fit and returns how many instructions that took.
-func matchOne(d *decoder, f image.Function, b []byte, shapes []compiledShape, hits map[int][]image.Function) int {
-	var code []instruction
+func matchOne(d *shape.Decoder, f image.Function, b []byte, shapes []compiledShape, hits map[int][]image.Function) int {
+	var code []shape.Instruction
 	for _, s := range shapes {
-		if len(b) > s.shape.MaxSize || !s.shape.mayFit(d.machine, b) {
+		if len(b) > s.shape.MaxSize || !s.shape.MayFit(d.Machine, b) {
 			continue
 		}
 		if code == nil {
-			code = d.decode(b)
+			code = d.Decode(b)
 		}
-		if s.shape.fits(code) {
+		if s.shape.Fits(code) {
 			hits[s.anchor] = append(hits[s.anchor], f)
 		}
 	}
 	return len(code)
-}
-
-func (s Shape) mayFit(machine string, b []byte) bool {
-	for _, i := range s.Has {
-		if !i.mayHold(machine, b) {
-			return false
-		}
-	}
-	return true
-}
-
-func (s Shape) fits(code []instruction) bool {
-	for _, i := range s.Has {
-		if !i.in(code) {
-			return false
-		}
-	}
-	for _, i := range s.HasNot {
-		if i.in(code) {
-			return false
-		}
-	}
-	return true
-}
-
-func (i Instr) in(code []instruction) bool {
-	count := 0
-	for at, in := range code {
-		if i.is(in) && (len(i.Then) == 0 || slices.Contains(i.Then, nextBranch(code[at+1:]))) {
-			if count++; count >= i.AtLeast {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (i Instr) is(in instruction) bool {
-	if len(i.Op) > 0 && !slices.Contains(i.Op, in.op) && !slices.Contains(i.Op, in.sized) {
-		return false
-	}
-	if len(i.Reg) > 0 && !slices.Contains(i.Reg, in.reg) {
-		return false
-	}
-	return len(i.Imm) == 0 || slices.ContainsFunc(in.imms[:in.count], func(v int64) bool { return slices.Contains(i.Imm, v) })
-}
-
-func nextBranch(code []instruction) string {
-	for _, in := range code {
-		if in.branch {
-			return in.op
-		}
-	}
-	return ""
 }
 
 // blockReader reads functions through one block of the file, since they lie close together.

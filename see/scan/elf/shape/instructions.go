@@ -1,4 +1,4 @@
-package elf
+package shape
 
 import (
 	"bytes"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// instruction is what survives of a decoded instruction for matching.
-type instruction struct {
+// Instruction is what survives of a decoded instruction for matching.
+type Instruction struct {
 	op, sized string   // mnemonic, and for a mov to or from memory the name that says its width ("movb")
 	imms      [2]int64 // of which count are there
 	count     int
@@ -18,29 +18,30 @@ type instruction struct {
 	branch    bool   // conditional branch
 }
 
-func (i *instruction) add(imm int64) {
+func (i *Instruction) add(imm int64) {
 	if i.count < len(i.imms) {
 		i.imms[i.count] = imm
 		i.count++
 	}
 }
 
-// decoder turns the bytes of functions into instructions. It keeps its memory: what decode returns holds until the next call.
-type decoder struct {
-	machine string
+// Decoder turns the bytes of functions into instructions. It keeps its memory: what Decode returns holds until the next call.
+type Decoder struct {
+	Machine string
 	names   map[x86asm.Op]string
 	regs    map[x86asm.Reg]string
-	out     []instruction
+	out     []Instruction
 }
 
-func newDecoder(machine string) *decoder {
-	return &decoder{machine: machine, names: map[x86asm.Op]string{}, regs: map[x86asm.Reg]string{}}
+// NewDecoder makes one for the instructions of a machine, "x86-64" or "aarch64".
+func NewDecoder(machine string) *Decoder {
+	return &Decoder{Machine: machine, names: map[x86asm.Op]string{}, regs: map[x86asm.Reg]string{}}
 }
 
-// decode takes the bytes of one function; bytes that are no instruction are stepped over.
-func (d *decoder) decode(b []byte) []instruction {
+// Decode takes the bytes of one function; bytes that are no instruction are stepped over.
+func (d *Decoder) Decode(b []byte) []Instruction {
 	d.out = d.out[:0]
-	if d.machine == "aarch64" {
+	if d.Machine == "aarch64" {
 		d.out = decodeArm64(d.out, b)
 		return d.out
 	}
@@ -56,13 +57,13 @@ func (d *decoder) decode(b []byte) []instruction {
 	return d.out
 }
 
-func (d *decoder) fromX86(in x86asm.Inst) instruction {
+func (d *Decoder) fromX86(in x86asm.Inst) Instruction {
 	op := d.names[in.Op]
 	if op == "" {
 		op = strings.ToLower(in.Op.String())
 		d.names[in.Op] = op
 	}
-	i := instruction{op: op, branch: op[0] == 'j' && in.Op != x86asm.JMP && in.Op != x86asm.LJMP}
+	i := Instruction{op: op, branch: op[0] == 'j' && in.Op != x86asm.JMP && in.Op != x86asm.LJMP}
 	for n, arg := range in.Args {
 		switch v := arg.(type) {
 		case x86asm.Imm:
@@ -94,7 +95,7 @@ func sizedName(op string, width int) string {
 	return "movq"
 }
 
-func (d *decoder) register(r x86asm.Reg) string {
+func (d *Decoder) register(r x86asm.Reg) string {
 	name := d.regs[r]
 	if name == "" {
 		name = strings.ToLower(r.String())
@@ -103,7 +104,7 @@ func (d *decoder) register(r x86asm.Reg) string {
 	return name
 }
 
-func decodeArm64(out []instruction, b []byte) []instruction {
+func decodeArm64(out []Instruction, b []byte) []Instruction {
 	for ; len(b) >= 4; b = b[4:] {
 		if in, err := arm64asm.Decode(b); err == nil {
 			out = append(out, fromArm64(in))
@@ -113,12 +114,12 @@ func decodeArm64(out []instruction, b []byte) []instruction {
 }
 
 // fromArm64 goes by the assembler's text, whose aliases (mov, cmp) say what was meant.
-func fromArm64(in arm64asm.Inst) instruction {
+func fromArm64(in arm64asm.Inst) Instruction {
 	words := strings.FieldsFunc(arm64asm.GNUSyntax(in), func(r rune) bool { return strings.ContainsRune(" ,[]!", r) })
 	if len(words) == 0 {
-		return instruction{}
+		return Instruction{}
 	}
-	i := instruction{op: strings.NewReplacer("b.hs", "b.cs", "b.lo", "b.cc").Replace(words[0])}
+	i := Instruction{op: strings.NewReplacer("b.hs", "b.cs", "b.lo", "b.cc").Replace(words[0])}
 	i.branch = strings.HasPrefix(i.op, "b.") || i.op == "cbz" || i.op == "cbnz" || i.op == "tbz" || i.op == "tbnz"
 	for n, w := range words[1:] {
 		if n == 0 && !strings.HasPrefix(w, "#") {
