@@ -8,6 +8,7 @@ import (
 
 	"staunch/see/scan/container"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/files"
 	"staunch/see/scan/ident"
 	"staunch/see/scan/proc"
 )
@@ -15,7 +16,7 @@ import (
 // assemble turns what was seen into the report.
 func (l *look) assemble(running []*seen) error {
 	r := l.report
-	images := container.NewImages(l.roots.top)
+	images := container.NewImages(l.roots.Top)
 	packages := l.findOwners()
 	for _, s := range running {
 		r.Sight.ProcessesKnown++
@@ -70,8 +71,8 @@ func (r *seen) unread(objects []Mapped) {
 // exePath is the program's path without the kernel's mark for a name that is gone.
 func (r *seen) exePath() string {
 	for _, f := range r.uses {
-		if isExe(r.exe, f.key.path) {
-			return f.shown()
+		if f.IsExe(r.exe) {
+			return f.Shown()
 		}
 	}
 	return proc.Shown(r.exe)
@@ -81,17 +82,17 @@ func (r *seen) exePath() string {
 func (l *look) mapped(s *seen, packages packages) []Mapped {
 	out := make([]Mapped, 0, len(s.uses))
 	for _, f := range s.uses {
-		m := Mapped{Path: f.shown()}
-		m.State, m.Doubt = f.stateFor(s.process.Start)
-		m.Unread = f.unread
-		if c := f.memory; c != nil {
-			m.ID = c.id
+		m := Mapped{Path: f.Shown()}
+		m.State, m.Doubt = f.StateFor(s.process.Start)
+		m.Unread = f.Unread
+		if c := f.Memory; c != nil {
+			m.ID = c.ID
 			if m.ID == "" && m.Unread == "" {
-				m.Unread = c.why
+				m.Unread = c.Why
 			}
 		}
-		if f.disk != nil && m.State != Same {
-			m.OnDisk = f.disk.id
+		if f.Disk != nil && m.State != Same {
+			m.OnDisk = f.Disk.ID
 		}
 		if p := packages.memory[f]; p != nil {
 			m.Package = p
@@ -114,11 +115,11 @@ func (l *look) mapped(s *seen, packages packages) []Mapped {
 // learn gives the cache what was analysed.
 func (l *look) learn() error {
 	now := time.Now()
-	for _, c := range l.catalogue.known {
-		if c.cached || !c.noELF && (c.id == "" || c.object == nil) {
+	for _, c := range l.catalogue.All() {
+		if c.Cached || !c.NoELF && (c.ID == "" || c.Object == nil) {
 			continue
 		}
-		if err := l.cache.Learn(c.key, ident.Entry{ID: c.id, SumKind: c.want.Kind, Sum: c.sum}, c.object, now); err != nil {
+		if err := l.cache.Learn(c.Key, ident.Entry{ID: c.ID, SumKind: c.Want.Kind, Sum: c.Sum}, c.Object, now); err != nil {
 			return err
 		}
 	}
@@ -129,11 +130,11 @@ func (l *look) learn() error {
 func (l *look) objects(packages packages) {
 	byID := map[string]*Object{}
 	var ids []string
-	add := func(c *content, f *file) {
-		if c == nil || c.id == "" {
+	add := func(c *files.Content, f *files.File) {
+		if c == nil || c.ID == "" {
 			return
 		}
-		o, ok := byID[c.id]
+		o, ok := byID[c.ID]
 		if !ok {
 			got, err := l.objectOf(c)
 			if err != nil {
@@ -141,26 +142,26 @@ func (l *look) objects(packages packages) {
 				return
 			}
 			o = &Object{Object: *got}
-			if c.want.Kind == "sha256" {
-				o.SHA256 = c.sum
+			if c.Want.Kind == "sha256" {
+				o.SHA256 = c.Sum
 			}
-			byID[c.id] = o
-			ids = append(ids, c.id)
+			byID[c.ID] = o
+			ids = append(ids, c.ID)
 		}
-		if o.Path == "" || f.shown() < o.Path {
-			o.Path = f.shown()
+		if o.Path == "" || f.Shown() < o.Path {
+			o.Path = f.Shown()
 		}
 		owned := packages.memory[f]
-		if c != f.memory {
+		if c != f.Memory {
 			owned = packages.disk[f]
 		}
 		if owned != nil && (o.Package == nil || better(owned, o.Package)) {
 			o.Package = owned
 		}
 	}
-	for _, f := range l.files.all {
-		add(f.memory, f)
-		add(f.disk, f)
+	for f := range l.files.All() {
+		add(f.Memory, f)
+		add(f.Disk, f)
 	}
 	slices.Sort(ids)
 	for _, id := range ids {
@@ -170,15 +171,15 @@ func (l *look) objects(packages packages) {
 	fillFromPartner(l.report)
 }
 
-func (l *look) objectOf(c *content) (*elf.Object, error) {
-	if c.object == nil {
-		o, err := l.cache.Object(c.id)
+func (l *look) objectOf(c *files.Content) (*elf.Object, error) {
+	if c.Object == nil {
+		o, err := l.cache.Object(c.ID)
 		if err != nil {
 			return nil, err
 		}
-		c.object, c.cached = o, true
+		c.Object, c.Cached = o, true
 	}
-	return c.object, nil
+	return c.Object, nil
 }
 
 // dropEqualPackages leaves a mapping's package out where it is the object's.

@@ -11,13 +11,13 @@ import (
 
 // findModules looks at the jars, wheels, gems and Node modules that the process holds open, maps, or has on its class path.
 func (l *look) findModules(r *seen) {
-	if r.root == nil || r.root.dir == nil {
+	if r.root == nil || r.root.Dir == nil {
 		return // the process ended; its mappings said so already
 	}
-	p := modules.Process{Dir: r.dir, Root: r.root.dir, Open: r.open, Launch: r.launch}
+	p := modules.Process{Dir: r.dir, Root: r.root.Dir, Open: r.open, Launch: r.launch}
 	for _, u := range r.uses {
-		if u.inTree {
-			p.Mapped = append(p.Mapped, u.name)
+		if u.InTree {
+			p.Mapped = append(p.Mapped, u.Name)
 		}
 	}
 	found, unread := l.modules.Of(&p)

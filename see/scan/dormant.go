@@ -11,6 +11,7 @@ import (
 
 	"staunch/fault"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/files"
 	"staunch/see/scan/ident"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
@@ -25,22 +26,22 @@ import (
 // dormants judges what does not run: it collects files, waits for their analysis, and adds the libraries that they would map.
 type dormants struct {
 	look    *look
-	root    *root
+	root    *files.Root
 	dir     *jail.Root // the root's directory, asked with a deadline: what can start may lie on a dead file server
 	until   time.Time  // zero: no limit
 	missed  []string   // trees for which there was no time
 	seen    map[string]bool
 	late    []starts.Starter // files so large that they wait for all others
 	entries []*dormant
-	entered map[*file]bool
-	files   map[string]*file // by the name that was asked for, and by the true one
+	entered map[*files.File]bool
+	files   map[string]*files.File // by the name that was asked for, and by the true one
 }
 
 type dormant struct {
 	starts.Starter
-	file    *file
+	file    *files.File
 	modules []Module
-	needs   []*file
+	needs   []*files.File
 }
 
 const defaultDormantBudget = 5 * time.Second
@@ -51,14 +52,14 @@ func (l *look) dormant() {
 	if budget <= 0 {
 		budget = defaultDormantBudget
 	}
-	own, err := l.roots.get(l.roots.own, "/", nil)
+	own, err := l.roots.Own()
 	if err != nil {
 		l.note("what can start was not looked at: " + jail.Reason(err))
 		return
 	}
 	d := l.newDormants(own, min(l.limit, budget/5))
 	d.until = time.Now().Add(budget)
-	l.catalogue.stopAt(d.until)
+	l.catalogue.StopAt(d.until)
 	l.progress(Progress{Says: "looking at what can start"})
 	for _, list := range []func(*jail.Root) []starts.Starter{starts.Units, starts.Crons, starts.Inits, starts.Programs} {
 		d.takeAll(list(d.dir), large)
@@ -71,21 +72,20 @@ func (l *look) dormant() {
 
 // still judges directories and files of the question instead of processes.
 func (l *look) still() error {
-	var r *root
+	var r *files.Root
 	var from []string
 	if l.q.Root != "" {
 		dir, err := l.openRoot(l.q.Root)
 		if err != nil {
 			return fault.New(fault.NotFound, "%s could not be opened: %s", l.q.Root, jail.Reason(err))
 		}
-		r = &root{link: "/", dir: dir, sumKind: owner.Detect(dir).SumKind()}
-		l.roots.all[rootKey{link: l.q.Root}] = r // closed with the others
+		r = l.roots.Add(l.q.Root, dir)
 		release := owner.ReadRelease(dir)
 		l.report.Machine.Distro, l.report.Machine.Release = release.ID, release.Version
 		from = []string{"/"}
 	} else {
 		var err error
-		if r, err = l.roots.get(l.roots.own, "/", nil); err != nil {
+		if r, err = l.roots.Own(); err != nil {
 			return fault.From(err, fault.Denied)
 		}
 	}
@@ -95,7 +95,7 @@ func (l *look) still() error {
 	d := l.newDormants(r, l.limit)
 	if l.q.DormantBudget > 0 {
 		d.until = time.Now().Add(time.Duration(l.q.DormantBudget) * time.Millisecond)
-		l.catalogue.stopAt(d.until)
+		l.catalogue.StopAt(d.until)
 	}
 	for _, start := range from {
 		if err := d.start(start); err != nil {
@@ -116,8 +116,8 @@ func (l *look) openRoot(name string) (*jail.Root, error) {
 	return jail.Ask(top.Patient(l.limit), name, func() (*jail.Root, error) { return jail.Open(name) }, (*jail.Root).Close)
 }
 
-func (l *look) newDormants(r *root, limit time.Duration) *dormants {
-	return &dormants{look: l, root: r, dir: r.dir.Patient(limit), seen: map[string]bool{}, entered: map[*file]bool{}, files: map[string]*file{}}
+func (l *look) newDormants(r *files.Root, limit time.Duration) *dormants {
+	return &dormants{look: l, root: r, dir: r.Dir.Patient(limit), seen: map[string]bool{}, entered: map[*files.File]bool{}, files: map[string]*files.File{}}
 }
 
 // start takes one file or directory of the question; unlike what is found by itself, it must be there.
@@ -246,14 +246,14 @@ func (d *dormants) enter(s starts.Starter, got named) {
 
 // named is what a name leads to.
 type named struct {
-	content *content
+	content *files.Content
 	name    string // the true one
 	later   bool   // it is larger than was asked for
 	hangs   bool   // its file system gave no answer
 }
 
 // library puts the path of a library into the catalogue; nil when it is none, or not there.
-func (d *dormants) library(name string) *file {
+func (d *dormants) library(name string) *files.File {
 	if f, ok := d.files[name]; ok {
 		return f
 	}
@@ -263,19 +263,18 @@ func (d *dormants) library(name string) *file {
 }
 
 // named is the file that a name led to, the same for all names of one; nil when it is no program or library, or not there.
-func (d *dormants) named(name string, got named) *file {
+func (d *dormants) named(name string, got named) *files.File {
 	if f, ok := d.files[name]; ok {
 		return f
 	}
-	var f *file
+	var f *files.File
 	switch {
 	case got.hangs:
 		d.look.report.Sight.DormantLeft++ // the place is named at the end
 	case got.content != nil:
-		d.look.catalogue.queue(got.content)
+		d.look.catalogue.Queue(got.content)
 		if f = d.files[got.name]; f == nil {
-			f = &file{key: fileKey{root: d.root, path: got.name}, name: got.name}
-			f.settle(resolution{state: Same, dir: d.root.dir, inside: got.name, memory: got.content})
+			f = files.Lying(d.root, got.name, got.content)
 			d.files[got.name] = f
 		}
 	}
@@ -285,7 +284,7 @@ func (d *dormants) named(name string, got named) *file {
 
 // open asks the file system; it may hang with it.
 func (d *dormants) open(name string, mustRun bool, most uint64) named {
-	fd, err := d.root.dir.Path(name)
+	fd, err := d.root.Dir.Path(name)
 	if err != nil {
 		return named{}
 	}
@@ -297,11 +296,11 @@ func (d *dormants) open(name string, mustRun bool, most uint64) named {
 	if most > 0 && st.Size > most && !d.until.IsZero() {
 		return named{later: true}
 	}
-	if plain, ok := d.root.dir.Name(fd); ok {
+	if plain, ok := d.root.Dir.Name(fd); ok {
 		name = plain
 	}
-	want := ident.Sum{Kind: d.root.sumFor(name), Lazy: true}
-	return named{name: name, content: d.look.catalogue.get(&st, want, func() (int, error) { return jail.Reopen(fd) })}
+	want := ident.Sum{Kind: d.root.SumFor(name), Lazy: true}
+	return named{name: name, content: d.look.catalogue.Get(&st, want, func() (int, error) { return jail.Reopen(fd) })}
 }
 
 func (d *dormants) takeArchive(s starts.Starter) {
@@ -310,7 +309,7 @@ func (d *dormants) takeArchive(s starts.Starter) {
 		l.report.Sight.DormantLeft++
 		return
 	}
-	has, why, ok := l.modules.Archive(s.Path, func() (int, error) { return d.root.dir.OpenRead(s.Path) })
+	has, why, ok := l.modules.Archive(s.Path, func() (int, error) { return d.root.Dir.OpenRead(s.Path) })
 	if !ok {
 		d.dir.NoAnswer(s.Path)
 		l.report.Sight.DormantLeft++
@@ -332,34 +331,34 @@ func (d *dormants) takeArchive(s starts.Starter) {
 func (d *dormants) finish() {
 	d.takeLate()
 	l := d.look
-	l.catalogue.wait()
-	running := map[*content]bool{}
-	for _, f := range l.files.all {
-		running[f.memory] = true
+	l.catalogue.Wait()
+	running := map[*files.Content]bool{}
+	for f := range l.files.All() {
+		running[f.Memory] = true
 	}
 	d.tellUnread()
 	d.entries = slices.DeleteFunc(d.entries, func(e *dormant) bool {
-		return e.file != nil && (e.file.memory.id == "" || running[e.file.memory])
+		return e.file != nil && (e.file.Memory.ID == "" || running[e.file.Memory])
 	})
 	d.findLibraries()
 	for _, e := range d.entries {
 		entry := Dormant{Path: e.Path, Start: e.How, Unit: e.Unit, Modules: e.modules}
 		if e.file != nil {
-			entry.ID = e.file.memory.id
-			l.files.all[e.file.key] = e.file
+			entry.ID = e.file.Memory.ID
+			l.files.Add(e.file)
 		}
 		for _, lib := range e.needs {
-			if lib.memory.id != "" {
-				entry.Needs = append(entry.Needs, lib.memory.id)
-				l.files.all[lib.key] = lib
+			if lib.Memory.ID != "" {
+				entry.Needs = append(entry.Needs, lib.Memory.ID)
+				l.files.Add(lib)
 			}
 		}
 		l.report.Dormant = append(l.report.Dormant, entry)
 	}
-	left := map[*content]bool{}
+	left := map[*files.Content]bool{}
 	for _, f := range d.files {
-		if f != nil && f.memory.left {
-			left[f.memory] = true
+		if f != nil && f.Memory.Left {
+			left[f.Memory] = true
 		}
 	}
 	l.report.Sight.DormantLeft += len(left)
@@ -370,11 +369,11 @@ func (d *dormants) finish() {
 func (d *dormants) tellUnread() {
 	others := 0
 	for _, e := range d.entries {
-		if e.file == nil || e.file.memory.id != "" || e.file.memory.noELF || e.file.memory.left {
+		if e.file == nil || e.file.Memory.ID != "" || e.file.Memory.NoELF || e.file.Memory.Left {
 			continue
 		}
 		if e.How == "image" {
-			d.look.report.Unseen = append(d.look.report.Unseen, Unseen{Name: e.Path, Reason: "it could not be read: " + e.file.memory.why})
+			d.look.report.Unseen = append(d.look.report.Unseen, Unseen{Name: e.Path, Reason: "it could not be read: " + e.file.Memory.Why})
 		} else {
 			others++
 		}
@@ -407,7 +406,7 @@ type coming struct {
 	entry *dormant
 	start *loader.Start
 	it    *loader.Mapped
-	file  *file
+	file  *files.File
 }
 
 // maxLevels bounds how far libraries bring libraries.
@@ -423,7 +422,7 @@ func (d *dormants) findLibraries() {
 			continue
 		}
 		if o := d.object(e.file); o != nil {
-			start, libs := ld.Begin(e.file.inside, o)
+			start, libs := ld.Begin(e.file.Inside, o)
 			level = append(level, d.arrive(coming{entry: e, start: start}, libs)...)
 		}
 	}
@@ -431,7 +430,7 @@ func (d *dormants) findLibraries() {
 		if len(level) == 0 {
 			return
 		}
-		d.look.catalogue.wait()
+		d.look.catalogue.Wait()
 		var next []coming
 		for _, c := range level {
 			if c.it.Object = d.object(c.file); c.it.Object != nil {
@@ -457,8 +456,8 @@ func (d *dormants) arrive(c coming, libs []*loader.Mapped) []coming {
 }
 
 // object is what analysis said; nil when there was none.
-func (d *dormants) object(f *file) *elf.Object {
-	o, err := d.look.objectOf(f.memory)
+func (d *dormants) object(f *files.File) *elf.Object {
+	o, err := d.look.objectOf(f.Memory)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			d.look.note("a cached object was damaged: " + err.Error())
@@ -471,7 +470,7 @@ func (d *dormants) object(f *file) *elf.Object {
 // head reads the beginning of a file that a loader would try.
 func (d *dormants) head(name string) []byte {
 	b, err := jail.Ask(d.dir, name, func() ([]byte, error) {
-		fd, err := d.root.dir.OpenRead(name)
+		fd, err := d.root.Dir.OpenRead(name)
 		if err != nil {
 			return nil, err
 		}

@@ -18,6 +18,7 @@ import (
 	"staunch/see/scan/cache"
 	"staunch/see/scan/container"
 	"staunch/see/scan/elf"
+	"staunch/see/scan/files"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
 	"staunch/see/scan/modules"
@@ -38,14 +39,13 @@ type look struct {
 	clock     proc.Clock
 	users     users
 	scratch   proc.Scratches
-	roots     *roots
-	files     files
+	roots     *files.Roots
+	files     *files.Table
 	places    places
 	nets      *sockets.Nets
-	dead      dead
 	modules   *modules.Finder
 	marks     []lang.Mark
-	catalogue *catalogue
+	catalogue *files.Catalogue
 	cache     *cache.Cache
 	report    *Report
 	progress  func(Progress)
@@ -69,10 +69,10 @@ func Look(ctx context.Context, q Question, env Env, progress func(Progress)) (*R
 	if err != nil {
 		return nil, err
 	}
-	defer l.roots.close()
-	l.catalogue.start(l.workers)
+	defer l.roots.Close()
+	l.catalogue.Start(l.workers)
 	err = l.everything()
-	l.catalogue.finish()
+	l.catalogue.Finish()
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (l *look) everything() error {
 		if running, err = l.running(); err != nil {
 			return err
 		}
-		l.catalogue.wait()
+		l.catalogue.Wait()
 		if !l.q.NoDormant && len(l.q.PIDs) == 0 && len(l.q.Units) == 0 {
 			l.dormant()
 		}
@@ -132,8 +132,7 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	l.describeMachine(top)
 	l.clock = proc.Now()
 	l.users = readUsers(top)
-	l.roots = newRoots(top, l.proc)
-	l.files.all = map[fileKey]*file{}
+	l.roots = files.NewRoots(top, l.proc)
 	l.marks = marksOf(q.Anchors)
 	l.places.all = map[string]container.Place{}
 	l.nets = sockets.New(l.proc)
@@ -143,11 +142,11 @@ func newLook(ctx context.Context, q Question, env Env, progress func(Progress)) 
 	}
 	l.cache = cache.Open(cacheDir, l.cacheKey(), l.report.Machine.BootID, l.began)
 	l.modules = modules.New(modules.Settings{Limit: l.limit, Began: l.began, Marks: l.marks, Memory: l.cache, Note: l.note})
-	l.catalogue = newCatalogue(ctx, analyser, l.cache, l.limit)
+	l.catalogue = files.NewCatalogue(ctx, analyser, l.cache, l.limit)
 	if q.ByteBudget > 0 {
-		l.catalogue.bounded = true
-		l.catalogue.budget.Store(q.ByteBudget)
+		l.catalogue.Bound(q.ByteBudget)
 	}
+	l.files = files.NewTable(l.catalogue, l.limit)
 	return l, nil
 }
 
@@ -190,8 +189,8 @@ func (l *look) running() ([]*seen, error) {
 			l.progress(Progress{Says: "looking at processes", Done: done.Add(1), Total: int64(len(pids))})
 		},
 	})
-	l.files.close()
-	l.retry()
+	l.files.Close()
+	l.files.Retry(l.proc)
 	return slices.DeleteFunc(all, func(r *seen) bool { return r == nil || r.gone }), nil
 }
 
@@ -233,54 +232,10 @@ func (l *look) nameOf(pid int) string {
 	return name
 }
 
-// retry asks other processes for files whose first process ended before it showed them.
-func (l *look) retry() {
-	for _, f := range l.files.all {
-		for _, c := range f.candidates {
-			if f.resolved {
-				break
-			}
-			dir, err := proc.Open(l.proc, c.pid)
-			if err != nil {
-				continue
-			}
-			if st, err := dir.Stat(&proc.Scratch{}); err == nil && st.Start == c.start {
-				l.resolveOne(dir, "", use{file: f, begin: c.begin, end: c.end})
-			}
-			dir.Close()
-		}
-		if !f.resolved {
-			f.settle(resolution{state: Same, unread: "the processes that had it mapped ended, or unmapped it, before it could be opened"})
-		}
-	}
-}
-
-// dead are devices whose file system gave no answer: asking again would only cost another deadline.
-type dead struct {
-	mu  sync.Mutex
-	all map[uint64]bool
-}
-
-func (d *dead) add(dev uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.all == nil {
-		d.all = map[uint64]bool{}
-	}
-	d.all[dev] = true
-}
-
-func (d *dead) has(dev uint64) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.all[dev]
-}
-
 // finish counts what was seen and hands the report over.
 func (l *look) finish() *Report {
 	r := l.report
-	r.Sight.ObjectsRead = int(l.catalogue.count.Load())
-	r.Sight.BytesRead = l.catalogue.read.Load()
+	r.Sight.ObjectsRead, r.Sight.BytesRead = l.catalogue.Read()
 	if note := l.cache.Note(); note != "" {
 		l.note(note)
 	}

@@ -6,7 +6,9 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 
+	"staunch/see/scan/container"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/owner"
 
@@ -71,4 +73,22 @@ func (u users) name(uid int) string {
 		return name
 	}
 	return strconv.Itoa(uid)
+}
+
+// places remembers what the texts of cgroup files mean: many processes have the same.
+type places struct {
+	mu  sync.Mutex
+	all map[string]container.Place
+}
+
+func (p *places) get(text []byte) container.Place {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if place, ok := p.all[string(text)]; ok {
+		return place
+	}
+	raw := string(text)
+	place := container.Parse(raw)
+	p.all[raw] = place
+	return place
 }

@@ -3,24 +3,27 @@ package scan
 import (
 	"fmt"
 
+	"staunch/see/scan/files"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/owner"
 	"staunch/see/scan/patience"
 )
 
 // packages are the owners of files: as they lie in memory, and as their name leads to them now.
-type packages struct{ memory, disk map[*file]*owner.Package }
+type packages struct {
+	memory, disk map[*files.File]*owner.Package
+}
 
 // database is one package database and the files to ask it for. Many mount namespaces show the same one, which is read once.
 type database struct {
 	db    *owner.DB
 	stamp string
-	files []*file
+	files []*files.File
 }
 
 // findOwners asks every package database once for all paths that processes have mapped, or that can start.
 func (l *look) findOwners() packages {
-	out := packages{memory: map[*file]*owner.Package{}, disk: map[*file]*owner.Package{}}
+	out := packages{memory: map[*files.File]*owner.Package{}, disk: map[*files.File]*owner.Package{}}
 	for _, d := range l.databases() {
 		matches, ok := patience.Within(10*l.limit, func() map[string]*owner.Match { return l.askOwners(d) })
 		if !ok {
@@ -28,10 +31,10 @@ func (l *look) findOwners() packages {
 			continue
 		}
 		for _, f := range d.files {
-			if m := matches[f.inside]; m != nil {
-				out.memory[f] = packageOf(m, f.memory)
-				if f.disk != nil {
-					out.disk[f] = packageOf(m, f.disk)
+			if m := matches[f.Inside]; m != nil {
+				out.memory[f] = packageOf(m, f.Memory)
+				if f.Disk != nil {
+					out.disk[f] = packageOf(m, f.Disk)
 				}
 			}
 		}
@@ -44,14 +47,14 @@ func (l *look) databases() []*database {
 	of := map[*jail.Root]*database{}
 	same := map[string]*database{}
 	var all []*database
-	for _, f := range l.files.all {
-		if f.dir == nil || f.inside == "" {
+	for f := range l.files.All() {
+		if f.Dir == nil || f.Inside == "" {
 			continue
 		}
-		d, known := of[f.dir]
+		d, known := of[f.Dir]
 		if !known {
 			opened, ok := patience.Within(l.limit, func() *database {
-				db := owner.Open(f.dir)
+				db := owner.Open(f.Dir)
 				return &database{db: db, stamp: db.Stamp()}
 			})
 			if !ok {
@@ -61,7 +64,7 @@ func (l *look) databases() []*database {
 				same[d.stamp] = d
 				all = append(all, d)
 			}
-			of[f.dir] = d
+			of[f.Dir] = d
 		}
 		if d != nil {
 			d.files = append(d.files, f)
@@ -71,12 +74,12 @@ func (l *look) databases() []*database {
 }
 
 // packageOf says with whose file the bytes are compared: Intact only when they are the ones that the package brought.
-func packageOf(m *owner.Match, c *content) *owner.Package {
+func packageOf(m *owner.Match, c *files.Content) *owner.Package {
 	p := m.Package
 	p.Intact = "unknown"
-	if c != nil && c.sum != "" && m.Sum != "" && c.want.Kind == m.SumKind {
+	if c != nil && c.Sum != "" && m.Sum != "" && c.Want.Kind == m.SumKind {
 		p.Intact = "no"
-		if c.sum == m.Sum {
+		if c.Sum == m.Sum {
 			p.Intact = "yes"
 		}
 	}
@@ -97,14 +100,14 @@ func (l *look) askOwners(d *database) map[string]*owner.Match {
 	out := map[string]*owner.Match{}
 	var rest []string
 	for _, f := range d.files {
-		if _, done := out[f.inside]; done {
+		if _, done := out[f.Inside]; done {
 			continue
 		}
-		m, known := l.cache.Owned(d.stamp, f.inside)
+		m, known := l.cache.Owned(d.stamp, f.Inside)
 		if !known {
-			rest = append(rest, f.inside)
+			rest = append(rest, f.Inside)
 		}
-		out[f.inside] = m
+		out[f.Inside] = m
 	}
 	if len(rest) == 0 {
 		return out

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"staunch/see/scan/container"
+	"staunch/see/scan/files"
 	"staunch/see/scan/jail"
 	"staunch/see/scan/lang"
 	"staunch/see/scan/modules"
@@ -22,22 +23,16 @@ type seen struct {
 	process Process
 	start   uint64 // ticks
 	place   container.Place
-	root    *root
+	root    *files.Root
 	dir     *proc.Dir // held open until the process's files are resolved
 	exe     string    // raw target of its exe link
-	uses    []*file
-	fresh   []use // files that nobody had before
+	uses    []*files.File
+	fresh   []files.Use // files that nobody had before
 	sockets []uint64
 	open    []modules.Opened // files it holds open that may carry a component of its language
 	launch  *lang.Launch     // of a Java virtual machine
 	gone    bool             // it ended, or never ran a program
 	unseen  []Unseen
-}
-
-// use is one file in one process.
-type use struct {
-	file       *file
-	begin, end uint64
 }
 
 // readProcess reads everything that /proc tells of one process. It touches no file of any file system but procfs.
@@ -70,6 +65,13 @@ func (l *look) readProcess(pid int) *seen {
 		l.readArgs(r, s)
 	}
 	return r
+}
+
+// resolveAll looks at the files that a process was the first to show.
+func (l *look) resolveAll(r *seen) {
+	for _, u := range r.fresh {
+		l.files.Resolve(r.dir, r.exe, u)
+	}
 }
 
 // fail notes why a process could not be looked at. A process that ended is not unseen: it no longer runs.
@@ -137,7 +139,7 @@ func (l *look) readMaps(r *seen, s *proc.Scratch) error {
 	if r.root, err = l.rootOf(r.dir, s); err != nil {
 		return err
 	}
-	r.process.Root = r.root.name()
+	r.process.Root = r.root.Name()
 	bad, err := l.collect(r, s)
 	if err != nil {
 		return err
@@ -150,7 +152,7 @@ func (l *look) readMaps(r *seen, s *proc.Scratch) error {
 
 // collect turns executable mappings into the files behind them, each once.
 func (l *look) collect(r *seen, s *proc.Scratch) (bad int, err error) {
-	last, lastDev, lastIno := (*file)(nil), uint64(0), uint64(0)
+	last, lastDev, lastIno := (*files.File)(nil), uint64(0), uint64(0)
 	return r.dir.EachExecutable(s, func(m proc.Mapping) {
 		if last != nil && lastDev == m.Dev && lastIno == m.Inode || proc.Kernel(m.Path) {
 			return
@@ -158,10 +160,10 @@ func (l *look) collect(r *seen, s *proc.Scratch) (bad int, err error) {
 		if proc.MemFile(m.Path) && string(m.Path) != r.exe {
 			return // just-in-time code and shared buffers; a program that runs from memory counts
 		}
-		f, fresh := l.files.intern(r.root, m, candidate{pid: r.process.PID, start: r.start, begin: m.Start, end: m.End})
+		f, fresh := l.files.Intern(r.root, m, files.Candidate{PID: r.process.PID, Start: r.start, Begin: m.Start, End: m.End})
 		last, lastDev, lastIno = f, m.Dev, m.Inode
 		if fresh {
-			r.fresh = append(r.fresh, use{file: f, begin: m.Start, end: m.End})
+			r.fresh = append(r.fresh, files.Use{File: f, Begin: m.Start, End: m.End})
 		}
 		if !r.has(f) {
 			r.uses = append(r.uses, f)
@@ -169,7 +171,7 @@ func (l *look) collect(r *seen, s *proc.Scratch) (bad int, err error) {
 	})
 }
 
-func (r *seen) has(f *file) bool {
+func (r *seen) has(f *files.File) bool {
 	for _, u := range r.uses {
 		if u == f {
 			return true
@@ -179,7 +181,7 @@ func (r *seen) has(f *file) bool {
 }
 
 // rootOf finds what the process calls "/", opened once for all processes that share it.
-func (l *look) rootOf(d *proc.Dir, s *proc.Scratch) (*root, error) {
+func (l *look) rootOf(d *proc.Dir, s *proc.Scratch) (*files.Root, error) {
 	ns, err := d.Link(s, "ns/mnt")
 	if err != nil {
 		return nil, err
@@ -188,7 +190,7 @@ func (l *look) rootOf(d *proc.Dir, s *proc.Scratch) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.roots.get(proc.Namespace(ns), link, func() (*jail.Root, error) { return jail.OpenAt(d.FD(), "root") })
+	return l.roots.Get(proc.Namespace(ns), link, func() (*jail.Root, error) { return jail.OpenAt(d.FD(), "root") })
 }
 
 func (l *look) readSockets(r *seen, s *proc.Scratch) {
@@ -221,7 +223,7 @@ func (l *look) readArgs(r *seen, s *proc.Scratch) {
 
 // readLaunch reads how a Java virtual machine was started: its arguments, and of its environment only what names code to load.
 func (l *look) readLaunch(r *seen, s *proc.Scratch) {
-	jvm := path.Base(r.exe) == "java" || slices.ContainsFunc(r.uses, func(f *file) bool { return strings.HasSuffix(f.name, "/libjvm.so") })
+	jvm := path.Base(r.exe) == "java" || slices.ContainsFunc(r.uses, func(f *files.File) bool { return strings.HasSuffix(f.Name, "/libjvm.so") })
 	if !jvm {
 		return
 	}

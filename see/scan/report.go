@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"staunch/see/scan/elf"
+	"staunch/see/scan/files"
 	"staunch/see/scan/owner"
 	"staunch/see/scan/sockets"
 )
@@ -71,14 +72,14 @@ type Listen = sockets.Listen
 type Outbound = sockets.Outbound
 
 // State compares what a process has in memory with what lies on disk now.
-type State string
+type State = files.State
 
 // The states of a mapped object.
 const (
-	Same        State = "same"
-	Deleted     State = "deleted"     // its name is gone
-	Replaced    State = "replaced"    // its name is another file now
-	Overwritten State = "overwritten" // written in place after the process started: neither code can be proven
+	Same        = files.Same
+	Deleted     = files.Deleted     // its name is gone
+	Replaced    = files.Replaced    // its name is another file now
+	Overwritten = files.Overwritten // written in place after the process started: neither code can be proven
 )
 
 // Mapped is one object in one process.

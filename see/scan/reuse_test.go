@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"staunch/see/scan/files"
 	"staunch/see/scan/proc"
 	"staunch/testbed/real"
 )
@@ -61,10 +62,10 @@ func newTestLook(t *testing.T) *look {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.catalogue.start(1)
+	l.catalogue.Start(1)
 	t.Cleanup(func() {
-		l.catalogue.finish()
-		l.roots.close()
+		l.catalogue.Finish()
+		l.roots.Close()
 	})
 	return l
 }
@@ -102,17 +103,17 @@ func TestAPidThatIsUsedAgainIsNotTakenForItsFormerOwner(t *testing.T) {
 	second := again(t, r.process.PID)
 
 	l.resolveAll(r)
-	l.retry()
-	var own *file
+	l.files.Retry(l.proc)
+	var own *files.File
 	for _, f := range r.uses {
-		if f.name == first.Path {
+		if f.Name == first.Path {
 			own = f
 		}
-		if strings.HasSuffix(f.name, "/second") {
-			t.Errorf("the first process is said to hold %s", f.name)
+		if strings.HasSuffix(f.Name, "/second") {
+			t.Errorf("the first process is said to hold %s", f.Name)
 		}
 	}
-	if own == nil || own.memory != nil || !strings.Contains(own.unread, "ended") {
+	if own == nil || own.Memory != nil || !strings.Contains(own.Unread, "ended") {
 		t.Fatalf("its own program: %+v", own)
 	}
 	fresh := l.readProcess(second.Process.Pid)
@@ -137,10 +138,10 @@ func TestAFileIsShownByAnotherProcessWhenItsFirstOneEnds(t *testing.T) {
 	end(t, first)
 	l.resolveAll(a)
 	l.resolveAll(b) // nothing is new to it
-	l.retry()
+	l.files.Retry(l.proc)
 	for _, f := range a.uses {
-		if f.name == first.Path && (f.memory == nil || f.state != Same) {
-			t.Errorf("%+v", f.resolution)
+		if f.Name == first.Path && (f.Memory == nil || f.State != Same) {
+			t.Errorf("%+v", f)
 		}
 	}
 }

@@ -1,7 +1,6 @@
-package scan
+package files
 
 import (
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -12,95 +11,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// file is one file as the processes of one root have it mapped. Its key is what the maps say there; what the kernel says of the
+// File is one file as the processes of one root have it mapped. Its key is what the maps say there; what the kernel says of the
 // mapped inode and of the name today (the resolution) is filled by the first process that shows it.
-type file struct {
+type File struct {
 	key  fileKey
-	name string // the path, for people: without " (deleted)" and escapes
-	// inTree tells that it lies where a language keeps its modules
-	inTree bool
+	Name string // the path, for people: without " (deleted)" and escapes
+	// InTree tells that it lies where a language keeps its modules
+	InTree bool
 
 	mu         sync.Mutex
 	resolved   bool
-	candidates []candidate // who else has it mapped, should the first one end too early
+	candidates []Candidate // who else has it mapped, should the first one end too early
 
 	resolution
 }
 
 // fileKey identifies a mapped file within one look. The root is part of it: device and inode alone confuse overlays and namespaces.
 type fileKey struct {
-	root     *root
+	root     *Root
 	dev, ino uint64
 	path     string
 }
 
-// shown is the path for people: the spelling that leads to the file itself, where the disk told one. It is asked for when all processes
+// Shown is the path for people: the spelling that leads to the file itself, where the disk told one. It is asked for when all processes
 // have been looked at, for until then another one may still settle it.
-func (f *file) shown() string {
+func (f *File) Shown() string {
 	if f.says != "" {
 		return f.says
 	}
-	return f.name
+	return f.Name
 }
 
-type candidate struct {
-	pid        int
-	start      uint64
-	begin, end uint64
+// Candidate is a process that has a file mapped, and where.
+type Candidate struct {
+	PID        int
+	Start      uint64 // ticks
+	Begin, End uint64
 }
 
 const maxCandidates = 4
-
-// root is what one set of processes calls "/".
-type root struct {
-	ns   uint64 // inode number of the mount namespace
-	link string // where /proc/PID/root points: "/" or the directory of a chroot
-	own  bool   // our own mount namespace
-	dir  *jail.Root
-	// sumKind is the checksum that the root's package manager keeps of files: md5, sha1, sha256, or "".
-	sumKind string
-	top     *jail.Root // in our own namespace: its "/", above every chroot
-}
-
-// name is the root as a report shows it; "" for our own.
-func (r *root) name() string {
-	if r.own && r.link == "/" {
-		return ""
-	}
-	name := "mnt:[" + strconv.FormatUint(r.ns, 10) + "]"
-	if r.link != "/" {
-		name += r.link
-	}
-	return name
-}
-
-// reach returns the directory and the path below it that a name of the maps file stands for, and false when it lies outside of what
-// we can open (mapped before a chroot in another namespace).
-func (r *root) reach(path string) (*jail.Root, string, bool) {
-	if r.link == "/" {
-		return r.dir, path, r.dir != nil
-	}
-	if rest, ok := strings.CutPrefix(path, r.link); ok && strings.HasPrefix(rest, "/") {
-		return r.dir, rest, r.dir != nil
-	}
-	return r.top, path, r.top != nil
-}
-
-// sumFor is the checksum to take of a file at that path: none where packages bring no files (Filesystem Hierarchy Standard), because
-// that is where the largest programs lie. Should a package own one there all the same, whether it is intact stays unknown.
-func (r *root) sumFor(path string) string {
-	for _, dir := range []string{"/usr/local/", "/home/", "/root/", "/tmp/", "/var/tmp/", "/srv/", "/mnt/", "/media/", "/run/", "/dev/"} {
-		if strings.HasPrefix(path, dir) {
-			return ""
-		}
-	}
-	for _, dir := range []string{"/usr/", "/lib", "/bin/", "/sbin/", "/opt/", "/etc/", "/var/"} {
-		if strings.HasPrefix(path, dir) {
-			return r.sumKind
-		}
-	}
-	return ""
-}
 
 // names returns the spellings under which the file may lie on disk now, the likeliest first.
 func (k *fileKey) names() []string {
@@ -141,7 +90,7 @@ type found struct {
 
 // onDisk looks for the file's name in its root. It prefers a spelling that leads to the mapped inode itself, because a name may truly
 // end with " (deleted)"; otherwise the last spelling counts, which is the one without the mark.
-func (f *file) onDisk(want identity, known bool) found {
+func (f *File) onDisk(want identity, known bool) found {
 	last := found{fd: -1, err: unix.ENOENT}
 	for _, name := range f.key.names() {
 		dir, inside, ok := f.key.root.reach(name)

@@ -1,4 +1,4 @@
-package scan
+package files
 
 import (
 	"context"
@@ -20,7 +20,7 @@ var errBudget = errors.New("the byte budget was used up before it")
 // reader reads a content within the look's byte budget and shows since when a read is under way.
 type reader struct {
 	file      jail.File
-	catalogue *catalogue
+	catalogue *Catalogue
 	since     atomic.Int64 // Unix nanoseconds; 0 when no read is under way
 	hash      hash.Hash    // of the file's first bytes, taken while others read them; nil for none
 	hashed    int64        // how many that are
