@@ -38,6 +38,9 @@ func benchAnalyser(b *testing.B) *Analyser {
 	if err != nil {
 		b.Fatal(err)
 	}
+	if err := a.ready(); err != nil { // else the texts are compiled for the first object only, and until then nothing is searched
+		b.Fatal(err)
+	}
 	return a
 }
 
