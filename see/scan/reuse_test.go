@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,8 +45,8 @@ func begun(t *testing.T, l *look, cmd *exec.Cmd) *seen {
 	t.Cleanup(func() { end(t, cmd) })
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		r := l.readProcess(cmd.Process.Pid)
-		if r.exe == cmd.Path {
-			return r
+		if r.exe == cmd.Path && slices.ContainsFunc(r.uses, func(f *files.File) bool { return f.Name == cmd.Path }) {
+			return r // the kernel names the program before it maps it
 		}
 		if r.dir != nil {
 			r.dir.Close()
