@@ -142,14 +142,14 @@ func (l *look) objects(packages packages) {
 				return
 			}
 			o = &Object{Object: *got}
-			if c.Want.Kind == "sha256" {
-				o.SHA256 = c.Sum
-			}
 			byID[c.ID] = o
 			ids = append(ids, c.ID)
 		}
 		if o.Path == "" || f.Shown() < o.Path {
-			o.Path = f.Shown()
+			o.Path, o.Size, o.SHA256 = f.Shown(), c.Key.Size, "" // files may differ outside of what is loaded: one of them is told, always the same
+			if c.Want.Kind == "sha256" {
+				o.SHA256 = c.Sum
+			}
 		}
 		owned := packages.memory[f]
 		if c != f.Memory {

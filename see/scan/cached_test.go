@@ -65,3 +65,34 @@ func TestLooksAtOnceShareACache(t *testing.T) {
 		t.Errorf("%+v", r.Sight)
 	}
 }
+
+// TestFilesThatDifferOnlyOutsideOfTheirCodeAreOneObject, and which of them is told does not hang on the order in which they were met.
+func TestFilesThatDifferOnlyOutsideOfTheirCodeAreOneObject(t *testing.T) {
+	dir := t.TempDir()
+	program, err := os.ReadFile("/bin/true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"c", "a", "b"} {
+		program = append(program, "more that is never loaded"...)
+		if err := os.WriteFile(filepath.Join(dir, name), program, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		r := look(t, scan.Question{Files: []string{dir}}, scan.Env{})
+		var told []scan.Object
+		for _, o := range r.Objects {
+			if filepath.Dir(o.Path) == dir {
+				told = append(told, o)
+			}
+		}
+		if len(told) != 1 || filepath.Base(told[0].Path) != "a" || told[0].Size != info.Size() {
+			t.Fatalf("want a of %d bytes alone, got %+v", info.Size(), told)
+		}
+	}
+}
