@@ -167,7 +167,7 @@ func (inv *Inventory) facing(h *host, ranks []rank, out fleet.Outside) int {
 		for _, t := range h.tallies {
 			switch {
 			case ranks[t.set] < stale:
-			case out.Reaches(inv.words.all[t.unit]):
+			case out.Reaches(inv.words.All[t.unit]):
 				n += int(t.all)
 			default:
 				n += int(t.facing)
@@ -180,7 +180,7 @@ func (inv *Inventory) facing(h *host, ranks []rank, out fleet.Outside) int {
 		if ranks[p.set] < stale {
 			continue
 		}
-		reached := p.exposure.Facing() || out.Reaches(inv.words.all[p.unit])
+		reached := p.exposure.Facing() || out.Reaches(inv.words.All[p.unit])
 		if !reached && p.extra >= 0 {
 			reached = out.Reaches("", ports(h.extras[p.extra].listens)...)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"staunch/fault"
+	"staunch/numbered"
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
 	"staunch/see/scan/owner"
@@ -22,19 +23,19 @@ const (
 // Inventory holds the newest report of each host. It is safe for concurrent use.
 type Inventory struct {
 	mu       sync.RWMutex
-	words    table[string]
-	objects  table[string] // by object id; what they hold is in contents
+	words    numbered.Table[string]
+	objects  numbered.Table[string] // by object id; what they hold is in contents
 	contents []scan.Object
-	variants table[variant]
-	packages table[owner.Package]
+	variants numbered.Table[variant]
+	packages numbered.Table[owner.Package]
 	origins  map[int32]owner.Package // objects to a package that is known to have brought exactly these bytes, on whichever host
-	lists    lists                   // of variants: what a process maps
+	lists    numbered.Lists          // of variants: what a process maps
 	modules  []scan.Module
-	moduleOf table[string]
+	moduleOf numbered.Table[string]
 	hosts    map[string]*host
 	unread   map[string]string // hosts that could not be asked, with the reason
-	classes  table[class]
-	sets     table[set]
+	classes  numbered.Table[class]
+	sets     numbered.Table[set]
 }
 
 // set is everything that one process maps and has open: processes with the same set get the same verdict.
@@ -101,8 +102,8 @@ const (
 // New makes an empty inventory.
 func New() *Inventory {
 	inv := &Inventory{hosts: map[string]*host{}, unread: map[string]string{}}
-	inv.words.of("") // number 0 is the empty word
-	inv.lists.of(nil)
+	inv.words.Of("") // number 0 is the empty word
+	inv.lists.Of(nil)
 	return inv
 }
 
@@ -183,7 +184,7 @@ func (inv *Inventory) take(r *scan.Report) *host {
 	for i := range r.Objects {
 		h.objects = append(h.objects, inv.object(r.Objects[i]))
 	}
-	machine := inv.classes.of(class{r.Machine.Arch, r.Machine.Distro, r.Machine.Release})
+	machine := inv.classes.Of(class{r.Machine.Arch, r.Machine.Distro, r.Machine.Release})
 	h.processes = make([]process, len(r.Processes))
 	own := inv.owners(r)
 	inv.learn(r)
@@ -214,7 +215,7 @@ func count(tallies []tally, set, unit int32, e Exposure) []tally {
 
 // object interns an object. The newest description wins: it holds the answers to the newest anchors.
 func (inv *Inventory) object(o scan.Object) int32 {
-	i := inv.objects.of(o.ID)
+	i := inv.objects.Of(o.ID)
 	if int(i) == len(inv.contents) {
 		inv.contents = append(inv.contents, o)
 		return i
@@ -236,7 +237,7 @@ func (inv *Inventory) owners(r *scan.Report) map[string]*owner.Package {
 	own := map[string]*owner.Package{}
 	for i := range r.Objects {
 		o := &r.Objects[i]
-		if known := inv.contents[inv.objects.of(o.ID)].Package; o.Package != nil && known != nil && *known != *o.Package {
+		if known := inv.contents[inv.objects.Of(o.ID)].Package; o.Package != nil && known != nil && *known != *o.Package {
 			own[o.ID] = o.Package
 		}
 	}
@@ -266,7 +267,7 @@ func (inv *Inventory) learn(r *scan.Report) {
 		if inv.origins == nil {
 			inv.origins = map[int32]owner.Package{}
 		}
-		if o := inv.objects.of(id); inv.origins[o].Name == "" {
+		if o := inv.objects.Of(id); inv.origins[o].Name == "" {
 			from := *p
 			from.Intact = owner.Was
 			inv.origins[o] = from
@@ -291,7 +292,7 @@ func (inv *Inventory) remembered(objects []scan.Mapped) []scan.Mapped {
 		if m.ID == "" || m.State != scan.Deleted && m.State != scan.Replaced {
 			continue
 		}
-		from, known := inv.origins[inv.objects.of(m.ID)]
+		from, known := inv.origins[inv.objects.Of(m.ID)]
 		if !known {
 			continue
 		}
@@ -306,7 +307,7 @@ func (inv *Inventory) remembered(objects []scan.Mapped) []scan.Mapped {
 func (inv *Inventory) process(h *host, p *scan.Process, machine int32) process {
 	out := process{
 		start: p.Start.UnixNano(), pid: int32(p.PID), ppid: int32(p.PPID), set: inv.set(p.Objects, p.Modules, machine),
-		exe: inv.words.of(p.Exe), name: inv.words.of(p.Name), user: inv.words.of(p.User), unit: inv.words.of(p.Unit),
+		exe: inv.words.Of(p.Exe), name: inv.words.Of(p.Name), user: inv.words.Of(p.User), unit: inv.words.Of(p.Unit),
 		extra: -1, exposure: ExposureOf(p),
 	}
 	if len(p.Args) > 0 || p.Container != nil || p.Root != "" || len(p.Listens) > 0 || len(p.Outbound) > 0 {
@@ -319,13 +320,13 @@ func (inv *Inventory) process(h *host, p *scan.Process, machine int32) process {
 func (inv *Inventory) set(objects []scan.Mapped, modules []scan.Module, machine int32) int32 {
 	list := make([]int32, len(objects))
 	for i := range objects {
-		list[i] = inv.variants.of(inv.variant(&objects[i]))
+		list[i] = inv.variants.Of(inv.variant(&objects[i]))
 	}
 	open := make([]int32, len(modules))
 	for i := range modules {
 		open[i] = inv.module(modules[i])
 	}
-	return inv.sets.of(set{inv.lists.of(list), inv.lists.of(open), machine})
+	return inv.sets.Of(set{inv.lists.Of(list), inv.lists.Of(open), machine})
 }
 
 // dormant is the set that the thing would map if it started: itself and the libraries that it names.
@@ -336,7 +337,7 @@ func (inv *Inventory) dormant(d *scan.Dormant, machine int32) int32 {
 	}
 	for _, id := range d.Needs {
 		m := scan.Mapped{ID: id, State: scan.Same}
-		if i := inv.objects.of(id); int(i) < len(inv.contents) {
+		if i := inv.objects.Of(id); int(i) < len(inv.contents) {
 			m.Path = inv.contents[i].Path
 		}
 		would = append(would, m)
@@ -348,10 +349,10 @@ func (inv *Inventory) variant(m *scan.Mapped) variant {
 	v := variant{object: -1, pkg: -1, seen: *m}
 	v.seen.ID, v.seen.Package = "", nil
 	if m.ID != "" {
-		v.object = inv.objects.of(m.ID)
+		v.object = inv.objects.Of(m.ID)
 	}
 	if m.Package != nil {
-		v.pkg = inv.packages.of(*m.Package)
+		v.pkg = inv.packages.Of(*m.Package)
 	}
 	return v
 }

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"staunch/numbered"
 	"staunch/see/advisory"
 	"staunch/see/scan"
 	"staunch/see/scan/elf"
@@ -12,17 +13,17 @@ import (
 // and what is alike for it is judged once: a few hundred judgements answer for millions of processes.
 func (inv *Inventory) judge(catalogue *advisory.Catalogue, a *advisory.Advisory) []rank {
 	about := inv.about(a)
-	ranks := make([]rank, len(inv.sets.all))
+	ranks := make([]rank, len(inv.sets.All))
 	cases := map[set][]int32{} // the part of a set that matters, to the sets that share it
-	var parts lists
-	parts.of(nil)
-	for i, s := range inv.sets.all {
-		part := set{parts.of(pick(inv.lists.all[s.list], about.variants)), parts.of(pick(inv.lists.all[s.modules], about.modules)), s.machine}
+	var parts numbered.Lists
+	parts.Of(nil)
+	for i, s := range inv.sets.All {
+		part := set{parts.Of(pick(inv.lists.All[s.list], about.variants)), parts.Of(pick(inv.lists.All[s.modules], about.modules)), s.machine}
 		if part.list != 0 || part.modules != 0 {
 			cases[part] = append(cases[part], int32(i))
 		}
 	}
-	for c := range inv.classes.all {
+	for c := range inv.classes.All {
 		inv.judgeClass(catalogue, a, int32(c), cases, &parts, ranks)
 	}
 	return ranks
@@ -39,8 +40,8 @@ func pick(list []int32, wanted []bool) []int32 {
 }
 
 // judgeClass judges the cases of one machine class as if each were a process of one machine.
-func (inv *Inventory) judgeClass(catalogue *advisory.Catalogue, a *advisory.Advisory, c int32, cases map[set][]int32, parts *lists, ranks []rank) {
-	k := inv.classes.all[c]
+func (inv *Inventory) judgeClass(catalogue *advisory.Catalogue, a *advisory.Advisory, c int32, cases map[set][]int32, parts *numbered.Lists, ranks []rank) {
+	k := inv.classes.All[c]
 	r := &scan.Report{Schema: scan.Schema, Machine: scan.Machine{Arch: k.Arch, Distro: k.Distro, Release: k.Release}}
 	var of [][]int32
 	shown := map[string]bool{}
@@ -50,11 +51,11 @@ func (inv *Inventory) judgeClass(catalogue *advisory.Catalogue, a *advisory.Advi
 		}
 		of = append(of, sets)
 		p := scan.Process{PID: len(of)}
-		for _, v := range parts.all[part.list] {
+		for _, v := range parts.All[part.list] {
 			p.Objects = append(p.Objects, inv.mapped(v))
 			inv.show(r, shown, v)
 		}
-		for _, m := range parts.all[part.modules] {
+		for _, m := range parts.All[part.modules] {
 			p.Modules = append(p.Modules, inv.modules[m])
 		}
 		r.Processes = append(r.Processes, p)
@@ -71,7 +72,7 @@ func (inv *Inventory) judgeClass(catalogue *advisory.Catalogue, a *advisory.Advi
 
 // show puts a variant's object, and the one that lies on disk in its place, into the report.
 func (inv *Inventory) show(r *scan.Report, shown map[string]bool, v int32) {
-	has := inv.variants.all[v]
+	has := inv.variants.All[v]
 	put := func(o int32) {
 		if o >= 0 && int(o) < len(inv.contents) && !shown[inv.contents[o].ID] {
 			shown[inv.contents[o].ID] = true
@@ -80,7 +81,7 @@ func (inv *Inventory) show(r *scan.Report, shown map[string]bool, v int32) {
 	}
 	put(has.object)
 	if id := has.seen.OnDisk; id != "" {
-		if o, known := inv.objects.at[id]; known {
+		if o, known := inv.objects.Known(id); known {
 			put(o)
 		}
 	}
@@ -105,10 +106,10 @@ func (inv *Inventory) named(names map[string]bool) relevance {
 	for i := range inv.contents {
 		objects[i] = speaks(names, inv.contents[i].Components, inv.contents[i].Package)
 	}
-	out := relevance{variants: make([]bool, len(inv.variants.all)), modules: make([]bool, len(inv.modules))}
-	for i, v := range inv.variants.all {
+	out := relevance{variants: make([]bool, len(inv.variants.All)), modules: make([]bool, len(inv.modules))}
+	for i, v := range inv.variants.All {
 		out.variants[i] = v.object >= 0 && int(v.object) < len(objects) && objects[v.object] ||
-			v.pkg >= 0 && names[inv.packages.all[v.pkg].Source]
+			v.pkg >= 0 && names[inv.packages.All[v.pkg].Source]
 	}
 	for i := range inv.modules {
 		out.modules[i] = speaks(names, []elf.Component{inv.modules[i].Component}, nil)
@@ -130,9 +131,9 @@ func speaks(names map[string]bool, components []elf.Component, pkg *owner.Packag
 // holding ranks as unknown every set in which something holds the component.
 func (inv *Inventory) holding(component string) []rank {
 	about := inv.named(map[string]bool{component: true})
-	ranks := make([]rank, len(inv.sets.all))
-	for i, s := range inv.sets.all {
-		if len(pick(inv.lists.all[s.list], about.variants))+len(pick(inv.lists.all[s.modules], about.modules)) > 0 {
+	ranks := make([]rank, len(inv.sets.All))
+	for i, s := range inv.sets.All {
+		if len(pick(inv.lists.All[s.list], about.variants))+len(pick(inv.lists.All[s.modules], about.modules)) > 0 {
 			ranks[i] = unknown
 		}
 	}

@@ -19,7 +19,7 @@ func (inv *Inventory) module(m scan.Module) int32 {
 		key.WriteString(string(a.Says))
 		key.WriteByte(0)
 	}
-	i := inv.moduleOf.of(key.String())
+	i := inv.moduleOf.Of(key.String())
 	if int(i) == len(inv.modules) {
 		inv.modules = append(inv.modules, m)
 	}

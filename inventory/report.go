@@ -63,15 +63,15 @@ func (inv *Inventory) report(h *host) *scan.Report {
 
 func (inv *Inventory) rebuild(h *host, p *process) scan.Process {
 	out := scan.Process{
-		PID: int(p.pid), PPID: int(p.ppid), Start: time.Unix(0, p.start).UTC(), Exe: inv.words.all[p.exe], Name: inv.words.all[p.name],
-		User: inv.words.all[p.user], Unit: inv.words.all[p.unit], Listens: []scan.Listen{},
+		PID: int(p.pid), PPID: int(p.ppid), Start: time.Unix(0, p.start).UTC(), Exe: inv.words.All[p.exe], Name: inv.words.All[p.name],
+		User: inv.words.All[p.user], Unit: inv.words.All[p.unit], Listens: []scan.Listen{},
 	}
-	has := inv.sets.all[p.set]
-	out.Objects = make([]scan.Mapped, len(inv.lists.all[has.list]))
-	for i, v := range inv.lists.all[has.list] {
+	has := inv.sets.All[p.set]
+	out.Objects = make([]scan.Mapped, len(inv.lists.All[has.list]))
+	for i, v := range inv.lists.All[has.list] {
 		out.Objects[i] = inv.mapped(v)
 	}
-	for _, m := range inv.lists.all[has.modules] {
+	for _, m := range inv.lists.All[has.modules] {
 		out.Modules = append(out.Modules, inv.modules[m])
 	}
 	if p.extra >= 0 {
@@ -83,13 +83,13 @@ func (inv *Inventory) rebuild(h *host, p *process) scan.Process {
 }
 
 func (inv *Inventory) mapped(i int32) scan.Mapped {
-	v := inv.variants.all[i]
+	v := inv.variants.All[i]
 	m := v.seen
 	if v.object >= 0 {
-		m.ID = inv.objects.all[v.object]
+		m.ID = inv.objects.All[v.object]
 	}
 	if v.pkg >= 0 {
-		p := inv.packages.all[v.pkg]
+		p := inv.packages.All[v.pkg]
 		m.Package = &p
 	}
 	return m

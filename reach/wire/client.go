@@ -105,8 +105,12 @@ func (c *Client) Look(ctx context.Context, q host.Question, p func(host.Progress
 	if err := q.One(); err != nil {
 		return host.Answer{}, err
 	}
-	var a host.Answer
-	if err := c.ask(ctx, "/v1/look", q, &a, p, fault.Unreachable); err != nil {
+	var t travelling
+	if err := c.ask(ctx, "/v1/look", q, &t, p, fault.Unreachable); err != nil {
+		return host.Answer{}, err
+	}
+	a, err := t.open()
+	if err != nil {
 		return host.Answer{}, err
 	}
 	if a.Kind() != q.Kind() {

@@ -7,7 +7,10 @@ import (
 )
 
 // ReadAnswer lets the fuzz test at the frames.
-func ReadAnswer(r io.Reader) (a host.Answer, err error) {
-	err = readAnswer(r, &a, nil)
-	return a, err
+func ReadAnswer(r io.Reader) (host.Answer, error) {
+	var t travelling
+	if err := readAnswer(r, &t, nil); err != nil {
+		return host.Answer{}, err
+	}
+	return t.open()
 }

@@ -137,7 +137,8 @@ func (s *server) hello(w http.ResponseWriter, _ *http.Request) {
 func (s *server) look(w http.ResponseWriter, r *http.Request) {
 	var q host.Question
 	s.answer(w, r, &q, func(ctx context.Context, p func(host.Progress)) (any, error) {
-		return s.host.Look(ctx, q, p)
+		a, err := s.host.Look(ctx, q, p)
+		return pack(a), err
 	})
 }
 

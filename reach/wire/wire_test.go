@@ -259,6 +259,7 @@ func TestHostileHosts(t *testing.T) {
 		"huge frame":       func(w io.Writer) { _, _ = w.Write([]byte{'a', 0xff, 0xff, 0xff, 0xff}) },
 		"not JSON":         func(w io.Writer) { _, _ = w.Write(frame('a', "nothing")) },
 		"wrong types":      func(w io.Writer) { _, _ = w.Write(frame('a', `{"health": [1]}`)) },
+		"packed nonsense":  func(w io.Writer) { _, _ = w.Write(frame('a', `{"packed":{"v":1,"procs":[[1,1,1,0,0,0,0,7,0]]}}`)) },
 		"broken error":     func(w io.Writer) { _, _ = w.Write(frame('e', `{"kind": 5}`)) },
 		"endless progress": func(w io.Writer) { forever(w, frame('p', `{"says":"x"}`)) },
 		"endless answer":   func(w io.Writer) { forever(w, frame('+', strings.Repeat("x", 1<<20))) },
@@ -278,6 +279,17 @@ func TestHostileHosts(t *testing.T) {
 				t.Errorf("an order answered so: %v", err)
 			}
 		})
+	}
+}
+
+// A host part of before reports were packed sends them as they are.
+func TestAReportThatIsNotPackedIsRead(t *testing.T) {
+	c, err := hostile(t, `{"wire":[1]}`, func(w io.Writer) { _, _ = w.Write(frame('a', `{"scan":{"host":"web1"}}`)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := c.Look(t.Context(), host.Question{Scan: &scan.Question{}}, nil); err != nil || a.Scan == nil || a.Scan.Host != "web1" {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 
@@ -383,6 +395,7 @@ func TestNoiseBeforeTheGreeting(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	f.Add(frame('a', `{"health":{"clock_ms":1,"version":"1"}}`))
 	f.Add(append(frame('p', `{"says":"x"}`), frame('e', `{"kind":"denied","what":"no"}`)...))
+	f.Add(frame('a', `{"packed":{"v":1,"words":["","/bin/x"],"lists":[[]],"procs":[[7,1,0,1,1,0,0,0,-1]],"dormant":[[1,-1,0,0,0,-1]]}}`))
 	f.Add(append(frame('+', `{"scan"`), frame('a', `:{}}`)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := wire.ReadAnswer(bytes.NewReader(b))
