@@ -20,7 +20,8 @@ type FUSE struct {
 	files  map[string][]byte
 	mu     sync.Mutex
 	answer func(op uint32) // called before each answer; it may wait
-	Asked  atomic.Int64    // requests that arrived
+	refuse func(op uint32) unix.Errno
+	Asked  atomic.Int64 // requests that arrived
 	end    chan struct{}
 }
 
@@ -70,6 +71,13 @@ func (f *FUSE) Before(answer func(op uint32)) {
 	f.answer = answer
 }
 
+// Refuse has every later request answered with the error that a function of its number gives; 0 lets it through. It may wait.
+func (f *FUSE) Refuse(with func(op uint32) unix.Errno) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = with
+}
+
 // End is closed when the test ends.
 func (f *FUSE) End() <-chan struct{} { return f.end }
 
@@ -92,12 +100,17 @@ func (f *FUSE) handle(b []byte) {
 		return // these want no answer
 	}
 	f.mu.Lock()
-	wait := f.answer
+	wait, refuse := f.answer, f.refuse
 	f.mu.Unlock()
 	if wait != nil {
 		wait(op)
 	}
 	out, errno := f.reply(op, node, b[40:])
+	if refuse != nil {
+		if no := refuse(op); no != 0 {
+			out, errno = nil, no
+		}
+	}
 	head := make([]byte, 16, 16+len(out))
 	binary.LittleEndian.PutUint32(head, uint32(16+len(out)))
 	binary.LittleEndian.PutUint32(head[4:], uint32(-int32(errno)))

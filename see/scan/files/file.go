@@ -21,6 +21,7 @@ type File struct {
 
 	mu         sync.Mutex
 	resolved   bool
+	withheld   bool        // by a process that gave no answer
 	candidates []Candidate // who else has it mapped, should the first one end too early
 
 	resolution

@@ -49,7 +49,7 @@ func (fs *Table) Resolve(dir *proc.Dir, exe string, u Use) {
 		f.settle(resolution{State: Same, Unread: "its file system gives no answer"})
 		return
 	}
-	res, ok := patience.Within(fs.limit, func() resolution { return fs.resolve(dir, exe, u) })
+	res, ok := fs.patiently(dir, exe, u)
 	switch {
 	case !ok:
 		fs.dead.add(f.key.dev)
@@ -59,6 +59,25 @@ func (fs *Table) Resolve(dir *proc.Dir, exe string, u Use) {
 		fs.catalogue.Queue(res.Disk)
 		f.settle(res)
 	}
+}
+
+// patiently resolves within the limit. Where no answer comes, either the file system hangs or the process does, with a lock on its memory, and
+// which one it is tells a look by the file's name: a single process must not make a whole file system unseen. Such a process is not asked
+// again: its files are believed by name and numbers, or shown by others. It returns false if it is the file system.
+func (fs *Table) patiently(dir *proc.Dir, exe string, u Use) (resolution, bool) {
+	if !fs.stuck.has(uint64(dir.PID)) {
+		if res, ok := patience.Within(fs.limit, func() resolution { return fs.resolve(dir, exe, u) }); ok {
+			return res, true
+		}
+	}
+	res, ok := patience.Within(fs.limit, func() resolution { return fs.guess(u.File) })
+	if ok {
+		fs.stuck.add(uint64(dir.PID))
+		if res.retry = res.Memory == nil; res.retry {
+			u.File.withhold()
+		}
+	}
+	return res, ok
 }
 
 func (f *File) settle(res resolution) {
@@ -205,28 +224,47 @@ func (fs *Table) Retry(procfs string) {
 			dir.Close()
 		}
 		if !f.resolved {
-			f.settle(resolution{State: Same, Unread: "the processes that had it mapped ended, or unmapped it, before it could be opened"})
+			f.settle(fs.unshown(f))
 		}
 	}
 }
 
-// dead are devices whose file system gave no answer: asking again would only cost another deadline.
-type dead struct {
+// withhold notes that a process which has the file mapped gave no answer about it.
+func (f *File) withhold() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.withheld = true
+}
+
+// unshown is what is known of a file that no process showed.
+func (fs *Table) unshown(f *File) resolution {
+	res := resolution{State: Same, Unread: "the processes that had it mapped ended, or unmapped it, before it could be opened"}
+	if f.marked() {
+		res.State = Deleted
+	}
+	if f.withheld {
+		res.Unread = fmt.Sprintf("no answer within %v from the process that has it mapped, and its name does not lead to it", fs.limit)
+	}
+	return res
+}
+
+// silent are devices whose file system, or processes whose memory gave no answer: asking again would only cost another deadline.
+type silent struct {
 	mu  sync.Mutex
 	all map[uint64]bool
 }
 
-func (d *dead) add(dev uint64) {
+func (d *silent) add(one uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.all == nil {
 		d.all = map[uint64]bool{}
 	}
-	d.all[dev] = true
+	d.all[one] = true
 }
 
-func (d *dead) has(dev uint64) bool {
+func (d *silent) has(one uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.all[dev]
+	return d.all[one]
 }

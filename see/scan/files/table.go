@@ -14,7 +14,8 @@ import (
 type Table struct {
 	catalogue *Catalogue
 	limit     time.Duration
-	dead      dead
+	dead      silent // devices
+	stuck     silent // pids
 
 	mu   sync.Mutex
 	all  map[fileKey]*File
