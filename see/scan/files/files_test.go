@@ -66,7 +66,9 @@ func running(t *testing.T) (string, *proc.Dir) {
 	}
 	t.Cleanup(dir.Close)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if exe, err := dir.Link(&proc.Scratch{}, "exe"); err == nil && exe == name {
+		mapped := false // the kernel sets the link before it maps the program
+		_, err := dir.EachExecutable(&proc.Scratch{}, func(m proc.Mapping) { mapped = mapped || string(m.Path) == name })
+		if err == nil && mapped {
 			return name, dir
 		}
 		if time.Now().After(deadline) {
