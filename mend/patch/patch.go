@@ -87,8 +87,7 @@ func Plan(w Wish) (plan.Plan, plan.World, error) {
 		return plan.Plan{}, plan.World{}, err
 	}
 	if w.Soak != nil {
-		pace.SoakMS = w.Soak.Milliseconds()
-		pace.GaveUp = append(pace.GaveUp, "each ring is watched for "+w.Soak.String()+", as was asked for")
+		pace.Watch(*w.Soak)
 	}
 	m := &maker{Wish: w, plan: plan.Plan{
 		ID: w.ID, Incident: w.Incident, Parent: w.Parent, ParentHash: w.ParentHash, Title: w.Title, Advisories: slices.Clone(w.Advisories),

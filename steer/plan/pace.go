@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"staunch/fault"
@@ -36,7 +38,7 @@ func PaceOf(u Urgency) (Pace, error) {
 		return Pace{
 			Urgency: Now, SoakMS: ms(time.Minute), WidthFactor: 4, StopAfter: 1, LeaveSilent: true,
 			GaveUp: []string{
-				"each ring is watched for 1 minute instead of 30: what breaks only after minutes reaches the next ring",
+				watched + "1 minute instead of 30: what breaks only after minutes reaches the next ring",
 				"4 times as many hosts change at once, though never more of a service than it allows to be down",
 				"a host that does not answer is left behind and named, instead of stopping the run",
 			},
@@ -44,12 +46,22 @@ func PaceOf(u Urgency) (Pace, error) {
 	case Tonight, "":
 		return Pace{
 			Urgency: Tonight, SoakMS: ms(30 * time.Minute), WidthFactor: 1, StopAfter: 1,
-			GaveUp: []string{"each ring is watched for 30 minutes instead of a day: what breaks only at peak load may reach the next ring"},
+			GaveUp: []string{watched + "30 minutes instead of a day: what breaks only at peak load may reach the next ring"},
 		}, nil
 	case Week:
 		return Pace{Urgency: Week, SoakMS: ms(24 * time.Hour), WidthFactor: 1, StopAfter: 1}, nil
 	}
 	return Pace{}, fault.New(fault.Usage, "unknown urgency %q", string(u)).Hinted("one of now, tonight, week")
+}
+
+// watched begins the sentence of what a shorter watch gives up.
+const watched = "each ring is watched for "
+
+// Watch sets for how long each ring is watched, whatever the urgency says, and tells voters that instead.
+func (p *Pace) Watch(d time.Duration) {
+	p.SoakMS = ms(d)
+	p.GaveUp = slices.DeleteFunc(p.GaveUp, func(s string) bool { return strings.HasPrefix(s, watched) })
+	p.GaveUp = append(p.GaveUp, watched+d.String()+", as was asked for")
 }
 
 func ms(d time.Duration) int64 { return d.Milliseconds() }

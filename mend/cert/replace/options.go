@@ -127,8 +127,7 @@ func (o Options) draft(title string) (*draft, error) {
 		o.Expires = o.Now.Add(3 * day)
 	}
 	if o.Soak != nil {
-		pace.SoakMS = o.Soak.Milliseconds()
-		pace.GaveUp = append(pace.GaveUp, "each ring is watched for "+o.Soak.String()+", as was asked for")
+		pace.Watch(*o.Soak)
 	}
 	if o.Drill {
 		title = "drill: " + title
