@@ -72,7 +72,7 @@ type choice struct {
 }
 
 func (m *Machine) choose(now time.Time, running []Effect) *choice {
-	c := &choice{m: m, now: now, running: map[spot]bool{}, room: m.newRoom(), fresh: !m.aborted && !m.halted() && m.inTime(now)}
+	c := &choice{m: m, now: now, running: map[spot]bool{}, room: m.newRoom(), fresh: m.fresh(now)}
 	if from := m.From(); now.Before(from) && !m.aborted && !m.halted() {
 		c.wakeAt(from)
 	}
@@ -147,7 +147,7 @@ func (m *Machine) follows(t *target) (Do, bool) {
 func (c *choice) heldOnes() {
 	for _, at := range c.m.inOrder() {
 		t := &c.m.steps[at.step].targets[at.target]
-		if t.phase != Holding || c.running[at] || !c.may(at) {
+		if t.phase != Holding || c.running[at] || !c.m.may(at, c.fresh) {
 			continue
 		}
 		if t.due.After(c.now) {
@@ -162,12 +162,12 @@ func (c *choice) heldOnes() {
 func (c *choice) newOnes() {
 	for i := range c.m.steps {
 		s := &c.m.steps[i]
-		if s.Kind == plan.Person || s.ring > c.m.until {
+		if s.Kind == plan.Person || s.ring > c.m.until && !c.m.turnsOpen(s) {
 			continue
 		}
 		for _, t := range s.ready {
 			at := spot{i, t}
-			if c.running[at] || !c.may(at) {
+			if c.running[at] || !c.m.may(at, c.fresh) {
 				continue
 			}
 			if !c.tryBegin(at) && c.fresh && c.full(s.Step) && !c.m.turnsOpen(s) {
@@ -177,9 +177,13 @@ func (c *choice) newOnes() {
 	}
 }
 
-// may tells whether a target may begin as far as people go: nothing is halted, and its votes are there.
-func (c *choice) may(at spot) bool {
-	return c.m.mustFinish(at) || c.fresh && c.m.granted(c.m.steps[at.step].Step)
+// fresh tells whether something new may begin at all.
+func (m *Machine) fresh(now time.Time) bool { return !m.aborted && !m.halted() && m.inTime(now) }
+
+// may tells whether a target may begin as far as people go: something new may, up to its ring, and its votes are there; or its host finishes a turn.
+func (m *Machine) may(at spot, fresh bool) bool {
+	s := &m.steps[at.step]
+	return m.mustFinish(at) || fresh && s.ring <= m.until && m.granted(s.Step)
 }
 
 // tryBegin begins a target if there is room for it.

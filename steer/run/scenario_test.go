@@ -165,7 +165,7 @@ func eventOf(t *testing.T, words []string) Event {
 			e.Says = w
 		}
 	}
-	if e.Kind == Started || e.Kind == Allowed {
+	if e.Kind == Started || e.Kind == Allowed || e.Kind == Resumed {
 		e.Step, e.Target, e.Attempt, e.Says = "", "", 0, ""
 		for _, w := range words[1:] {
 			if !granted(t, &e, w) {

@@ -13,11 +13,7 @@ import (
 // mayBegin asks once more, right before a begin is recorded.
 func (m *Machine) mayBegin(e Effect, now time.Time) bool {
 	at, err := m.find(e.Step, e.Target)
-	if err != nil || m.aborted {
-		return false
-	}
-	s := &m.steps[at.step]
-	return m.mustFinish(at) || !m.halted() && m.inTime(now) && s.ring <= m.until && m.granted(s.Step)
+	return err == nil && !m.aborted && m.may(at, m.fresh(now))
 }
 
 func (d *driver) workOf(e Effect) Work {
